@@ -1,0 +1,77 @@
+"""Checks shared by every value: plain functions that raise a clear TypeError or ValueError.
+
+A message names the field and what was expected. It never repeats the value that was given: a value that
+is wrong may be a secret or a client's data that landed in the wrong field.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+ID_LIMIT: Final = 255  # the gateway's own limit for a key (Stripe facts: creating a refund, trap 9)
+TEXT_LIMIT: Final = 500
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:\-]{0,254}", re.ASCII)
+
+
+def check_id(value: object, name: str) -> None:
+    """Refuse what cannot safely stand in a URL, a header, a database key and a log line at once."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not _ID.fullmatch(value):
+        raise ValueError(
+            f"{name} must be 1 to {ID_LIMIT} letters, digits or _ . : - and begin with a letter or digit"
+        )
+
+
+def check_text(value: object, name: str, limit: int = TEXT_LIMIT) -> None:
+    """Refuse what is not a non-empty text of at most `limit` printable characters (line breaks allowed)."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty")
+    if len(value) > limit:
+        raise ValueError(f"{name} must be at most {limit} characters long")
+    if not all(character.isprintable() or character in "\n\r\t" for character in value):
+        raise ValueError(f"{name} must hold printable characters only")
+
+
+def check_time(value: object, name: str) -> None:
+    """Refuse anything but an aware datetime: a naive one means a different moment on every machine."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
+    if value.tzinfo is None:
+        raise ValueError(f"{name} must be timezone-aware, e.g. datetime.now(timezone.utc)")
+
+
+def check_type(value: object, expected: type | tuple[type, ...], name: str) -> None:
+    """Refuse a value of another class."""
+    if not isinstance(value, expected):
+        kinds = expected if isinstance(expected, tuple) else (expected,)
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def check_tuple(value: object, of: type | tuple[type, ...], name: str) -> None:
+    """Refuse what is not a tuple (values must be hashable) or holds a member of another class."""
+    if not isinstance(value, tuple):
+        raise TypeError(f"{name} must be a tuple, not {type(value).__name__}")
+    for member in value:
+        check_type(member, of, f"each of {name}")
+
+
+def check_count(value: object, name: str, least: int = 0, most: int = 10**6) -> None:
+    """Refuse what is not a plain int (a bool is none) between `least` and `most`."""
+    if type(value) is not int:
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be from {least} to {most}")
+
+
+def check_span(value: object, name: str, least: timedelta = timedelta(0)) -> None:
+    """Refuse what is not a timedelta of at least `least`."""
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}")

@@ -1,0 +1,162 @@
+"""What people ask for: who they are, what they verified, what they decided. Values, checked when made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from refund_domain._checks import check_id, check_text, check_time, check_type
+from refund_domain.money import Currency, Money
+from refund_domain.payments import PaymentRef
+
+NOTE_LIMIT = 500
+
+
+class Reason(StrEnum):
+    """Why money goes back, in the gateway's three words.
+
+    `FRAUDULENT` puts the payer's card and e-mail on block lists at Stripe; a policy must allow it.
+    """
+
+    REQUESTED_BY_CUSTOMER = "requested_by_customer"
+    DUPLICATE = "duplicate"
+    FRAUDULENT = "fraudulent"
+
+
+class Action(StrEnum):
+    """What the host's `allow(actor, action, payment)` is asked about."""
+
+    QUOTE = "quote"
+    REQUEST = "request"
+    ISSUE = "issue"
+    SHOW = "show"
+    ATTENTION = "attention"
+    SETTLE = "settle"
+    RECORD_OUTSIDE = "record_outside"
+
+
+class Choice(StrEnum):
+    """What a person may answer to something that waits for them. There is no "send" among the choices."""
+
+    NOT_MADE = "not_made"
+    KEEP_LOOKING = "keep_looking"
+    NOTED = "noted"
+
+
+@attrs.frozen(kw_only=True)
+class Actor:
+    """Who acts, for which tenant: from the host's session, never from a page.
+
+    >>> Actor(id="maria", tenant="acme-inspections")
+    Actor(id='maria', tenant='acme-inspections')
+    """
+
+    id: str
+    tenant: str
+
+    def __attrs_post_init__(self) -> None:
+        check_text(self.id, "id", 255)
+        check_text(self.tenant, "tenant", 255)
+
+
+class FormError(ValueError):
+    """A form field came back missing or unreadable; `field` names it. Answer the page with HTTP 400."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+    def __str__(self) -> str:
+        return f"the form field {self.field!r} is missing or unreadable; show a new quote and ask again"
+
+
+@attrs.frozen(kw_only=True)
+class IssueRefund:
+    """The decision of a person who saw a quote: refund this payment, this verified amount (R4).
+
+    Made by `Quote.verified(by=…)`, or by `from_form` when the quote went through a web page. `request_id`
+    is the quote's: the same one always means the same refund. `note` is for the audit trail only: never
+    sent, never logged.
+    """
+
+    payment: PaymentRef
+    request_id: str
+    amount: Money
+    quoted_at: datetime
+    by: Actor
+    reason: Reason = Reason.REQUESTED_BY_CUSTOMER
+    note: str | None = attrs.field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        check_type(self.payment, PaymentRef, "payment")
+        check_id(self.request_id, "request_id")
+        check_type(self.amount, Money, "amount")
+        check_time(self.quoted_at, "quoted_at")
+        check_type(self.by, Actor, "by")
+        check_type(self.reason, Reason, "reason")
+        if self.note is not None:
+            check_text(self.note, "note", NOTE_LIMIT)
+        if self.amount.amount_minor <= 0:
+            raise ValueError("amount must be more than nothing: there is nothing to verify in a quote of 0")
+
+    @classmethod
+    def from_form(
+        cls,
+        form: Mapping[str, str],
+        *,
+        payment: PaymentRef,
+        by: Actor,
+        reason: Reason = Reason.REQUESTED_BY_CUSTOMER,
+        note: str | None = None,
+    ) -> IssueRefund:
+        """Read what `Quote.form()` put on the page. Raises `FormError` for what is missing or odd.
+
+        Nothing in the form is trusted: payment, tenant and actor come from the host's session, and the
+        amount is only compared with a fresh look at the gateway.
+
+        >>> form = {"request_id": "r1", "amount_minor": "20000", "currency": "USD",
+        ...         "quoted_at": "2026-03-02T09:00:00+00:00"}
+        >>> IssueRefund.from_form(form, payment=PaymentRef("platform", "ch_1"),
+        ...                       by=Actor(id="maria", tenant="acme")).amount.major
+        '200.00'
+        """
+        request_id = _field(form, "request_id")
+        amount_minor = _field(form, "amount_minor")
+        currency = _field(form, "currency")
+        quoted_at = _field(form, "quoted_at")
+        if not (amount_minor.isascii() and amount_minor.isdigit() and len(amount_minor) <= 16):
+            raise FormError("amount_minor")
+        try:
+            check_id(request_id, "request_id")
+        except ValueError as error:
+            raise FormError("request_id") from error
+        try:
+            moment = datetime.fromisoformat(quoted_at)
+            check_time(moment, "quoted_at")
+        except ValueError as error:
+            raise FormError("quoted_at") from error
+        try:
+            amount = Money(int(amount_minor), Currency.of(currency))
+        except ValueError as error:
+            raise FormError("currency") from error
+        if amount.amount_minor == 0:
+            raise FormError("amount_minor")
+        return cls(
+            payment=payment,
+            request_id=request_id,
+            amount=amount,
+            quoted_at=moment,
+            by=by,
+            reason=reason,
+            note=note,
+        )
+
+
+def _field(form: Mapping[str, str], name: str) -> str:
+    value = form.get(name)
+    if not isinstance(value, str) or not value or len(value) > 300:
+        raise FormError(name)
+    return value

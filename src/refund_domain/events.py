@@ -1,0 +1,163 @@
+"""Everything that can have happened to the refunds of one payment. Facts, in the past tense, never changed.
+
+Each carries `at`, a time of the journal. `docs/reference/events.md` is generated from this module. Events hold
+no policy: what a policy decided (a due time, an end) is written down as a fact, so that a new policy never
+rewrites the past.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import attrs
+
+from refund_domain.answers import Answer, Send
+from refund_domain.commands import Actor, Choice, Reason
+from refund_domain.money import Money
+from refund_domain.payments import GatewayRefund, Payment
+from refund_domain.refusals import Refusal
+
+
+@attrs.frozen(kw_only=True)
+class StreamOpened:
+    """The first allowed quote or record of this payment; `tenant` owns the stream from now on."""
+
+    at: datetime
+    tenant: str
+
+
+@attrs.frozen(kw_only=True)
+class PaymentSeen:
+    """A look that began at `at` showed the payment so; written only when it differs from the last."""
+
+    at: datetime
+    payment: Payment
+
+
+@attrs.frozen(kw_only=True)
+class RefundObserved:
+    """A look that began at `at` showed this refund so, ours (by its mark) or another's."""
+
+    at: datetime
+    refund: GatewayRefund
+
+
+@attrs.frozen(kw_only=True)
+class RefundRequested:
+    """A person verified `amount` in the quote of `quoted_at` and asked for the refund (R4)."""
+
+    at: datetime
+    refund_id: str
+    request_id: str
+    amount: Money
+    reason: Reason
+    quoted_at: datetime
+    by: Actor
+    note: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class SendClaimed:
+    """A worker claimed the sole right to send exactly this, for one minute from `at`."""
+
+    at: datetime
+    send: Send
+
+
+@attrs.frozen(kw_only=True)
+class SendAnswered:
+    """What the send of this claim came back with; a claim without an answer is in doubt."""
+
+    at: datetime
+    refund_id: str
+    claim: int
+    answer: Answer
+
+
+@attrs.frozen(kw_only=True)
+class RefundDropped:
+    """A rule said no before anything was sent; the request is over."""
+
+    at: datetime
+    refund_id: str
+    reasons: tuple[Refusal, ...]
+
+
+@attrs.frozen(kw_only=True)
+class RefundNotMade:
+    """The doubt ended: this refund does not exist. `by` is the person who said so, None if time did."""
+
+    at: datetime
+    refund_id: str
+    by: Actor | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PersonAsked:
+    """A complete look past the last edge showed nothing, and only a person may end this doubt."""
+
+    at: datetime
+    refund_id: str
+
+
+@attrs.frozen(kw_only=True)
+class AttentionSettled:
+    """A person answered what waited for them: `subject` and `code` name it."""
+
+    at: datetime
+    subject: str
+    code: str
+    choice: Choice
+    by: Actor
+
+
+@attrs.frozen(kw_only=True)
+class OutsideRecorded:
+    """Money was given back outside the platform (R2); this records it and moves nothing."""
+
+    at: datetime
+    record_id: str
+    amount: Money
+    how: str
+    by: Actor
+
+
+@attrs.frozen(kw_only=True)
+class LookScheduled:
+    """The next look at the gateway is owed at `due`; None: nothing is owed. `tries` fruitless looks so far."""
+
+    at: datetime
+    due: datetime | None
+    tries: int = 0
+
+
+Event = (
+    StreamOpened
+    | PaymentSeen
+    | RefundObserved
+    | RefundRequested
+    | SendClaimed
+    | SendAnswered
+    | RefundDropped
+    | RefundNotMade
+    | PersonAsked
+    | AttentionSettled
+    | OutsideRecorded
+    | LookScheduled
+)
+
+EVENTS: Final[tuple[type[Event], ...]] = (
+    StreamOpened,
+    PaymentSeen,
+    RefundObserved,
+    RefundRequested,
+    SendClaimed,
+    SendAnswered,
+    RefundDropped,
+    RefundNotMade,
+    PersonAsked,
+    AttentionSettled,
+    OutsideRecorded,
+    LookScheduled,
+)

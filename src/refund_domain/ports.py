@@ -1,0 +1,128 @@
+"""The two ports, with their contracts in prose, each in a sync and an async form.
+
+An adapter is right when it passes `refund_domain.testing.check_gateway` or `check_journal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+from refund_domain.answers import Answer, Look, Send
+from refund_domain.events import Event
+from refund_domain.payments import PaymentRef, Ref
+
+
+class PaymentGateway(Protocol):
+    """Where the money is. Two calls, and there is no third: nothing stops or reverses a refund (R6).
+
+    `live` says whether real money moves; a journal that forgets refuses a live gateway.
+
+    `look` reads one complete picture: the charge, its refunds to the last page, its disputes if the charge
+    says disputed. Any page missing, unreadable or contradictory: `Unread`, never a partial picture. A charge
+    this account does not hold: `Missing`. It may retry, it never writes, and it never falls back to another
+    account. It does not raise for anything the network or the gateway does.
+
+    `send` asks for one refund in exactly one HTTP request: the explicit amount, `refund_id` as idempotency
+    key and as mark in the metadata, at the account of the ref. It never retries and never raises once the
+    first byte may have left: any Exception after that is `OutcomeUnknown`. It answers `Accepted` only for a
+    body that is this refund: amount, currency, charge and mark agree. `CancelledError` and
+    `KeyboardInterrupt` pass through.
+    """
+
+    @property
+    def live(self) -> bool: ...
+
+    def look(self, ref: PaymentRef, /) -> Look: ...
+
+    def send(self, send: Send, /) -> Answer: ...
+
+
+class AsyncPaymentGateway(Protocol):
+    """`PaymentGateway` for the async service; the contract is the same."""
+
+    @property
+    def live(self) -> bool: ...
+
+    async def look(self, ref: PaymentRef, /) -> Look: ...
+
+    async def send(self, send: Send, /) -> Answer: ...
+
+
+@attrs.frozen(kw_only=True)
+class Loaded:
+    """What a journal read: the events after the asked version, the version now, the journal's clock.
+
+    `latest` is the latest time this journal knows of: of any event it holds, of any `now` it gave. Where
+    `now` lies behind it by more than the skew, the clock has jumped back, and the rules only look.
+    """
+
+    events: tuple[Event, ...]
+    version: int
+    now: datetime
+    latest: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """What a journal indexes of a stream: its owner, when a look is due, whether a person is waited for."""
+
+    tenant: str
+    look_at: datetime | None
+    waiting: bool
+
+
+class RefundJournal(Protocol):
+    """Where the events are kept: one stream per ref, versions 1, 2, 3 … without gaps.
+
+    `durable`: what an append returned from has survived a crash of process and machine. The service refuses
+    a live gateway otherwise.
+
+    `load(ref, after)` gives the events after version `after` (0: all), the version, and the journal's time.
+    An unknown stream is empty, version 0. An event this version of the library does not know: `UnknownEvent`.
+
+    `append(ref, events, expected, head)` adds all the events or none, and only if the stream is at version
+    `expected`: else `JournalConflict`. It replaces the stream's head, and returns the journal's time after
+    the commit. It never retries by itself: an append of which nobody knows whether it committed raises
+    `JournalUnavailable`.
+
+    `due(limit)` names streams whose `look_at` has come, the longest due first. `waiting(tenant, limit)`
+    names the tenant's streams whose head says that a person is waited for.
+
+    `in_transaction` is true while the calling code has an open transaction on the journal's connection.
+    """
+
+    @property
+    def durable(self) -> bool: ...
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded: ...
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime: ...
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]: ...
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]: ...
+
+
+class AsyncRefundJournal(Protocol):
+    """`RefundJournal` for the async service; the contract is the same."""
+
+    @property
+    def durable(self) -> bool: ...
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    async def load(self, ref: Ref, /, after: int = 0) -> Loaded: ...
+
+    async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime: ...
+
+    async def due(self, limit: int, /) -> tuple[PaymentRef, ...]: ...
+
+    async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]: ...
