@@ -125,11 +125,15 @@ class OutsideRecorded:
 
 @attrs.frozen(kw_only=True)
 class LookScheduled:
-    """The next look at the gateway is owed at `due`; None: nothing is owed. `tries` fruitless looks so far."""
+    """The next look at the gateway is owed at `due`; None: nothing is owed. `tries` fruitless looks so far.
+
+    `alarm` says why the last look could not be read, if a person must mend it.
+    """
 
     at: datetime
     due: datetime | None
     tries: int = 0
+    alarm: str | None = None
 
 
 Event = (

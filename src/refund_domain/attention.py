@@ -1,0 +1,162 @@
+"""What waits for a person, derived from the ledger, each with the choices that may answer it.
+
+Nothing here is stored: a fact stays on the list until a person has answered it (`settle`), and "send" is
+never among the choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+from refund_domain.answers import Declined
+from refund_domain.commands import Choice
+from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.refusals import Move
+from refund_domain.rules import disputed_minor, listed_minor
+
+_NOTED: Final = (Choice.NOTED,)
+
+
+@attrs.frozen(kw_only=True)
+class Attention:
+    """One thing a person should know or decide: `subject` and `code` name it in `settle`.
+
+    `subject` is the refund's id, the gateway's refund id, or "payment". `choices` are the answers it takes.
+    `says` is a sentence without any client's data.
+    """
+
+    subject: str
+    code: str
+    choices: tuple[Choice, ...]
+    move: Move
+    says: str
+
+
+@attrs.frozen(kw_only=True)
+class AfterFailure:
+    """Whose move is next once a refund has failed or was cancelled, and what they do."""
+
+    move: Move
+    says: str
+
+
+AFTER_FAILURE: Final[dict[str, AfterFailure]] = {
+    "lost_or_stolen_card": AfterFailure(
+        move=Move.STAFF, says="The card was reported lost or stolen; pay the client outside and record it."
+    ),
+    "expired_or_canceled_card": AfterFailure(
+        move=Move.STAFF, says="The card is closed; pay the client outside and record it."
+    ),
+    "charge_for_pending_refund_disputed": AfterFailure(
+        move=Move.STAFF, says="The client disputed the payment; answer the dispute and never refund it again."
+    ),
+    "insufficient_funds": AfterFailure(
+        move=Move.STAFF, says="The balance was too low for too long; top it up, then quote a new refund."
+    ),
+    "declined": AfterFailure(
+        move=Move.STAFF, says="The client's bank declined it; quote a new refund or pay outside."
+    ),
+    "merchant_request": AfterFailure(
+        move=Move.STAFF, says="Somebody with access to the gateway cancelled it; ask them, then quote anew."
+    ),
+}
+"""By the gateway's failure reason (Stripe facts, "Reasons"). Nothing here ever sends by itself."""
+
+UNKNOWN_FAILURE: Final = AfterFailure(
+    move=Move.STAFF, says="It failed for a reason the gateway did not name; quote a new refund or pay outside."
+)
+
+
+def after_failure(reason: str | None) -> AfterFailure:
+    """What comes after a failure with this reason; an unknown or missing reason has its own row.
+
+    >>> after_failure("expired_or_canceled_card").says
+    'The card is closed; pay the client outside and record it.'
+    """
+    return AFTER_FAILURE.get(reason or "", UNKNOWN_FAILURE)
+
+
+def attention(ledger: Ledger) -> tuple[Attention, ...]:
+    """All that waits for a person in this ledger and was not answered yet."""
+    settled = {(done.subject, done.code) for done in ledger.settled if done.choice is not Choice.KEEP_LOOKING}
+    return tuple(item for item in _items(ledger) if (item.subject, item.code) not in settled)
+
+
+def _items(ledger: Ledger) -> Iterator[Attention]:
+    for record in ledger.refunds:
+        yield from _of_refund(ledger, record)
+    yield from _of_payment(ledger)
+
+
+def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
+    status, seen = status_of(ledger, record), shown(ledger, record)
+    if record.asked_at is not None and seen is None and record.ended is None:
+        choices = (Choice.NOT_MADE, Choice.KEEP_LOOKING)
+        says = "No complete look shows this refund. Check the gateway's dashboard: was it made?"
+        yield Attention(subject=record.id, code="not_shown", choices=choices, move=Move.STAFF, says=says)
+    if record.alarm is not None and status in (Status.REQUESTED, Status.IN_DOUBT):
+        says = f"Sending stopped ({record.alarm}): mend the set-up, then go on."
+        yield Attention(
+            subject=record.id,
+            code=f"alarm_{record.alarm}",
+            choices=(Choice.KEEP_LOOKING,),
+            move=Move.HOST,
+            says=says,
+        )
+    if record.surprise is not None:
+        says = f"This refund was held to be {record.surprise} and exists after all; nothing else may repay it."
+        yield _note(record.id, f"adopted_after_{record.surprise}", says)
+    match status:
+        case Status.FAILED | Status.CANCELED:
+            reason = None if seen is None else seen.refund.failure_reason
+            yield _note(record.id, status, after_failure(reason).says)
+        case Status.NOT_MADE:
+            yield _note(record.id, status, "This refund was never made; quote a new one if it is still owed.")
+        case Status.DROPPED:
+            says = "Nothing was sent: " + " ".join(str(reason) for reason in record.reasons)
+            yield _note(record.id, status, says)
+        case Status.DECLINED:
+            codes = [claim.answer.code for claim in record.claims if isinstance(claim.answer, Declined)]
+            yield _note(record.id, status, f"The gateway declined it ({', '.join(codes)}); nothing was made.")
+        case Status.REQUESTED | Status.IN_DOUBT | Status.PENDING | Status.SUCCEEDED:
+            pass
+
+
+def _of_payment(ledger: Ledger) -> Iterator[Attention]:
+    if ledger.alarm is not None:
+        yield Attention(
+            subject="payment",
+            code=f"look_alarm_{ledger.alarm}",
+            choices=(Choice.KEEP_LOOKING,),
+            move=Move.HOST,
+            says=f"The gateway cannot be read ({ledger.alarm}): mend the set-up, then go on.",
+        )
+    payment = ledger.payment
+    for seen in ledger.observed:
+        record = next((r for r in ledger.refunds if r.id == seen.refund.mark), None)
+        if record is not None and not is_shown_by(record, seen.refund):
+            says = "A refund at the gateway carries our mark but another amount; somebody should look."
+            yield _note(seen.refund.id, "mark_mismatch", says)
+    for record in ledger.refunds:
+        lives = [seen for seen in ledger.observed if seen.live and is_shown_by(record, seen.refund)]
+        if len(lives) > 1:
+            yield _note(record.id, "doubled", "The gateway shows this refund twice; somebody should look at once.")
+    if payment is None:
+        return
+    outside = sum(record.amount.amount_minor for record in ledger.outside)
+    listed, disputed = listed_minor(ledger), disputed_minor(payment)
+    if listed + outside + disputed > payment.captured.amount_minor:
+        says = "More has gone back, or is disputed, than was captured."
+        yield _note("payment", f"over_refunded_{listed + outside + disputed}", says)
+    if disputed and listed:
+        for dispute in payment.disputes:
+            days = ", ".join(sorted({f"{s.refund.created_at:%Y-%m-%d}" for s in ledger.observed if s.live}))
+            says = f"Disputed although refunded on {days}; send that as evidence."
+            yield _note(dispute.id, "disputed_after_refund", says)
+
+
+def _note(subject: str, code: str, says: str) -> Attention:
+    return Attention(subject=subject, code=code, choices=_NOTED, move=Move.STAFF, says=says)

@@ -1,0 +1,62 @@
+"""R5: cancelling a booking never refunds anything. What to tell people when one is cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from refund_domain._checks import check_text
+from refund_domain.money import Money
+from refund_domain.payments import OutsideRef
+from refund_domain.views import PaymentView, Refund
+
+
+@attrs.frozen(kw_only=True)
+class CancellationNotice:
+    """What is still held for a cancelled booking. `held` and `outside` have one amount a currency.
+
+    Cancelling moved no money: `refunds` are those people had issued before, each as it stands.
+    """
+
+    label: str
+    held: tuple[Money, ...]
+    outside: tuple[Money, ...]
+    refunds: tuple[Refund, ...]
+
+    def __str__(self) -> str:
+        held = " and ".join(str(amount) for amount in self.held if amount.amount_minor) or "nothing"
+        text = f"Booking {self.label} is cancelled. Cancelling refunded nothing; still held: {held}."
+        if any(amount.amount_minor for amount in self.held):
+            text += " To give it back, quote and issue a refund."
+        if any(amount.amount_minor for amount in self.outside):
+            outside = " and ".join(str(amount) for amount in self.outside if amount.amount_minor)
+            text += f" Taken outside and not recorded as given back: {outside}."
+        return text
+
+
+def cancellation_notice(label: str, payments: Iterable[PaymentView]) -> CancellationNotice:
+    """R5: what a cancelled booking still holds. Pure: it reads views, and calls nothing.
+
+    A refund may be issued before or after cancelling, and never prevents it. Takes `show`'s views.
+
+    >>> str(cancellation_notice("1042", ()))
+    'Booking 1042 is cancelled. Cancelling refunded nothing; still held: nothing.'
+    """
+    check_text(label, "label", 120)
+    held: dict[str, Money] = {}
+    outside: dict[str, Money] = {}
+    refunds: list[Refund] = []
+    for view in payments:
+        refunds.extend(view.refunds)
+        if view.left is None:
+            continue
+        sums = outside if isinstance(view.ref, OutsideRef) else held
+        code = view.left.currency.code
+        sums[code] = sums.get(code, Money.zero(view.left.currency)) + view.left
+    return CancellationNotice(
+        label=label,
+        held=tuple(held[code] for code in sorted(held)),
+        outside=tuple(outside[code] for code in sorted(outside)),
+        refunds=tuple(refunds),
+    )

@@ -1,0 +1,253 @@
+"""The decider: what an input means for a ledger, as events or a refusal. Pure, total, and all of it here.
+
+`doubt` holds what an owed look may do to the refund under way, `rhythm` when the next look is owed. A send
+is made out of a claim in one place only: `licensed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from refund_domain.answers import Accepted, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.attention import attention
+from refund_domain.commands import Choice
+from refund_domain.doubt import steps
+from refund_domain.events import (
+    AttentionSettled,
+    Event,
+    LookScheduled,
+    OutsideRecorded,
+    PaymentSeen,
+    RefundNotMade,
+    RefundObserved,
+    RefundRequested,
+    SendAnswered,
+    SendClaimed,
+    StreamOpened,
+)
+from refund_domain.inputs import (
+    FreeLook,
+    GatewayAnswered,
+    Input,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.ledger import (
+    Ledger,
+    Status,
+    fold,
+    is_shown_by,
+    merge,
+    record_of,
+    status_of,
+)
+from refund_domain.payments import GatewayRefund, OutsideRef, PaymentRef
+from refund_domain.policy import Policy
+from refund_domain.refusals import (
+    CurrencyNotSupported,
+    InFlight,
+    NotAskedFor,
+    NotFound,
+    QuoteStale,
+    Refusal,
+    Refused,
+    RequestReused,
+    TooMuchOutside,
+)
+from refund_domain.rhythm import next_look
+from refund_domain.rules import outside_left, reason_allowed, refund_refusals, refundable
+
+Events = tuple[Event, ...]
+
+
+def decide(ledger: Ledger, given: Input, policy: Policy) -> Events | Refused:
+    """The events this input adds to the ledger, or the reasons why it adds none.
+
+    Total: no ledger and no input makes it raise. No news: no events.
+    """
+    match given:
+        case RequestRefund():
+            return _request(ledger, given, policy)
+        case OwedLook():
+            return _owed_look(ledger, given, policy)
+        case FreeLook():
+            return _free_look(ledger, given, policy)
+        case GatewayAnswered():
+            return _answer(ledger, given, policy)
+        case RecordOutside():
+            return _record_outside(ledger, given)
+        case SettleAttention():
+            return _settle(ledger, given, policy)
+
+
+def owed(ledger: Ledger, now: datetime) -> bool:
+    """Whether a look at the gateway is due. A ledger never owes more than a look."""
+    return ledger.due is not None and ledger.due <= now
+
+
+def licensed(appended: Sequence[Event], now: datetime, policy: Policy) -> Send | None:
+    """The send that the events this worker has just appended oblige it to make, while the claim is young."""
+    for event in appended:
+        # A clock that jumped back since the claim cannot tell how young it is: not licensed.
+        if isinstance(event, SendClaimed) and -policy.clock_skew <= now - event.at <= policy.licence:
+            return event.send
+    return None
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+def _request(ledger: Ledger, given: RequestRefund, policy: Policy) -> Events | Refused:
+    command = given.command
+    if ledger.tenant != command.by.tenant:
+        # Never quoted and another tenant's look the same from outside.
+        return Refused((NotFound(), QuoteStale(quoted_at=None)))
+    for record in ledger.refunds:
+        if record.request is not None and record.request.request_id == command.request_id:
+            same = record.request.amount == command.amount
+            return () if same else Refused((RequestReused(amount=record.request.amount),))
+    refusals: list[Refusal] = []
+    age = given.at - command.quoted_at
+    if ledger.payment is None or age > policy.quote_valid or -age > policy.clock_skew:
+        refusals.append(QuoteStale(quoted_at=command.quoted_at))
+    if not_allowed := reason_allowed(command.reason, policy):
+        refusals.append(not_allowed)
+    refusals += refund_refusals(ledger, given.at, policy, amount=command.amount)
+    if refusals:
+        return Refused(tuple(refusals))
+    requested = RefundRequested(
+        at=given.at,
+        refund_id=given.refund_id,
+        request_id=command.request_id,
+        amount=command.amount,
+        reason=command.reason,
+        quoted_at=command.quoted_at,
+        by=command.by,
+        note=command.note,
+    )
+    return (requested, LookScheduled(at=given.at, due=given.at))
+
+
+def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
+    ref = given.ref
+    if ledger.tenant != given.by.tenant and not (ledger.tenant is None and isinstance(ref, OutsideRef)):
+        return Refused((NotFound(), QuoteStale(quoted_at=None)))
+    if any(record.record_id == given.record_id for record in ledger.outside):
+        return ()
+    left = refundable(ledger) if isinstance(ref, PaymentRef) else outside_left(ledger, ref)
+    if left is None:
+        return Refused((NotFound(), QuoteStale(quoted_at=None)))
+    for record in ledger.refunds:
+        status = status_of(ledger, record)
+        if status in (Status.REQUESTED, Status.IN_DOUBT, Status.PENDING):
+            return Refused((InFlight(refund_id=record.id, status=status),))
+    if given.amount.currency != left.currency:
+        expected, got = left.currency.code, given.amount.currency.code
+        return Refused((CurrencyNotSupported(currency=got, expected=expected),))
+    if given.amount > left:
+        return Refused((TooMuchOutside(asked=given.amount, left=left),))
+    opened: Events = () if ledger.tenant else (StreamOpened(at=given.at, tenant=given.by.tenant),)
+    recorded = OutsideRecorded(
+        at=given.at, record_id=given.record_id, amount=given.amount, how=given.how, by=given.by
+    )
+    return (*opened, recorded)
+
+
+def _settle(ledger: Ledger, given: SettleAttention, policy: Policy) -> Events | Refused:
+    if ledger.tenant != given.by.tenant:
+        return Refused((NotFound(),))
+    waiting = [i for i in attention(ledger) if (i.subject, i.code) == (given.subject, given.code)]
+    if not waiting or given.choice not in waiting[0].choices:
+        return Refused((NotAskedFor(),))
+    settled = AttentionSettled(
+        at=given.at, subject=given.subject, code=given.code, choice=given.choice, by=given.by
+    )
+    if given.choice is Choice.NOT_MADE:
+        return (settled, RefundNotMade(at=given.at, refund_id=given.subject, by=given.by))
+    if given.choice is Choice.KEEP_LOOKING:
+        # An alarm that was mended may go on at once; a doubt past its last edge is looked at daily.
+        asked = (record := record_of(ledger, given.subject)) is not None and record.asked_at is not None
+        due = given.at + policy.look_daily if asked else given.at
+        return (settled, LookScheduled(at=given.at, due=due))
+    return (settled,)
+
+
+# --- what the gateway showed --------------------------------------------------------------------------
+
+
+def _free_look(ledger: Ledger, given: FreeLook, policy: Policy) -> Events | Refused:
+    opened: Events = ()
+    if ledger.tenant is None:
+        if given.tenant is None:
+            return ()
+        opened = (StreamOpened(at=given.at, tenant=given.tenant),)
+    elif given.tenant is not None and given.tenant != ledger.tenant:
+        return Refused((NotFound(),))
+    return (*opened, *_news(ledger, _seen(ledger, given.picture, given.at), given.at, policy))
+
+
+def _news(ledger: Ledger, seen: Events, at: datetime, policy: Policy) -> Events:
+    """News nobody owed a look for, with a due time where it asks for an earlier one than the ledger's."""
+    if not seen:
+        return ()
+    due = next_look(fold(ledger, seen), at, 0, policy)
+    if due is None or (ledger.due is not None and ledger.due <= due):
+        return seen
+    return (*seen, LookScheduled(at=at, due=due))
+
+
+def _seen(ledger: Ledger, picture: Picture, at: datetime) -> Events:
+    """The observations in this picture that are news to the ledger."""
+    news = _refunds_seen(ledger, picture.refunds, at)
+    if picture.payment != ledger.payment and (ledger.seen_at is None or at >= ledger.seen_at):
+        return (PaymentSeen(at=at, payment=picture.payment), *news)
+    return news
+
+
+def _refunds_seen(ledger: Ledger, refunds: tuple[GatewayRefund, ...], at: datetime) -> Events:
+    known = {seen.refund.id: seen for seen in ledger.observed}
+    events: list[Event] = []
+    for refund in refunds:
+        before = known.get(refund.id)
+        if before is None or merge(before.refund, refund, newer=at >= before.seen_at) != before.refund:
+            events.append(RefundObserved(at=at, refund=refund))
+    return tuple(events)
+
+
+def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
+    at, look = given.at, given.look
+    if not owed(ledger, at):
+        # Another worker was faster, so this look is owed no more and may neither claim nor end anything.
+        return _news(ledger, _seen(ledger, look, at), at, policy) if isinstance(look, Picture) else ()
+    seen = _seen(ledger, look, at) if isinstance(look, Picture) else ()
+    after = fold(ledger, seen)
+    moves = steps(after, given, policy)
+    tries = 0 if seen else ledger.tries + 1
+    due = next_look(fold(after, moves), at, tries, policy)
+    alarm = look.alarm if isinstance(look, Unread) else None
+    return (*seen, *moves, LookScheduled(at=at, due=due, tries=tries, alarm=alarm))
+
+
+# --- what the gateway answered ------------------------------------------------------------------------
+
+
+def _answer(ledger: Ledger, given: GatewayAnswered, policy: Policy) -> Events:
+    record = record_of(ledger, given.refund_id)
+    if record is None or not 1 <= given.claim <= len(record.claims):
+        return ()
+    answer, at = given.answer, given.at
+    if isinstance(answer, Accepted) and not is_shown_by(record, answer.refund):
+        answer = OutcomeUnknown(why="the body accepted is not this refund", resend=False, alarm="odd_body")
+    if record.claims[given.claim - 1].answer is not None:
+        # Answered already: nothing more is booked on the claim, but what the answer shows is news all the same.
+        shown = (answer.refund,) if isinstance(answer, Accepted) else ()
+        return _news(ledger, _refunds_seen(ledger, shown, at), at, policy)
+    answered = SendAnswered(at=at, refund_id=record.id, claim=given.claim, answer=answer)
+    tries = 0 if isinstance(answer, Accepted) else ledger.tries
+    due = next_look(fold(ledger, (answered,)), at, tries, policy)
+    if (due, tries) == (ledger.due, ledger.tries):
+        return (answered,)
+    return (answered, LookScheduled(at=at, due=due, tries=tries))

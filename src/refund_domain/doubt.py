@@ -1,0 +1,158 @@
+"""What an owed look does to the refund under way: send it, send it again, only look, end it, ask a person.
+
+Two cases. Nothing of it can be at the gateway yet: the rules decide afresh, and a no drops it. Or a send may
+have been executed and the look does not show it: then `STEPS`, a table of zone and verdict, decides.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from refund_domain.answers import Missing, Picture, Send, Unread
+from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMade, SendClaimed
+from refund_domain.inputs import OwedLook
+from refund_domain.ledger import Ledger, RefundRecord, in_flight
+from refund_domain.policy import Policy
+from refund_domain.refusals import NotFound, QuoteStale, Refusal
+from refund_domain.rules import refund_refusals
+
+Events = tuple[Event, ...]
+
+
+class Zone(StrEnum):
+    """How old the first doubtful claim is: the key may go again, may only be looked for, is surely over."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    OLD = "old"
+
+
+class Verdict(StrEnum):
+    """What the answers so far say about sending the same key again."""
+
+    CLEAR = "clear"
+    ALARMED = "alarmed"
+    DECLINED = "declined"
+    BURNT = "burnt"
+
+
+class Step(StrEnum):
+    """What to do when a complete look does not show the refund."""
+
+    SEND = "send"
+    LOOK = "look"
+    END = "end"
+    ASK = "ask"
+
+
+STEPS: Final[dict[tuple[Zone, Verdict], Step]] = {
+    (Zone.FRESH, Verdict.CLEAR): Step.SEND,
+    (Zone.FRESH, Verdict.ALARMED): Step.LOOK,
+    (Zone.FRESH, Verdict.DECLINED): Step.LOOK,
+    (Zone.FRESH, Verdict.BURNT): Step.LOOK,
+    (Zone.STALE, Verdict.CLEAR): Step.LOOK,
+    (Zone.STALE, Verdict.ALARMED): Step.LOOK,
+    (Zone.STALE, Verdict.DECLINED): Step.LOOK,
+    (Zone.STALE, Verdict.BURNT): Step.LOOK,
+    (Zone.OLD, Verdict.CLEAR): Step.END,
+    (Zone.OLD, Verdict.ALARMED): Step.END,
+    (Zone.OLD, Verdict.DECLINED): Step.END,
+    (Zone.OLD, Verdict.BURNT): Step.ASK,
+}
+"""Zone × verdict: the only way a refund in doubt is sent again, ended, or put to a person."""
+
+
+def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
+    """What this owed look does to the refund under way, if there is one."""
+    record = in_flight(ledger)
+    if record is None or record.request is None or given.at + policy.clock_skew < given.latest:
+        return ()
+    if record.doubted_since is None:
+        return _first_send(ledger, record, given, policy)
+    return _doubt(ledger, record, record.doubted_since, given, policy)
+
+
+def _first_send(ledger: Ledger, record: RefundRecord, given: OwedLook, policy: Policy) -> Events:
+    """Nothing of this refund can be at the gateway: drop it, send it, or wait."""
+    request = record.request
+    if request is None:
+        return ()
+    if given.at - request.at >= policy.request_valid:
+        return (_dropped(record, given.at, (QuoteStale(quoted_at=request.quoted_at),)),)
+    match given.look:
+        case Unread():
+            return ()
+        case Missing():
+            return (_dropped(record, given.at, (NotFound(),)),)
+        case Picture():
+            if record.alarm is not None:
+                return ()
+            refusals = refund_refusals(ledger, given.at, policy, amount=request.amount, own=record.id)
+            if refusals:
+                return (_dropped(record, given.at, refusals),)
+            return _claim(ledger, record, given.at)
+
+
+def _doubt(ledger: Ledger, record: RefundRecord, since: datetime, given: OwedLook, policy: Policy) -> Events:
+    """A send of this refund may have been executed and the look does not show it: see `STEPS`."""
+    request, at = record.request, given.at
+    if request is None or not isinstance(given.look, Picture):
+        return ()
+    if policy.gateway_caps and _ruled_out(ledger, record, at, policy):
+        return (RefundNotMade(at=at, refund_id=record.id),)
+    match STEPS[_zone(at - since, policy), _verdict(record)]:
+        case Step.SEND:
+            if refund_refusals(ledger, at, policy, amount=request.amount, own=record.id):
+                return ()
+            return _claim(ledger, record, at)
+        case Step.LOOK:
+            return ()
+        case Step.END:
+            return (RefundNotMade(at=at, refund_id=record.id),)
+        case Step.ASK:
+            return () if record.asked_at else (PersonAsked(at=at, refund_id=record.id),)
+
+
+def _zone(age: timedelta, policy: Policy) -> Zone:
+    if age < policy.resend_within:
+        return Zone.FRESH
+    return Zone.STALE if age < policy.end_after else Zone.OLD
+
+
+def _verdict(record: RefundRecord) -> Verdict:
+    if record.burnt:
+        return Verdict.BURNT
+    if record.declined:
+        return Verdict.DECLINED
+    return Verdict.CLEAR if record.alarm is None else Verdict.ALARMED
+
+
+def _ruled_out(ledger: Ledger, record: RefundRecord, at: datetime, policy: Policy) -> bool:
+    """Whether others' live refunds fill the payment, long enough after our last claim: then the gateway's
+    own cap leaves no room for ours, neither made unseen nor still to come."""
+    if ledger.payment is None or not record.claims:
+        return False
+    settled_after = policy.executes_within + policy.completes_within + policy.list_lag + 2 * policy.clock_skew
+    others = sum(s.refund.amount.amount_minor for s in ledger.observed if s.live and s.refund.mark != record.id)
+    return at - record.claims[-1].at >= settled_after and others >= ledger.payment.captured.amount_minor
+
+
+def _claim(ledger: Ledger, record: RefundRecord, at: datetime) -> Events:
+    request, payment = record.request, ledger.payment
+    if request is None or payment is None:
+        return ()
+    send = Send(
+        refund_id=record.id,
+        claim=len(record.claims) + 1,
+        payment=payment.ref,
+        amount=request.amount,
+        reason=request.reason,
+        kind=payment.kind,
+    )
+    return (SendClaimed(at=at, send=send),)
+
+
+def _dropped(record: RefundRecord, at: datetime, reasons: tuple[Refusal, ...]) -> RefundDropped:
+    return RefundDropped(at=at, refund_id=record.id, reasons=reasons)

@@ -1,0 +1,85 @@
+"""What the decider is fed: a command, what a look at the gateway showed, a gateway's answer. One class a kind.
+
+Every input carries `at`. For what went over the wire it is the moment the call began: a look can speak
+only of what was before it began.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from refund_domain.answers import Answer, Look, Picture
+from refund_domain.commands import Actor, Choice, IssueRefund
+from refund_domain.money import Money
+from refund_domain.payments import Ref
+
+
+@attrs.frozen(kw_only=True)
+class RequestRefund:
+    """A person's decision. `refund_id` is minted for it and used only if it becomes a new refund."""
+
+    at: datetime
+    refund_id: str
+    command: IssueRefund
+
+
+@attrs.frozen(kw_only=True)
+class OwedLook:
+    """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
+
+    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act.
+    """
+
+    at: datetime
+    latest: datetime
+    look: Look
+
+
+@attrs.frozen(kw_only=True)
+class FreeLook:
+    """A look nobody owed (a quote, a webhook, a reconciliation): it merges news and nothing else.
+
+    `tenant` opens the stream for its owner if there is none; None never opens one.
+    """
+
+    at: datetime
+    picture: Picture
+    tenant: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class GatewayAnswered:
+    """The answer to the send of this claim; `at` is when the send began."""
+
+    at: datetime
+    refund_id: str
+    claim: int
+    answer: Answer
+
+
+@attrs.frozen(kw_only=True)
+class RecordOutside:
+    """A person gave `amount` back outside the platform, `how` they say; nothing moves."""
+
+    at: datetime
+    record_id: str
+    ref: Ref
+    amount: Money
+    how: str
+    by: Actor
+
+
+@attrs.frozen(kw_only=True)
+class SettleAttention:
+    """A person answers what waits for them: `subject` and `code` name it, `choice` is one it offered."""
+
+    at: datetime
+    subject: str
+    code: str
+    choice: Choice
+    by: Actor
+
+
+Input = RequestRefund | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention

@@ -1,0 +1,363 @@
+"""The ledger of one payment: what its events amount to. `evolve` folds one event in; it knows no policy.
+
+A refund's status is derived, never stored: what the gateway showed outranks every belief of ours, and among
+what it showed the higher rank wins, whatever the clock says, so that order and repetition cannot matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown
+from refund_domain.commands import Choice
+from refund_domain.events import (
+    AttentionSettled,
+    Event,
+    LookScheduled,
+    OutsideRecorded,
+    PaymentSeen,
+    PersonAsked,
+    RefundDropped,
+    RefundNotMade,
+    RefundObserved,
+    RefundRequested,
+    SendAnswered,
+    SendClaimed,
+    StreamOpened,
+)
+from refund_domain.payments import GatewayRefund, Payment, Trace
+from refund_domain.refusals import Refusal
+
+
+class Status(StrEnum):
+    """How a refund stands: five beliefs of ours, four things the gateway can show."""
+
+    REQUESTED = "requested"
+    IN_DOUBT = "in_doubt"
+    DECLINED = "declined"
+    DROPPED = "dropped"
+    NOT_MADE = "not_made"
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+HOLDS: Final[dict[Status, bool]] = {
+    Status.REQUESTED: True,
+    Status.IN_DOUBT: True,
+    Status.DECLINED: False,
+    Status.DROPPED: False,
+    Status.NOT_MADE: False,
+    Status.PENDING: True,
+    Status.SUCCEEDED: True,
+    Status.FAILED: False,
+    Status.CANCELED: False,
+}
+"""Whether a refund in this status holds its amount, so that no other may have it."""
+
+OBSERVED: Final[dict[str, tuple[int, Status]]] = {
+    "pending": (1, Status.PENDING),
+    "requires_action": (1, Status.PENDING),
+    "succeeded": (2, Status.SUCCEEDED),
+    "failed": (3, Status.FAILED),
+    "canceled": (3, Status.CANCELED),
+}
+"""The gateway's words with their rank; a word not listed counts as pending, rank 1."""
+
+_UNKNOWN_WORD: Final = (1, Status.PENDING)
+_SHOWN: Final = (Status.PENDING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
+
+TRANSITIONS: Final[dict[Status, tuple[Status, ...]]] = {
+    Status.REQUESTED: (Status.IN_DOUBT, Status.DECLINED, Status.DROPPED, *_SHOWN),
+    Status.IN_DOUBT: (Status.REQUESTED, Status.DECLINED, Status.NOT_MADE, *_SHOWN),
+    Status.DECLINED: _SHOWN,
+    Status.DROPPED: _SHOWN,
+    Status.NOT_MADE: _SHOWN,
+    Status.PENDING: (Status.SUCCEEDED, Status.FAILED, Status.CANCELED),
+    Status.SUCCEEDED: (Status.FAILED, Status.CANCELED),
+    Status.FAILED: (Status.CANCELED,),
+    Status.CANCELED: (),
+}
+"""Every step a refund's status can take. From an ended belief only by adoption, which raises an alarm;
+from failed to canceled because of two final words the smaller wins."""
+
+
+@attrs.frozen
+class Claim:
+    """One licensed send: its number, when it was claimed, what came back (None: in doubt)."""
+
+    number: int
+    at: datetime
+    answer: Answer | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether this send may have made, or may yet make, a refund nobody has shown us."""
+        return self.answer is None or isinstance(self.answer, OutcomeUnknown)
+
+
+@attrs.frozen
+class RefundRecord:
+    """One refund of ours: its request, its claims, how it ended. `request` is None where the journal was
+    lost and the refund was known again by our mark.
+
+    `ended` is DROPPED or NOT_MADE once decided, `asked_at` when a person was asked, `alarm` what stops
+    sending until a person answers, `surprise` the ended belief a later observation contradicted.
+    """
+
+    id: str
+    request: RefundRequested | None = None
+    claims: tuple[Claim, ...] = ()
+    ended: Status | None = None
+    reasons: tuple[Refusal, ...] = ()
+    asked_at: datetime | None = None
+    alarm: str | None = None
+    surprise: Status | None = None
+
+    @property
+    def doubted_since(self) -> datetime | None:
+        """The first claim not answered NotSent: the age of the key runs from here."""
+        for claim in self.claims:
+            if not isinstance(claim.answer, NotSent):
+                return claim.at
+        return None
+
+    @property
+    def declined(self) -> bool:
+        """Whether the gateway has said no to any claim."""
+        return any(isinstance(claim.answer, Declined) for claim in self.claims)
+
+    @property
+    def burnt(self) -> bool:
+        """Whether any answer said that sending the key again is of no use."""
+        return any(isinstance(claim.answer, OutcomeUnknown) and not claim.answer.resend for claim in self.claims)
+
+    @property
+    def belief(self) -> Status:
+        """What we hold true as long as the gateway has not shown this refund."""
+        if self.ended is not None:
+            return self.ended
+        if any(claim.open for claim in self.claims):
+            return Status.IN_DOUBT
+        return Status.DECLINED if self.declined else Status.REQUESTED
+
+
+@attrs.frozen
+class Observed:
+    """A refund the gateway showed, ours or another's, with the begin of the look that last changed it."""
+
+    refund: GatewayRefund
+    seen_at: datetime
+
+    @property
+    def status(self) -> Status:
+        """What the gateway's word means."""
+        return OBSERVED.get(self.refund.status, _UNKNOWN_WORD)[1]
+
+    @property
+    def live(self) -> bool:
+        """Whether this refund holds money of the payment."""
+        return HOLDS[self.status]
+
+
+@attrs.frozen
+class Ledger:
+    """All that is known of one payment's refunds. Made by `fold`, never by hand.
+
+    `refunds` are ours in the order of their requests, `observed` all the gateway showed by (created, id);
+    `due` is when the next look is owed, `tries` the fruitless looks so far, `alarm` why a person must mend
+    the looking, `latest` the latest event's time.
+    """
+
+    tenant: str | None = None
+    payment: Payment | None = None
+    seen_at: datetime | None = None
+    refunds: tuple[RefundRecord, ...] = ()
+    observed: tuple[Observed, ...] = ()
+    outside: tuple[OutsideRecorded, ...] = ()
+    settled: tuple[AttentionSettled, ...] = ()
+    due: datetime | None = None
+    tries: int = 0
+    alarm: str | None = None
+    latest: datetime | None = None
+
+
+EMPTY: Final = Ledger()
+"""The ledger of a payment nobody has asked about yet."""
+
+
+def merge(old: GatewayRefund, new: GatewayRefund, *, newer: bool) -> GatewayRefund:
+    """Two observations of one refund as one. `newer` says that the look behind `new` began later.
+
+    The higher rank wins; of two final words the smaller; at equal status the newer look's details. A mark
+    or trace reference once known stays known.
+    """
+    old_rank, new_rank = _rank(old), _rank(new)
+    if new_rank != old_rank:
+        winner, loser = (new, old) if new_rank > old_rank else (old, new)
+    elif old.status != new.status and old_rank == 3:
+        winner, loser = (new, old) if new.status < old.status else (old, new)
+    else:
+        winner, loser = (new, old) if newer else (old, new)
+    mark = winner.mark or loser.mark
+    trace = _richer(winner.trace, loser.trace)
+    if mark == winner.mark and trace == winner.trace:
+        return winner
+    return attrs.evolve(winner, mark=mark, trace=trace)
+
+
+def _rank(refund: GatewayRefund) -> int:
+    return OBSERVED.get(refund.status, _UNKNOWN_WORD)[0]
+
+
+def _richer(first: Trace | None, second: Trace | None) -> Trace | None:
+    if first is None or (first.reference is None and second is not None and second.reference is not None):
+        return second
+    return first
+
+
+def record_of(ledger: Ledger, refund_id: str) -> RefundRecord | None:
+    """Our refund with this id, if the ledger has it."""
+    for record in ledger.refunds:
+        if record.id == refund_id:
+            return record
+    return None
+
+
+def is_shown_by(record: RefundRecord, refund: GatewayRefund) -> bool:
+    """Whether this gateway refund is that refund of ours: our mark, and the amount agrees."""
+    return refund.mark == record.id and (record.request is None or refund.amount == record.request.amount)
+
+
+def shown(ledger: Ledger, record: RefundRecord) -> Observed | None:
+    """What the gateway shows of our refund. Should it ever show two, the live one counts."""
+    found: Observed | None = None
+    for seen in ledger.observed:
+        if is_shown_by(record, seen.refund) and (found is None or (seen.live and not found.live)):
+            found = seen
+    return found
+
+
+def status_of(ledger: Ledger, record: RefundRecord) -> Status:
+    """How our refund stands: what the gateway shows of it, else what we believe."""
+    seen = shown(ledger, record)
+    return record.belief if seen is None else seen.status
+
+
+def in_flight(ledger: Ledger) -> RefundRecord | None:
+    """The one refund of ours that is requested or in doubt and that the gateway has not shown."""
+    for record in ledger.refunds:
+        if record.belief in (Status.REQUESTED, Status.IN_DOUBT) and shown(ledger, record) is None:
+            return record
+    return None
+
+
+def fold(ledger: Ledger, events: Iterable[Event]) -> Ledger:
+    """The ledger after these events."""
+    for event in events:
+        ledger = evolve(ledger, event)
+    return ledger
+
+
+def evolve(ledger: Ledger, event: Event) -> Ledger:
+    """The ledger after one more event. Total: every event has a place, none raises."""
+    latest = event.at if ledger.latest is None or event.at > ledger.latest else ledger.latest
+    match event:
+        case LookScheduled():
+            return attrs.evolve(ledger, due=event.due, tries=event.tries, alarm=event.alarm, latest=latest)
+        case SendClaimed():
+            claim = Claim(event.send.claim, event.at)
+            record = record_of(ledger, event.send.refund_id) or RefundRecord(event.send.refund_id)
+            return _with(ledger, latest, attrs.evolve(record, claims=(*record.claims, claim)))
+        case SendAnswered():
+            return _answered(ledger, latest, event)
+        case RefundObserved():
+            return _observed(attrs.evolve(ledger, latest=latest), event.refund, event.at)
+        case PaymentSeen():
+            if ledger.seen_at is not None and event.at < ledger.seen_at:
+                return attrs.evolve(ledger, latest=latest)
+            return attrs.evolve(ledger, payment=event.payment, seen_at=event.at, latest=latest)
+        case RefundRequested():
+            return _with(ledger, latest, RefundRecord(event.refund_id, event))
+        case StreamOpened():
+            return attrs.evolve(ledger, tenant=event.tenant, latest=latest)
+        case RefundDropped():
+            record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
+            ended = attrs.evolve(record, ended=Status.DROPPED, reasons=event.reasons)
+            return _with(ledger, latest, ended)
+        case RefundNotMade():
+            record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
+            return _with(ledger, latest, attrs.evolve(record, ended=Status.NOT_MADE, asked_at=None))
+        case PersonAsked():
+            record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
+            return _with(ledger, latest, attrs.evolve(record, asked_at=event.at))
+        case AttentionSettled():
+            return _settled(ledger, latest, event)
+        case OutsideRecorded():
+            return attrs.evolve(ledger, outside=(*ledger.outside, event), latest=latest)
+
+
+def _with(ledger: Ledger, latest: datetime, record: RefundRecord) -> Ledger:
+    """The ledger with this record in the place of the one with its id, or behind the others."""
+    others = ledger.refunds
+    if record_of(ledger, record.id) is None:
+        return attrs.evolve(ledger, refunds=(*others, record), latest=latest)
+    replaced = tuple(record if other.id == record.id else other for other in others)
+    return attrs.evolve(ledger, refunds=replaced, latest=latest)
+
+
+def _answered(ledger: Ledger, latest: datetime, event: SendAnswered) -> Ledger:
+    record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
+    answer = event.answer
+    claims = tuple(
+        attrs.evolve(claim, answer=answer) if claim.number == event.claim else claim for claim in record.claims
+    )
+    # Accepted has no alarm: where the money moved, nothing about sending needs a person.
+    alarm = record.alarm if isinstance(answer, Accepted) or answer.alarm is None else answer.alarm
+    ledger = _with(ledger, latest, attrs.evolve(record, claims=claims, alarm=alarm))
+    return _observed(ledger, answer.refund, event.at) if isinstance(answer, Accepted) else ledger
+
+
+def _observed(ledger: Ledger, refund: GatewayRefund, seen_at: datetime) -> Ledger:
+    """Merge one observation; adopt a refund of ours that no record knows or whose record had ended."""
+    before = next((seen for seen in ledger.observed if seen.refund.id == refund.id), None)
+    if before is None:
+        seen = Observed(refund, seen_at)
+    else:
+        newer = seen_at >= before.seen_at
+        merged = merge(before.refund, refund, newer=newer)
+        seen = Observed(merged, seen_at if newer else before.seen_at)
+    others = [other for other in ledger.observed if other.refund.id != refund.id]
+    observed = tuple(sorted([*others, seen], key=lambda o: (o.refund.created_at, o.refund.id)))
+    mark = seen.refund.mark
+    record = None if mark is None else record_of(ledger, mark)
+    refunds = ledger.refunds
+    if mark is not None and record is None:
+        refunds = (*refunds, RefundRecord(mark))
+    elif record is not None and _contradicts(ledger, record, seen.refund):
+        surprised = attrs.evolve(record, surprise=record.belief)
+        refunds = tuple(surprised if other.id == record.id else other for other in refunds)
+    return attrs.evolve(ledger, observed=observed, refunds=refunds)
+
+
+def _contradicts(ledger: Ledger, record: RefundRecord, refund: GatewayRefund) -> bool:
+    """Whether this shows, for the first time, a refund of ours that we held to be over without money."""
+    return record.surprise is None and (
+        record.belief in (Status.DECLINED, Status.DROPPED, Status.NOT_MADE)
+        and is_shown_by(record, refund)
+        and shown(ledger, record) is None
+    )
+
+
+def _settled(ledger: Ledger, latest: datetime, event: AttentionSettled) -> Ledger:
+    ledger = attrs.evolve(ledger, settled=(*ledger.settled, event), latest=latest)
+    record = record_of(ledger, event.subject)
+    if record is None or event.choice is not Choice.KEEP_LOOKING:
+        return ledger
+    return _with(ledger, latest, attrs.evolve(record, asked_at=None, alarm=None))

@@ -1,0 +1,229 @@
+"""Quotes: what a person verifies before a refund, and how it travels over a web page and back (R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Final
+
+import attrs
+
+from refund_domain._checks import check_id, check_text, check_tuple, check_type
+from refund_domain.arrival import ArrivalWindow, arrival_window
+from refund_domain.commands import Actor, FormError, IssueRefund, Reason
+from refund_domain.ledger import Ledger
+from refund_domain.money import Money
+from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payouts import Funding, Payout, forecast_funding
+from refund_domain.policy import Policy
+from refund_domain.refusals import External, QuoteStale, Refusal
+from refund_domain.rules import drift_minor, listed_minor, outside_left, refund_refusals, refundable
+
+CANNOT_BE_UNDONE: Final = (
+    "A refund cannot be stopped, changed or reversed once it is issued. "
+    "A mistake is mended by a new payment from the client."
+)
+"""What a page must say beside the button (R6)."""
+
+
+@attrs.frozen(kw_only=True)
+class Quote:
+    """The amount to verify, or all the reasons why not, and what a person should know before deciding.
+
+    `amount` is what a refund would send (R3), None where nothing could be seen. `refusals` empty: it may be
+    issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list;
+    `drift_minor` is what its figure says beyond that list. `outside_left` is what goes back outside, for
+    money that was taken there. `fee_kept` is what the processor keeps. `funding` and `arrives` are forecasts.
+
+    >>> from datetime import timezone
+    >>> quote = Quote(
+    ...     request_id="3f2a",
+    ...     ref=PaymentRef("platform", "ch_1"),
+    ...     quoted_at=datetime(2026, 3, 2, 9, 0, tzinfo=timezone.utc),
+    ...     amount=Money.parse("200.00", "USD"),
+    ... )
+    >>> quote.form()["amount_minor"], quote.verified(by=Actor(id="maria", tenant="acme")).amount.major
+    ('20000', '200.00')
+    """
+
+    request_id: str
+    ref: Ref
+    quoted_at: datetime | None
+    amount: Money | None = None
+    refusals: tuple[Refusal, ...] = ()
+    captured: Money | None = None
+    given_back: Money | None = None
+    elsewhere: int = 0
+    drift_minor: int = 0
+    outside_left: Money | None = None
+    fee_kept: Money | None = None
+    funding: Funding | None = None
+    arrives: ArrivalWindow | None = None
+    cannot_be_undone: str = CANNOT_BE_UNDONE
+
+    def verified(
+        self, *, by: Actor, reason: Reason = Reason.REQUESTED_BY_CUSTOMER, note: str | None = None
+    ) -> IssueRefund:
+        """The decision of the person who saw this quote. Raises ValueError if the quote was refused."""
+        ref, amount, quoted_at = self._decidable()
+        return IssueRefund(
+            payment=ref,
+            request_id=self.request_id,
+            amount=amount,
+            quoted_at=quoted_at,
+            by=by,
+            reason=reason,
+            note=note,
+        )
+
+    def form(self) -> dict[str, str]:
+        """What the page carries in hidden fields; `IssueRefund.from_form` reads it back.
+
+        Raises ValueError if the quote was refused: there is nothing to decide.
+        """
+        _, amount, quoted_at = self._decidable()
+        return {
+            "request_id": self.request_id,
+            "amount_minor": str(amount.amount_minor),
+            "currency": amount.currency.code,
+            "quoted_at": quoted_at.isoformat(),
+        }
+
+    def _decidable(self) -> tuple[PaymentRef, Money, datetime]:
+        if self.refusals or self.amount is None or self.quoted_at is None or not isinstance(self.ref, PaymentRef):
+            codes = ", ".join(refusal.code for refusal in self.refusals) or "nothing to refund"
+            raise ValueError(f"this quote was refused ({codes}), so there is nothing to verify")
+        return self.ref, self.amount, self.quoted_at
+
+
+def make_quote(
+    ledger: Ledger,
+    ref: Ref,
+    now: datetime,
+    policy: Policy,
+    *,
+    request_id: str,
+    payouts: Iterable[Payout],
+    is_business_day: Callable[[date], bool],
+) -> Quote:
+    """The quote this ledger gives at `now`; pure."""
+    if isinstance(ref, OutsideRef):
+        left = outside_left(ledger, ref)
+        return Quote(
+            request_id=request_id,
+            ref=ref,
+            quoted_at=now,
+            amount=Money.zero(left.currency),
+            refusals=(External(method=ref.method),),
+            outside_left=left,
+        )
+    amount, payment = refundable(ledger), ledger.payment
+    if amount is None or payment is None:
+        return Quote(request_id=request_id, ref=ref, quoted_at=now, refusals=(QuoteStale(quoted_at=None),))
+    refusals = refund_refusals(ledger, now, policy)
+    allowed = not refusals
+    return Quote(
+        request_id=request_id,
+        ref=ref,
+        quoted_at=now,
+        amount=amount,
+        refusals=refusals,
+        captured=payment.captured,
+        given_back=Money(listed_minor(ledger), payment.captured.currency),
+        elsewhere=sum(seen.live and seen.refund.mark is None for seen in ledger.observed),
+        drift_minor=drift_minor(ledger),
+        fee_kept=payment.fee,
+        funding=forecast_funding(amount, payouts, policy) if allowed else None,
+        arrives=arrival_window(now.date(), policy, is_business_day) if allowed else None,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Booking:
+    """The host's booking as the library needs it: a label and how it was paid, each ref once."""
+
+    label: str
+    payments: tuple[Ref, ...]
+
+    def __attrs_post_init__(self) -> None:
+        check_text(self.label, "label", 120)
+        check_tuple(self.payments, (PaymentRef, OutsideRef), "payments")
+        if len({str(ref) for ref in self.payments}) != len(self.payments):
+            raise ValueError("payments must name each payment once")
+
+
+@attrs.frozen(kw_only=True)
+class IssueBooking:
+    """The decision to refund these payments of one booking, each with its own verified amount."""
+
+    label: str
+    refunds: tuple[IssueRefund, ...]
+
+    def __attrs_post_init__(self) -> None:
+        check_text(self.label, "label", 120)
+        check_tuple(self.refunds, IssueRefund, "refunds")
+
+    @classmethod
+    def from_form(
+        cls,
+        form: Mapping[str, str],
+        *,
+        booking: Booking,
+        by: Actor,
+        reason: Reason = Reason.REQUESTED_BY_CUSTOMER,
+        note: str | None = None,
+    ) -> IssueBooking:
+        """Read what `BookingQuote.form()` put on the page; the booking comes from the host, not the page.
+
+        Payments without fields were not quoted as refundable and are left out. Raises `FormError`.
+        """
+        refunds = []
+        for ref in booking.payments:
+            fields = {name: form[key] for name in _FIELDS if (key := f"{ref}.{name}") in form}
+            if isinstance(ref, PaymentRef) and fields:
+                refunds.append(IssueRefund.from_form(fields, payment=ref, by=by, reason=reason, note=note))
+        if not refunds:
+            raise FormError("request_id")
+        return cls(label=booking.label, refunds=tuple(refunds))
+
+
+_FIELDS: Final = ("request_id", "amount_minor", "currency", "quoted_at")
+
+
+@attrs.frozen(kw_only=True)
+class BookingQuote:
+    """A quote for each payment of a booking, in ref order; outside payments are quotes too."""
+
+    label: str
+    quotes: tuple[Quote, ...]
+
+    @property
+    def refundable(self) -> tuple[Quote, ...]:
+        """The quotes that may be issued."""
+        return tuple(quote for quote in self.quotes if not quote.refusals)
+
+    def verified(
+        self, *, by: Actor, reason: Reason = Reason.REQUESTED_BY_CUSTOMER, note: str | None = None
+    ) -> IssueBooking:
+        """The decision of the person who saw all these quotes; refused ones are left out."""
+        refunds = tuple(quote.verified(by=by, reason=reason, note=note) for quote in self.refundable)
+        return IssueBooking(label=self.label, refunds=refunds)
+
+    def form(self) -> dict[str, str]:
+        """Hidden fields for all refundable quotes, named by payment; `IssueBooking.from_form` reads them."""
+        return {f"{quote.ref}.{name}": value for quote in self.refundable for name, value in quote.form().items()}
+
+
+@attrs.frozen(kw_only=True)
+class NotTried:
+    """This payment of a booking was not refunded because something broke; run the booking again.
+
+    `error` is the name of the error's class; its text may hold what must not be shown.
+    """
+
+    payment: PaymentRef
+    error: str
+
+    def __attrs_post_init__(self) -> None:
+        check_type(self.payment, PaymentRef, "payment")
+        check_id(self.error, "error")

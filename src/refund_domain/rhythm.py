@@ -1,0 +1,40 @@
+"""The rhythm of looking: when the next look at the gateway is owed. In doubt often, then daily, never never."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from refund_domain.ledger import Ledger, RefundRecord, Status, in_flight
+from refund_domain.policy import Policy
+
+
+def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datetime | None:
+    """When the next look is owed after `tries` fruitless ones: the earliest of what is open, always after `at`."""
+    times: list[datetime] = []
+    record = in_flight(ledger)
+    if record is not None:
+        times.append(_next_for(record, at, tries, policy))
+    poll = at + _backoff(policy.poll_first, tries, policy.poll_most)
+    for seen in ledger.observed:
+        if seen.status is Status.PENDING:
+            times.append(poll)
+        elif seen.status is Status.SUCCEEDED:
+            watched_until = seen.refund.created_at + policy.watch
+            if at < watched_until:
+                times.append(at + _backoff(policy.poll_most, tries, policy.watch_most))
+    return min(times, default=None)
+
+
+def _next_for(record: RefundRecord, at: datetime, tries: int, policy: Policy) -> datetime:
+    """The next look for a refund under way."""
+    since = record.doubted_since
+    if record.alarm is not None or (since is not None and at - since >= policy.end_after):
+        return at + policy.look_daily
+    soon = at + _backoff(policy.look_first, tries, policy.look_most)
+    # Nobody touches a claim while its own worker may still be sending it.
+    open_claims = [claim.at for claim in record.claims if claim.open]
+    return max(soon, open_claims[-1] + policy.answer_wait) if open_claims else soon
+
+
+def _backoff(first: timedelta, tries: int, most: timedelta) -> timedelta:
+    return min(first * (1 << min(max(tries - 1, 0), 20)), most)

@@ -1,0 +1,245 @@
+"""The rules that say no, each a pure function, and the one formula for what may go back (R3).
+
+R1, R2, R3, R4 and R6 stand here; R5 in `cancellation`, R7 in `arrival`, R8 and R9 in `payouts`.
+`docs/rules.md` lists where each one lives and which test proves it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from refund_domain.commands import Reason
+from refund_domain.ledger import HOLDS, Ledger, RefundRecord, Status, shown, status_of
+from refund_domain.money import Currency, Money
+from refund_domain.payments import ChargeKind, OutsideRef, Payment, PaymentStatus, Ref
+from refund_domain.policy import Policy
+from refund_domain.refusals import (
+    AlreadyRefunded,
+    AmountChanged,
+    BelowMinimum,
+    CannotBeStopped,
+    ChargeNotSupported,
+    CurrencyNotSupported,
+    Disputed,
+    External,
+    InFlight,
+    MethodNotSupported,
+    NotCaptured,
+    NothingLeft,
+    NotSettled,
+    ReasonNotAllowed,
+    Refusal,
+    WindowOver,
+)
+
+
+class Family(StrEnum):
+    """The two families of method that can be refunded (R2)."""
+
+    CARD = "card"
+    ACH = "ach"
+
+
+METHODS: Final[dict[str, Family]] = {
+    "card": Family.CARD,
+    "card_present": Family.CARD,
+    "us_bank_account": Family.ACH,
+    "ach_debit": Family.ACH,
+}
+"""R2: the gateway's words for methods that are refundable; every other word is not."""
+
+DISPUTE_COUNTS: Final[dict[str, bool]] = {
+    "needs_response": True,
+    "under_review": True,
+    "warning_needs_response": True,
+    "warning_under_review": True,
+    "lost": True,
+    "won": False,
+    "warning_closed": False,
+    "prevented": False,
+}
+"""Whether a dispute in this state takes its amount out of what may go back; an unknown word does."""
+
+ACH_CURRENCY: Final = "USD"
+ACH_MINIMUM: Final = Money(50, Currency.of(ACH_CURRENCY))
+"""ACH is in USD only, at least 0.50 (Stripe facts, "Card versus ACH")."""
+
+DISPUTE_FAILURE: Final = "charge_for_pending_refund_disputed"
+"""A refund that failed so must never be tried again: the dispute decides, or the client is paid twice."""
+
+_KINDS: Final = (ChargeKind.PLATFORM, ChargeKind.DIRECT)
+_NONE: Final[tuple[Refusal, ...]] = ()
+
+
+def through_platform(ref: Ref) -> External | None:
+    """R1: only a payment taken through the platform's payment system is refunded through it."""
+    return External(method=ref.method) if isinstance(ref, OutsideRef) else None
+
+
+def method_refundable(payment: Payment) -> MethodNotSupported | None:
+    """R2: cards and ACH debits are refundable; any other method is not."""
+    return None if payment.method in METHODS else MethodNotSupported(method=payment.method)
+
+
+def refundable(ledger: Ledger, *, without: str | None = None) -> Money | None:
+    """R3: all that was captured and has not gone back yet; None while the payment was never seen.
+
+    captured − live refunds in the list (ours and others', pending included) − held by a refund of ours not
+    in that list yet − recorded as given back outside − disputed (open or lost). Never negative. Where the
+    payment's own figure and the list disagree, the smaller result holds. `without` leaves out what that
+    refund of ours itself holds: the amount left for its own send.
+    """
+    payment = ledger.payment
+    if payment is None:
+        return None
+    gone = max(listed_minor(ledger), payment.given_back.amount_minor)
+    outside = sum(record.amount.amount_minor for record in ledger.outside)
+    left = payment.captured.amount_minor - gone - _held_minor(ledger, without) - outside
+    left -= disputed_minor(payment)
+    return Money(max(0, left), payment.captured.currency)
+
+
+def outside_left(ledger: Ledger, ref: OutsideRef) -> Money:
+    """R2: of money taken outside, what was not yet recorded as given back; never negative."""
+    currency = ref.amount.currency
+    gone = sum(r.amount.amount_minor for r in ledger.outside if r.amount.currency == currency)
+    return Money(max(0, ref.amount.amount_minor - gone), currency)
+
+
+def listed_minor(ledger: Ledger) -> int:
+    """The live refunds of the complete list, in minor units: ours and others', pending included."""
+    return sum(seen.refund.amount.amount_minor for seen in ledger.observed if seen.live)
+
+
+def disputed_minor(payment: Payment) -> int:
+    """What open and lost disputes take, in minor units; won and closed inquiries count nothing."""
+    return sum(d.amount.amount_minor for d in payment.disputes if DISPUTE_COUNTS.get(d.status, True))
+
+
+def drift_minor(ledger: Ledger) -> int:
+    """The payment's own figure of money given back less what the list shows; 0 when they agree."""
+    return 0 if ledger.payment is None else ledger.payment.given_back.amount_minor - listed_minor(ledger)
+
+
+def _held_minor(ledger: Ledger, without: str | None) -> int:
+    return sum(
+        record.request.amount.amount_minor
+        for record in ledger.refunds
+        if record.id != without
+        and record.request is not None
+        and HOLDS[record.belief]
+        and shown(ledger, record) is None
+        and not _shown_otherwise(ledger, record)
+    )
+
+
+def _shown_otherwise(ledger: Ledger, record: RefundRecord) -> bool:
+    """Whether a live refund with our mark but another amount is listed: it is counted there already."""
+    return any(seen.live and seen.refund.mark == record.id for seen in ledger.observed)
+
+
+def amount_unchanged(verified: Money, current: Money) -> AmountChanged | None:
+    """R4: what was verified is what is sent; if it has changed since, nothing is sent."""
+    return None if verified == current else AmountChanged(verified=verified, current=current)
+
+
+def cannot_be_stopped(refund_id: str) -> CannotBeStopped:
+    """R6: a refund once initiated cannot be stopped, cancelled, changed or reversed by anyone here.
+
+    >>> str(cannot_be_stopped("r1"))
+    'Refund r1 cannot be stopped, changed or reversed; if it was a mistake, ask the client for a new payment.'
+    """
+    return CannotBeStopped(refund_id=refund_id)
+
+
+def payment_refusals(payment: Payment, at: datetime, policy: Policy) -> tuple[Refusal, ...]:
+    """All reasons why this payment, whatever its refunds, cannot be refunded at `at`; empty: it can."""
+    family = METHODS.get(payment.method)
+    if family is Family.CARD and _plain(payment) and policy.card_window is None:
+        return _NONE
+    refusals: list[Refusal] = []
+    if unsupported := method_refundable(payment):
+        refusals.append(unsupported)
+    if payment.kind not in _KINDS:
+        refusals.append(ChargeNotSupported(kind=payment.kind))
+    if payment.status is PaymentStatus.FAILED or payment.captured.amount_minor == 0:
+        refusals.append(NotCaptured())
+    elif payment.status is PaymentStatus.PENDING and not (family is Family.ACH and policy.accept_unsettled_ach):
+        refusals.append(NotSettled(expected=payment.settles_on))
+    currency = payment.captured.currency
+    if family is Family.ACH and currency.code != ACH_CURRENCY:
+        refusals.append(CurrencyNotSupported(currency=currency.code, expected=ACH_CURRENCY))
+    window = policy.ach_window if family is Family.ACH else policy.card_window
+    if window is not None and at - payment.taken_at > window:
+        refusals.append(WindowOver(taken_at=payment.taken_at, days=window.days))
+    if disputed := disputed_minor(payment):
+        refusals.append(Disputed(amount=Money(disputed, currency)))
+    return tuple(refusals)
+
+
+def _plain(payment: Payment) -> bool:
+    """Whether nothing about the payment needs a second look: settled, undisputed, not split."""
+    return (
+        payment.status is PaymentStatus.SUCCEEDED
+        and not payment.disputes
+        and payment.kind in _KINDS
+        and payment.captured.amount_minor > 0
+    )
+
+
+def refund_refusals(
+    ledger: Ledger, at: datetime, policy: Policy, *, amount: Money | None = None, own: str | None = None
+) -> tuple[Refusal, ...]:
+    """All reasons why a refund cannot be made now: of the payment, of its other refunds, of the amount.
+
+    `own` is the refund of ours about to be sent (it does not stand in its own way), `amount` what a person
+    verified, or None for a quote. Empty: the refund may go. Needs a payment that was seen.
+    """
+    left = refundable(ledger, without=own)
+    if ledger.payment is None or left is None:
+        return _NONE
+    refusals = [*payment_refusals(ledger.payment, at, policy), *_standing(ledger, own)]
+    stands = {type(refusal) for refusal in refusals}
+    if left.amount_minor == 0:
+        if not stands & {InFlight, AlreadyRefunded, NotCaptured, Disputed}:
+            refusals.append(NothingLeft())
+    elif METHODS.get(ledger.payment.method) is Family.ACH and _too_small(left):
+        refusals.append(BelowMinimum(minimum=ACH_MINIMUM))
+    if amount is not None:
+        if amount.currency != left.currency:
+            refusals.append(CurrencyNotSupported(currency=amount.currency.code, expected=left.currency.code))
+        elif changed := amount_unchanged(amount, left):
+            refusals.append(changed)
+    return tuple(refusals)
+
+
+def _too_small(left: Money) -> bool:
+    return left.currency == ACH_MINIMUM.currency and left < ACH_MINIMUM
+
+
+def _standing(ledger: Ledger, own: str | None) -> list[Refusal]:
+    """What our other refunds of this payment say: one lives, one has done it, or a dispute took it."""
+    refusals: list[Refusal] = []
+    for record in ledger.refunds:
+        if record.id == own:
+            continue
+        status = status_of(ledger, record)
+        if status is Status.SUCCEEDED:
+            refusals.append(AlreadyRefunded(refund_id=record.id))
+        elif HOLDS[status]:
+            refusals.append(InFlight(refund_id=record.id, status=status))
+        else:
+            seen = shown(ledger, record)
+            already = ledger.payment is not None and disputed_minor(ledger.payment) > 0
+            if seen is not None and seen.refund.failure_reason == DISPUTE_FAILURE and not already:
+                refusals.append(Disputed(amount=seen.refund.amount))
+    return refusals
+
+
+def reason_allowed(reason: Reason, policy: Policy) -> ReasonNotAllowed | None:
+    """`fraudulent` puts card and e-mail on the gateway's block lists: only if the policy allows it."""
+    if reason is Reason.FRAUDULENT and not policy.allow_fraudulent:
+        return ReasonNotAllowed(reason=reason)
+    return None

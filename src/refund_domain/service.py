@@ -1,0 +1,394 @@
+"""The service a host imports: one loop around the decider, in its sync form (`service_async` is its twin).
+
+    load → decide → append (version-checked; beaten to it: load and decide the same input again) →
+    licensed? send, decide on the answer · owed? look, decide on what it showed · else done
+
+First run, retry, crash recovery: all of it is this one path.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from datetime import date
+
+from refund_domain._checks import check_count, check_id, check_text, check_type
+from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Send, Unread
+from refund_domain.arrival import weekdays
+from refund_domain.attention import attention
+from refund_domain.commands import Action, Actor, Choice, IssueRefund
+from refund_domain.decide import decide, licensed, owed
+from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, RefundError, TooContended
+from refund_domain.events import Event
+from refund_domain.inputs import (
+    FreeLook,
+    GatewayAnswered,
+    Input,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.ledger import Status, fold
+from refund_domain.money import Money
+from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payouts import Payout
+from refund_domain.policy import DEFAULT_POLICY, Policy
+from refund_domain.ports import PaymentGateway, RefundJournal
+from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, make_quote
+from refund_domain.refusals import NotAllowed, NotFound, Refused
+from refund_domain.stream import (
+    MOST_CONFLICTS,
+    MOST_LOOKS,
+    Recovery,
+    Stream,
+    Waiting,
+    answered_as,
+    appended,
+    caught_up,
+    claim_in,
+    head,
+    in_doubt,
+    opened,
+    read_as,
+)
+from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+
+Allow = Callable[[Actor, Action, Ref | None], bool]
+"""The host's word on who may do what; asked first, before anything is read."""
+
+
+def new_id() -> str:
+    """128 random bits as 32 hex digits: the default source of request and refund ids."""
+    return os.urandom(16).hex()
+
+
+class RefundService:
+    """Refunds for a host application: the right amount, to the right payment, once, known to the end.
+
+    `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else;
+    only True allows. `is_business_day` is the calendar for arrival forecasts. `new_id` and `monotonic` may
+    be replaced in tests. Thread-safe as far as gateway and journal are.
+
+    Raises TypeError for a wrong argument and ValueError where a live gateway meets a journal that forgets.
+
+    >>> from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal, utc_now
+    >>> bank = MemoryBank(utc_now)
+    >>> payment = bank.charge(Money.parse("200.00", "USD"))
+    >>> refunds = RefundService(
+    ...     MemoryGateway(bank), MemoryJournal(), allow=lambda actor, action, ref: True
+    ... )
+    >>> maria = Actor(id="maria", tenant="acme")
+    >>> quote = refunds.quote(payment, by=maria)
+    >>> refund = refunds.issue(quote.verified(by=maria))
+    >>> str(refund.amount), str(refund.status)
+    ('200.00 USD', 'succeeded')
+    """
+
+    def __init__(
+        self,
+        gateway: PaymentGateway,
+        journal: RefundJournal,
+        *,
+        allow: Allow,
+        policy: Policy = DEFAULT_POLICY,
+        is_business_day: Callable[[date], bool] = weekdays,
+        new_id: Callable[[], str] = new_id,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        check_type(policy, Policy, "policy")
+        for name, function in (("allow", allow), ("is_business_day", is_business_day), ("new_id", new_id)):
+            if not callable(function):
+                raise TypeError(f"{name} must be callable")
+        if gateway.live and not journal.durable:
+            raise ValueError("a live gateway needs a durable journal: what this one forgets could be paid twice")
+        self._gateway = gateway
+        self._journal = journal
+        self._allow = allow
+        self._policy = policy
+        self._is_business_day = is_business_day
+        self._new_id = new_id
+        self._monotonic = monotonic
+
+    # --- for people ---------------------------------------------------------------------------------
+
+    def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+        """Look at the gateway and show what a refund would send, or all the reasons why not.
+
+        `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
+        Raises `GatewayUnreadable` when the gateway cannot be read, `JournalError` for the journal.
+        """
+        check_type(ref, (PaymentRef, OutsideRef), "ref")
+        check_type(by, Actor, "by")
+        request_id = self._new_id()
+        if not self._may(by, Action.QUOTE, ref):
+            refusals = (NotAllowed(action=Action.QUOTE),)
+            return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
+        self._outside_transactions()
+        stream = self._load(ref)
+        not_found = Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=(NotFound(),))
+        if stream.ledger.tenant not in (None, by.tenant):
+            return not_found
+        if isinstance(ref, PaymentRef):
+            look = self._look(ref)
+            if isinstance(look, Unread):
+                raise GatewayUnreadable(look.why)
+            if isinstance(look, Missing):
+                return not_found
+            given = FreeLook(at=stream.now, picture=look, tenant=by.tenant)
+            stream, said = self._record(stream, given)
+            if isinstance(said, Refused):
+                return not_found
+        return make_quote(
+            stream.ledger,
+            ref,
+            stream.now,
+            self._policy,
+            request_id=request_id,
+            payouts=payouts,
+            is_business_day=self._is_business_day,
+        )
+
+    def issue(self, command: IssueRefund) -> Refund | Refused:
+        """Write the decision down, look again, and send that amount or nothing.
+
+        The same `request_id` always means the same refund, however often this is called. Once a send may
+        have left, nothing is raised: the refund comes back `in_doubt`, and recovery goes on with it. Before
+        that, `JournalError` and `TooContended` may be raised; call again with the same command.
+        """
+        check_type(command, IssueRefund, "command")
+        if not self._may(command.by, Action.ISSUE, command.payment):
+            return Refused((NotAllowed(action=Action.ISSUE),))
+        self._outside_transactions()
+        stream, said = self._request(command)
+        if isinstance(said, Refused):
+            return said
+        stream = self._drive(stream)
+        return self._outcome(stream, command)
+
+    def request(self, command: IssueRefund) -> Refund | Refused:
+        """Write the decision down without touching the network; `dispatch` sends it.
+
+        It is compared with what the journal last saw, so a quote must have been made (else `QuoteStale`).
+        """
+        check_type(command, IssueRefund, "command")
+        if not self._may(command.by, Action.REQUEST, command.payment):
+            return Refused((NotAllowed(action=Action.REQUEST),))
+        stream, said = self._request(command)
+        if isinstance(said, Refused):
+            return said
+        return self._outcome(stream, command)
+
+    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+        """The payment and its refunds as the journal has them; no network."""
+        check_type(ref, (PaymentRef, OutsideRef), "ref")
+        check_type(by, Actor, "by")
+        if not self._may(by, Action.SHOW, ref):
+            return Refused((NotAllowed(action=Action.SHOW),))
+        stream = self._load(ref)
+        if stream.ledger.tenant != by.tenant:
+            return Refused((NotFound(),))
+        return self._view(stream)
+
+    def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
+        """A quote for each payment of the booking, outside payments included."""
+        check_type(booking, Booking, "booking")
+        payouts = tuple(payouts)
+        quotes = []
+        for ref in sorted(booking.payments, key=str):
+            quotes.append(self.quote(ref, by=by, payouts=payouts))
+        return BookingQuote(label=booking.label, quotes=tuple(quotes))
+
+    def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
+        """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
+
+        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
+        """
+        check_type(command, IssueBooking, "command")
+        results: list[Refund | Refused | NotTried] = []
+        for refund in sorted(command.refunds, key=lambda refund: str(refund.payment)):
+            try:
+                results.append(self.issue(refund))
+            except RefundError as error:
+                results.append(NotTried(payment=refund.payment, error=type(error).__name__))
+        return tuple(results)
+
+    def record_outside(
+        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+    ) -> PaymentView | Refused:
+        """Record that money was given back outside the platform (R2); nothing moves.
+
+        At most what is left, and not while a refund is under way. The same `record_id` records once.
+        """
+        check_type(ref, (PaymentRef, OutsideRef), "ref")
+        check_type(amount, Money, "amount")
+        check_type(by, Actor, "by")
+        check_text(how, "how", 120)
+        record_id = self._new_id() if record_id is None else record_id
+        check_id(record_id, "record_id")
+        if amount.amount_minor <= 0:
+            raise ValueError("amount must be more than nothing")
+        if not self._may(by, Action.RECORD_OUTSIDE, ref):
+            return Refused((NotAllowed(action=Action.RECORD_OUTSIDE),))
+        stream = self._load(ref)
+        given = RecordOutside(at=stream.now, record_id=record_id, ref=ref, amount=amount, how=how, by=by)
+        stream, said = self._record(stream, given)
+        return said if isinstance(said, Refused) else self._view(stream)
+
+    def attention(self, *, by: Actor, limit: int = 100) -> tuple[Waiting, ...] | Refused:
+        """What waits for a person in the actor's tenant, each with the choices `settle` takes."""
+        check_type(by, Actor, "by")
+        check_count(limit, "limit", 1)
+        if not self._may(by, Action.ATTENTION, None):
+            return Refused((NotAllowed(action=Action.ATTENTION),))
+        waiting = []
+        for ref in self._journal.waiting(by.tenant, limit):
+            stream = self._load(ref)
+            items = attention(stream.ledger)
+            if items and stream.ledger.tenant == by.tenant:
+                waiting.append(Waiting(payment=ref, items=items))
+        return tuple(waiting)
+
+    def settle(
+        self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
+    ) -> PaymentView | Refused:
+        """Answer something that waits for a person. There is no choice that sends."""
+        check_type(ref, PaymentRef, "ref")
+        check_type(choice, Choice, "choice")
+        check_type(by, Actor, "by")
+        if not self._may(by, Action.SETTLE, ref):
+            return Refused((NotAllowed(action=Action.SETTLE),))
+        stream = self._load(ref)
+        given = SettleAttention(at=stream.now, subject=subject, code=code, choice=choice, by=by)
+        stream, said = self._record(stream, given)
+        return said if isinstance(said, Refused) else self._view(stream)
+
+    # --- for workers --------------------------------------------------------------------------------
+
+    def dispatch(self, ref: PaymentRef) -> PaymentView:
+        """Do what this payment owes: look, decide afresh, claim, send. Nothing owed: nothing done.
+
+        For a queue after `request` was committed; `str(ref)` and `PaymentRef.parse` carry it there. Safe to
+        run any number of times, by any number of workers, and before there is anything to do.
+        """
+        check_type(ref, PaymentRef, "ref")
+        self._outside_transactions()
+        return self._view(self._drive(self._load(ref)))
+
+    def recover(self, limit: int = 100) -> Recovery:
+        """Go on with up to `limit` payments whose look is due, the longest due first. Run it often.
+
+        One payment's trouble does not stop the others: it is named in the result.
+        """
+        check_count(limit, "limit", 1)
+        self._outside_transactions()
+        looked, failed = 0, []
+        for ref in self._journal.due(limit):
+            try:
+                self._drive(self._load(ref))
+                looked += 1
+            except RefundError as error:
+                failed.append((ref, type(error).__name__))
+        return Recovery(looked=looked, failed=tuple(failed))
+
+    # --- the loop -----------------------------------------------------------------------------------
+
+    def _load(self, ref: Ref) -> Stream:
+        return opened(ref, self._journal.load(ref), self._monotonic())
+
+    def _record(self, stream: Stream, given: Input) -> tuple[Stream, tuple[Event, ...] | Refused]:
+        """Decide this input and append what it means; beaten to it, decide the same input again."""
+        for _ in range(MOST_CONFLICTS):
+            said = decide(stream.ledger, given, self._policy)
+            if isinstance(said, Refused) or not said:
+                return stream, said
+            ledger = fold(stream.ledger, said)
+            try:
+                now = self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
+            except JournalConflict:
+                news = self._journal.load(stream.ref, stream.version)
+                stream = caught_up(stream, news, self._monotonic())
+                continue
+            return appended(stream, ledger, len(said), now, self._monotonic()), said
+        raise TooContended("other workers keep appending to this payment's stream; try again")
+
+    def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+        stream = self._load(command.payment)
+        given = RequestRefund(at=stream.now, refund_id=self._new_id(), command=command)
+        return self._record(stream, given)
+
+    def _drive(self, stream: Stream) -> Stream:
+        """Look, and send what a look permits, until nothing is owed."""
+        ref = stream.ref
+        if not isinstance(ref, PaymentRef):
+            return stream
+        for turn in range(MOST_LOOKS):
+            if not owed(stream.ledger, stream.now):
+                break
+            try:
+                stream = self._advance(stream, ref)
+            except Exception:
+                if turn == 0:
+                    raise
+                # A send may have left in an earlier turn: what is known goes back, recovery does the rest.
+                break
+        return stream
+
+    def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
+        """One owed look; and if its decision claimed a send, that send and its answer."""
+        started, at = self._monotonic(), stream.now
+        look = self._look(ref)
+        stream, said = self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
+        claim = None if isinstance(said, Refused) else claim_in(said)
+        if claim is None or isinstance(said, Refused):
+            return stream
+        send = licensed(said, stream.at_least(at, started, self._monotonic()), self._policy)
+        answer = NotSent(why="the licence to send had run out") if send is None else self._send(send)
+        given = GatewayAnswered(
+            at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
+        )
+        try:
+            return self._record(stream, given)[0]
+        except Exception:
+            # Money may have moved: nothing may be raised now. The open claim is the record.
+            return in_doubt(stream, given)
+
+    def _look(self, ref: PaymentRef) -> Look:
+        try:
+            return read_as(self._gateway.look(ref), ref)
+        except Exception as error:
+            return Unread(why=f"the gateway raised {type(error).__name__}")
+
+    def _send(self, send: Send) -> Answer:
+        try:
+            return answered_as(self._gateway.send(send))
+        except Exception as error:
+            return OutcomeUnknown(why=f"the gateway raised {type(error).__name__}")
+
+    # --- small parts --------------------------------------------------------------------------------
+
+    def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+        try:
+            return self._allow(by, action, ref) is True
+        except Exception:
+            return False
+
+    def _outside_transactions(self) -> None:
+        if self._journal.in_transaction:
+            raise OpenTransaction("commit the open transaction first: no network call is made inside one")
+
+    def _outcome(self, stream: Stream, command: IssueRefund) -> Refund | Refused:
+        """The refund this command became; a dropped one is a refusal."""
+        for record in stream.ledger.refunds:
+            if record.request is not None and record.request.request_id == command.request_id:
+                now = stream.now_after(self._monotonic())
+                refund = view_refund(
+                    stream.ledger, record, command.payment, now, self._policy, self._is_business_day
+                )
+                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+        raise RuntimeError("a request that was accepted is not in its ledger")
+
+    def _view(self, stream: Stream) -> PaymentView:
+        now = stream.now_after(self._monotonic())
+        return view_payment(stream.ledger, stream.ref, now, self._policy, self._is_business_day)

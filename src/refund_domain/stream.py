@@ -1,0 +1,122 @@
+"""One stream as a service holds it between two calls of its journal; the steps both services share."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import attrs
+
+from refund_domain.answers import (
+    Accepted,
+    Answer,
+    Declined,
+    Look,
+    Missing,
+    NotSent,
+    OutcomeUnknown,
+    Picture,
+    Unread,
+)
+from refund_domain.attention import Attention, attention
+from refund_domain.events import Event, SendAnswered, SendClaimed
+from refund_domain.inputs import GatewayAnswered
+from refund_domain.ledger import EMPTY, Ledger, evolve, fold
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded
+
+MOST_CONFLICTS: Final = 100
+"""How often one input is decided again because others appended first."""
+
+MOST_LOOKS: Final = 5
+"""How many looks one call makes at most; the rest is recovery's."""
+
+ANSWERS: Final = (Accepted, Declined, NotSent, OutcomeUnknown)
+LOOKS: Final = (Picture, Unread, Missing)
+
+
+@attrs.frozen
+class Stream:
+    """A stream as last read: its ledger, version, the journal's time, and the monotonic moment of reading."""
+
+    ref: Ref
+    ledger: Ledger
+    version: int
+    now: datetime
+    latest: datetime
+    read_at: float
+
+    def now_after(self, monotonic: float) -> datetime:
+        """The journal's time at this monotonic moment, as far as this worker can tell."""
+        return self.now + timedelta(seconds=max(0.0, monotonic - self.read_at))
+
+    def at_least(self, at: datetime, started: float, monotonic: float) -> datetime:
+        """The journal's time now, and no earlier than `at` plus what has passed since `started`.
+
+        Two clocks bound the age of a claim: one that jumped back cannot make it look young.
+        """
+        return max(self.now_after(monotonic), at + timedelta(seconds=monotonic - started))
+
+
+@attrs.frozen(kw_only=True)
+class Waiting:
+    """A payment for which people are waited for, and what for."""
+
+    payment: PaymentRef
+    items: tuple[Attention, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Recovery:
+    """What one run of `recover` did: how many payments it went on with, and which broke on what error."""
+
+    looked: int
+    failed: tuple[tuple[PaymentRef, str], ...] = ()
+
+
+def opened(ref: Ref, loaded: Loaded, monotonic: float) -> Stream:
+    """The stream as a journal first gave it."""
+    return Stream(ref, fold(EMPTY, loaded.events), loaded.version, loaded.now, loaded.latest, monotonic)
+
+
+def caught_up(stream: Stream, loaded: Loaded, monotonic: float) -> Stream:
+    """The stream with what others appended meanwhile; folds on instead of from zero."""
+    ledger = fold(stream.ledger, loaded.events)
+    return Stream(stream.ref, ledger, loaded.version, loaded.now, loaded.latest, monotonic)
+
+
+def appended(stream: Stream, ledger: Ledger, count: int, now: datetime, monotonic: float) -> Stream:
+    """The stream after our own append of `count` events."""
+    return Stream(stream.ref, ledger, stream.version + count, now, max(stream.latest, now), monotonic)
+
+
+def head(ledger: Ledger) -> Head:
+    """What the journal indexes of this ledger."""
+    return Head(tenant=ledger.tenant or "", look_at=ledger.due, waiting=bool(attention(ledger)))
+
+
+def claim_in(events: tuple[Event, ...]) -> SendClaimed | None:
+    """The claim among the events just appended, if there is one."""
+    return next((event for event in events if isinstance(event, SendClaimed)), None)
+
+
+def in_doubt(stream: Stream, given: GatewayAnswered) -> Stream:
+    """The stream as a caller is shown it when the answer could not be written down: the open claim on disk
+    is the record, and recovery will look."""
+    unknown = OutcomeUnknown(why="the answer could not be written down")
+    answered = SendAnswered(at=given.at, refund_id=given.refund_id, claim=given.claim, answer=unknown)
+    return attrs.evolve(stream, ledger=evolve(stream.ledger, answered))
+
+
+def read_as(look: object, ref: PaymentRef) -> Look:
+    """What a gateway's look amounts to: a picture of another payment, or no look at all, decides nothing."""
+    if isinstance(look, Picture) and look.payment.ref != ref:
+        return Unread(why="the gateway showed another payment", alarm="odd_look")
+    return look if isinstance(look, LOOKS) else Unread(why="the gateway returned no look", alarm="odd_look")
+
+
+def answered_as(answer: object) -> Answer:
+    """What a gateway's answer amounts to: whatever is none of the four leaves the outcome unknown."""
+    if isinstance(answer, ANSWERS):
+        return answer
+    return OutcomeUnknown(why="the gateway returned no answer", resend=False, alarm="odd_answer")

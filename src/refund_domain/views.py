@@ -1,0 +1,153 @@
+"""What a host is shown: a refund, a payment with all its refunds. Values, derived from a ledger, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Final
+
+import attrs
+
+from refund_domain.answers import Declined
+from refund_domain.arrival import ArrivalWindow, arrival_window
+from refund_domain.attention import AfterFailure, after_failure
+from refund_domain.commands import Reason
+from refund_domain.events import OutsideRecorded
+from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.money import Money
+from refund_domain.payments import GatewayRefund, Payment, PaymentRef, Ref, Trace
+from refund_domain.policy import Policy
+from refund_domain.refusals import Refusal
+from refund_domain.rules import drift_minor, outside_left, refundable
+
+_FAILED: Final = (Status.FAILED, Status.CANCELED)
+
+
+@attrs.frozen(kw_only=True)
+class Refund:
+    """One refund of ours as it stands.
+
+    `status` is the truth as far as it is known: `in_doubt` means the money may have moved and the library
+    goes on looking by itself; only `succeeded` is settled, and even that can turn to `failed`. `detail` is
+    what the gateway adds (why pending, why failed, its code for a no). `reasons` say why a dropped request
+    was never sent. `arrives` is a forecast (R7). `next_step` says whose move it is after a failure. What a
+    person may still have to do is in `attention`.
+    """
+
+    id: str
+    payment: PaymentRef
+    amount: Money
+    status: Status
+    requested_at: datetime | None
+    requested_by: str | None
+    request_id: str | None
+    reason: Reason | None
+    detail: str | None = None
+    reasons: tuple[Refusal, ...] = ()
+    arrives: ArrivalWindow | None = None
+    trace: Trace | None = None
+    gateway_id: str | None = None
+    next_step: AfterFailure | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the gateway reports the money as gone back. Not final: it may still fail."""
+        return self.status is Status.SUCCEEDED
+
+
+@attrs.frozen(kw_only=True)
+class PaymentView:
+    """A payment and everything known to have gone back of it, as the journal has it; no network was used.
+
+    `refunds` are ours; `elsewhere` were made by somebody else at the gateway; `outside` were recorded by
+    hand and moved nothing here. `left` is what could still go back (R3); `drift_minor` what the payment's
+    own figure says beyond the list. Whether the payment is partly or fully refunded follows from these.
+    """
+
+    ref: Ref
+    payment: Payment | None
+    seen_at: datetime | None
+    left: Money | None
+    refunds: tuple[Refund, ...] = ()
+    elsewhere: tuple[GatewayRefund, ...] = ()
+    outside: tuple[OutsideRecorded, ...] = ()
+    drift_minor: int = 0
+
+
+def view_refund(
+    ledger: Ledger,
+    record: RefundRecord,
+    ref: PaymentRef,
+    now: datetime,
+    policy: Policy,
+    is_business_day: Callable[[date], bool],
+) -> Refund:
+    """This refund of ours as a host is shown it at `now`."""
+    seen = shown(ledger, record)
+    status = status_of(ledger, record)
+    if status is Status.IN_DOUBT and seen is None and _being_sent(record, now, policy):
+        status = Status.REQUESTED
+    request = record.request
+    amount = request.amount if request is not None else seen.refund.amount if seen is not None else None
+    if amount is None:
+        # A record without a request exists only because the gateway showed it.
+        raise RuntimeError("a refund that was neither requested nor shown cannot be viewed")
+    arrives = None
+    if seen is not None and seen.status in (Status.PENDING, Status.SUCCEEDED):
+        arrives = arrival_window(seen.refund.created_at.date(), policy, is_business_day)
+    return Refund(
+        id=record.id,
+        payment=ref,
+        amount=amount,
+        status=status,
+        requested_at=None if request is None else request.at,
+        requested_by=None if request is None else request.by.id,
+        request_id=None if request is None else request.request_id,
+        reason=None if request is None else request.reason,
+        detail=_detail(record, None if seen is None else seen.refund),
+        reasons=record.reasons,
+        arrives=arrives,
+        trace=None if seen is None else seen.refund.trace,
+        gateway_id=None if seen is None else seen.refund.id,
+        next_step=after_failure(seen.refund.failure_reason) if seen and status in _FAILED else None,
+    )
+
+
+def _being_sent(record: RefundRecord, now: datetime, policy: Policy) -> bool:
+    """Whether the only doubt is a send that its worker is making right now."""
+    doubts = [claim for claim in record.claims if claim.open]
+    return len(doubts) == 1 and doubts[0].answer is None and now - doubts[0].at < policy.licence
+
+
+def _detail(record: RefundRecord, refund: GatewayRefund | None) -> str | None:
+    """What the gateway adds to the status; a word it is not known to use is shown as it came."""
+    if refund is not None:
+        if refund.failure_reason is not None:
+            return refund.failure_reason
+        if refund.pending_reason is not None:
+            return refund.pending_reason
+        return None if refund.status in ("pending", "succeeded", "failed", "canceled") else refund.status
+    codes = [claim.answer.code for claim in record.claims if isinstance(claim.answer, Declined)]
+    return codes[-1] if codes else None
+
+
+def view_payment(
+    ledger: Ledger, ref: Ref, now: datetime, policy: Policy, is_business_day: Callable[[date], bool]
+) -> PaymentView:
+    """This payment and its refunds as a host is shown them at `now`."""
+    refunds: tuple[Refund, ...] = ()
+    if isinstance(ref, PaymentRef):
+        refunds = tuple(
+            view_refund(ledger, record, ref, now, policy, is_business_day) for record in ledger.refunds
+        )
+    ours = [seen for seen in ledger.observed if any(is_shown_by(r, seen.refund) for r in ledger.refunds)]
+    return PaymentView(
+        ref=ref,
+        payment=ledger.payment,
+        seen_at=ledger.seen_at,
+        left=refundable(ledger) if isinstance(ref, PaymentRef) else outside_left(ledger, ref),
+        refunds=refunds,
+        elsewhere=tuple(seen.refund for seen in ledger.observed if seen not in ours),
+        outside=ledger.outside,
+        drift_minor=drift_minor(ledger),
+    )
