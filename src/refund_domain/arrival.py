@@ -82,10 +82,10 @@ def arrival_window(
     check_date(sent_on, "sent_on")
     check_type(policy, Policy, "policy")
     soonest, slowest = policy.arrival_days
-    earliest = _after(sent_on, soonest, is_business_day)
-    # The later day is counted on from the earlier one: one walk, and the calendar is asked once about a day.
-    latest = _after(earliest, slowest - soonest, is_business_day) if slowest > soonest else earliest
-    return ArrivalWindow(earliest=earliest, latest=latest)
+    return ArrivalWindow(
+        earliest=_after(sent_on, soonest, is_business_day),
+        latest=_after(sent_on, slowest, is_business_day),
+    )
 
 
 def _after(day: date, business_days: int, is_business_day: Callable[[date], bool]) -> date:

@@ -270,15 +270,15 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
     latest = event.at if ledger.latest is None or event.at > ledger.latest else ledger.latest
     match event:
         case LookScheduled():
-            return attrs.evolve(ledger, due=event.due, tries=event.tries, alarm=event.alarm, latest=latest)
+            return _copy(ledger, latest, ledger.refunds, ledger.observed, event.due, event.tries, event.alarm)
         case SendClaimed():
             claim = Claim(event.send.claim, event.at)
             record = record_of(ledger, event.send.refund_id) or RefundRecord(event.send.refund_id)
-            return _with(ledger, latest, attrs.evolve(record, claims=(*record.claims, claim)))
+            return _with(ledger, latest, _claimed(record, (*record.claims, claim), record.alarm))
         case SendAnswered():
             return _answered(ledger, latest, event)
         case RefundObserved():
-            return _observed(attrs.evolve(ledger, latest=latest), event.refund, event.at)
+            return _observed(ledger, latest, event.refund, event.at)
         case PaymentSeen():
             if ledger.seen_at is not None and event.at < ledger.seen_at:
                 return attrs.evolve(ledger, latest=latest)
@@ -303,38 +303,82 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
             return attrs.evolve(ledger, outside=(*ledger.outside, event), latest=latest)
 
 
-def _with(ledger: Ledger, latest: datetime, record: RefundRecord) -> Ledger:
+def _with(ledger: Ledger, latest: datetime | None, record: RefundRecord) -> Ledger:
     """The ledger with this record in the place of the one with its id, or behind the others."""
-    others = ledger.refunds
-    if record_of(ledger, record.id) is None:
-        return attrs.evolve(ledger, refunds=(*others, record), latest=latest)
-    replaced = tuple(record if other.id == record.id else other for other in others)
-    return attrs.evolve(ledger, refunds=replaced, latest=latest)
+    refunds, known = [], False
+    for other in ledger.refunds:
+        known = known or other.id == record.id
+        refunds.append(record if other.id == record.id else other)
+    if not known:
+        refunds.append(record)
+    return _copy(ledger, latest, tuple(refunds), ledger.observed, ledger.due, ledger.tries, ledger.alarm)
+
+
+def _copy(
+    ledger: Ledger,
+    latest: datetime | None,
+    refunds: tuple[RefundRecord, ...],
+    observed: tuple[Observed, ...],
+    due: datetime | None,
+    tries: int,
+    alarm: str | None,
+) -> Ledger:
+    """The ledger with what changes often changed: half the time of `attrs.evolve`, on the fold's hot path."""
+    return Ledger(
+        ledger.tenant,
+        ledger.payment,
+        ledger.seen_at,
+        refunds,
+        observed,
+        ledger.outside,
+        ledger.settled,
+        due,
+        tries,
+        alarm,
+        latest,
+    )
+
+
+def _claimed(record: RefundRecord, claims: tuple[Claim, ...], alarm: str | None) -> RefundRecord:
+    """The record with other claims; spelt out for the same reason as `_copy`."""
+    return RefundRecord(
+        record.id,
+        record.request,
+        claims,
+        record.ended,
+        record.reasons,
+        record.asked_at,
+        alarm,
+        record.surprise,
+    )
 
 
 def _answered(ledger: Ledger, latest: datetime, event: SendAnswered) -> Ledger:
     record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
     answer = event.answer
     claims = tuple(
-        attrs.evolve(claim, answer=answer) if claim.number == event.claim else claim for claim in record.claims
+        Claim(claim.number, claim.at, answer) if claim.number == event.claim else claim for claim in record.claims
     )
-    # Accepted has no alarm: where the money moved, nothing about sending needs a person.
-    alarm = record.alarm if isinstance(answer, Accepted) or answer.alarm is None else answer.alarm
-    ledger = _with(ledger, latest, attrs.evolve(record, claims=claims, alarm=alarm))
-    return _observed(ledger, answer.refund, event.at) if isinstance(answer, Accepted) else ledger
+    if isinstance(answer, Accepted):
+        ledger = _with(ledger, latest, _claimed(record, claims, record.alarm))
+        return _observed(ledger, latest, answer.refund, event.at)
+    alarm = record.alarm if answer.alarm is None else answer.alarm
+    return _with(ledger, latest, _claimed(record, claims, alarm))
 
 
-def _observed(ledger: Ledger, refund: GatewayRefund, seen_at: datetime) -> Ledger:
+def _observed(ledger: Ledger, latest: datetime, refund: GatewayRefund, seen_at: datetime) -> Ledger:
     """Merge one observation; adopt a refund of ours that no record knows or whose record had ended."""
-    before = next((seen for seen in ledger.observed if seen.refund.id == refund.id), None)
-    if before is None:
-        seen = Observed(refund, seen_at)
-    else:
-        newer = seen_at >= before.seen_at
-        merged = merge(before.refund, refund, newer=newer)
-        seen = Observed(merged, seen_at if newer else before.seen_at)
-    others = [other for other in ledger.observed if other.refund.id != refund.id]
-    observed = tuple(sorted([*others, seen], key=lambda o: (o.refund.created_at, o.refund.id)))
+    seen, others = Observed(refund, seen_at), []
+    for other in ledger.observed:
+        if other.refund.id != refund.id:
+            others.append(other)
+            continue
+        newer = seen_at >= other.seen_at
+        merged = merge(other.refund, refund, newer=newer)
+        seen = Observed(merged, seen_at if newer else other.seen_at)
+    others.append(seen)
+    if len(others) > 1:
+        others.sort(key=_by_age)
     mark = seen.refund.mark
     record = None if mark is None else record_of(ledger, mark)
     refunds = ledger.refunds
@@ -343,7 +387,11 @@ def _observed(ledger: Ledger, refund: GatewayRefund, seen_at: datetime) -> Ledge
     elif record is not None and _contradicts(ledger, record, seen.refund):
         surprised = attrs.evolve(record, surprise=record.belief)
         refunds = tuple(surprised if other.id == record.id else other for other in refunds)
-    return attrs.evolve(ledger, observed=observed, refunds=refunds)
+    return _copy(ledger, latest, refunds, tuple(others), ledger.due, ledger.tries, ledger.alarm)
+
+
+def _by_age(seen: Observed) -> tuple[datetime, str]:
+    return seen.refund.created_at, seen.refund.id
 
 
 def _contradicts(ledger: Ledger, record: RefundRecord, refund: GatewayRefund) -> bool:

@@ -157,9 +157,9 @@ class Funding:
             raise ValueError("parts must add up to amount exactly")
 
     def __str__(self) -> str:
-        return (
-            "; ".join(str(part) for part in self.parts) + f". {self.caveat}" if self.parts else "nothing to fund"
-        )
+        if not self.parts:
+            return "nothing to fund"
+        return "; ".join(str(part) for part in self.parts) + f". {self.caveat}"
 
 
 def forecast_funding(amount: Money, payouts: Iterable[Payout], policy: Policy = DEFAULT_POLICY) -> Funding:
@@ -194,6 +194,8 @@ def forecast_fundings(
     together: dict[str, list[Money]] = {}  # by currency code
     for amount in wanted:
         check_type(amount, Money, "each of amounts")
+        if amount.amount_minor < 0:
+            raise ValueError("each of amounts must not be negative")
         together.setdefault(amount.currency.code, []).append(amount)
     queues = _queues(payouts)
     rest = FromBankAccount if policy.then_bank_account else NotCovered

@@ -1,0 +1,178 @@
+"""The house keeps its shape: who may import what, how long a room may be, what the core may never touch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+CORE = SRC / "refund_domain"
+ADAPTERS = SRC / "refund_adapters"
+
+CORE_ALLOWED = {"__future__", "attrs", "collections.abc", "datetime", "enum", "re", "typing"}
+"""What a core module may import besides the core: attrs and the standard library's values."""
+
+SERVICE_ALLOWED = CORE_ALLOWED | {"os", "time"}
+"""The services alone name the default sources of ids and of monotonic time."""
+
+FLOORS = (
+    {"_checks"},
+    {"money", "errors"},
+    {"payments"},
+    {"commands"},
+    {"answers", "refusals", "policy"},
+    {"events", "inputs", "arrival", "payouts"},
+    {"ledger", "ports"},
+    {"rules", "rhythm"},
+    {"attention", "doubt"},
+    {"decide", "views"},
+    {"quotes", "cancellation", "stream"},
+    {"service"},
+    {"service_async"},
+    {"__init__"},
+)
+"""The core from the ground up: a module imports from lower floors only."""
+
+FOREIGN = {
+    "stripe": {"stripe", "requests", "urllib3"},
+    "sql": {"sqlite3"},
+    "cli": {"typer", "rich"},
+    "demo": {"typer", "rich"},
+}
+"""What each adapter may import that no other may. Everything else foreign is forbidden to all."""
+
+LONGEST_FUNCTION = 70
+LONGEST_MODULE = 480
+"""Lines of a file, docstrings included: what one sitting holds."""
+
+
+def imports(path: Path) -> set[str]:
+    """The modules this file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative imports hide where a name comes from"
+            found.add(node.module or "")
+    return found
+
+
+def core_modules() -> list[Path]:
+    """The core's modules, the testing kit left out."""
+    return sorted(CORE.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", core_modules(), ids=lambda p: p.stem)
+def test_core_imports_attrs_and_values_only(path: Path) -> None:
+    """A core module imports the core, attrs and the standard library's values, and nothing else."""
+    allowed = SERVICE_ALLOWED if path.stem.startswith("service") else CORE_ALLOWED
+    foreign = {name for name in imports(path) if not name.startswith("refund_domain")} - allowed
+    assert not foreign
+
+
+@pytest.mark.parametrize("path", core_modules(), ids=lambda p: p.stem)
+def test_core_imports_downwards_only(path: Path) -> None:
+    """A core module imports from lower floors only, and every module has its floor."""
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    for name in imports(path):
+        if name.startswith("refund_domain."):
+            assert floor[name.removeprefix("refund_domain.")] < floor[path.stem], f"{path.stem} imports {name}"
+
+
+@pytest.mark.parametrize("path", core_modules(), ids=lambda p: p.stem)
+def test_core_reads_no_clock_and_no_chance(path: Path) -> None:
+    """No core module calls a clock, a random source, a log, a file or the network; the services only by argument."""
+    forbidden = {"now", "utcnow", "today", "sleep", "open", "print", "getLogger", "random", "input"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            assert name not in forbidden, f"{path.name}:{node.lineno} calls {name}"
+
+
+def test_adapters_keep_their_foreign_parts_to_themselves() -> None:
+    """Each foreign package is imported by its own adapter only, and hypothesis by the testing kit only."""
+    own = {"refund_domain", "refund_adapters", "attrs"}
+    for path in sorted(ADAPTERS.rglob("*.py")):
+        place = path.relative_to(ADAPTERS).parts[0].removesuffix(".py")
+        for name in imports(path):
+            top = name.split(".")[0]
+            if top in own or (top in sys.stdlib_module_names and top != "sqlite3"):
+                continue
+            if place == "simulation" and top == "sqlite3":
+                continue
+            assert top in FOREIGN.get(place, set()), f"{path.relative_to(SRC)} imports {name}"
+
+
+def test_kit_imports_hypothesis_in_strategies_only() -> None:
+    """The laws need no Hypothesis; the strategies alone import it."""
+    for path in sorted((CORE / "testing").glob("*.py")):
+        if "hypothesis" in {name.split(".")[0] for name in imports(path)}:
+            assert path.stem in {"strategies", "machine"}
+
+
+def test_importing_the_library_loads_nothing_foreign() -> None:
+    """`import refund_domain` brings neither an adapter nor a heavy part of the standard library with it."""
+    code = (
+        "import attrs, sys; before = set(sys.modules); import refund_domain; print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert loaded - {"refund_domain"} <= {"datetime", "_datetime"}
+
+
+@pytest.mark.parametrize("package", ["memory", "sql", "stripe", "simulation", "wording"])
+def test_importing_an_adapter_needs_no_extra(package: str) -> None:
+    """Each adapter imports without its foreign part; that is loaded when first used."""
+    code = (
+        "import sys\n"
+        "for name in ('stripe', 'requests', 'typer', 'rich', 'hypothesis'): sys.modules[name] = None\n"
+        f"import refund_adapters.{package}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda p: str(p.relative_to(SRC)))
+def test_modules_and_functions_fit_one_sitting(path: Path) -> None:
+    """No module is longer than one sitting and no function longer than 70 lines."""
+    text = path.read_text()
+    assert text.count("\n") <= LONGEST_MODULE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= LONGEST_FUNCTION, f"{path.name}: {node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda p: str(p.relative_to(SRC)))
+def test_every_public_name_is_explained(path: Path) -> None:
+    """Every module, public class, function and method has a docstring; port stubs say it on their class."""
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree) or path.stat().st_size == 0
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name}"
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name}"
+            if path.stem == "ports":
+                continue
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and not method.name.startswith("_"):
+                    assert ast.get_docstring(method), f"{path.name}: {node.name}.{method.name}"
+
+
+TESTS = sorted((SRC.parent / "tests").rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda p: str(p.relative_to(SRC.parent)))
+def test_every_test_says_what_it_proves(path: Path) -> None:
+    """Every test function and module has a docstring."""
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), path.name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name}"

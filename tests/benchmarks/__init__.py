@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks [NAME …] [--json FILE] [--quick]`. No test asserts a time."""

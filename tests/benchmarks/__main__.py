@@ -1,0 +1,80 @@
+"""Run the benchmarks: medians of interleaved rounds with their spread; `--quick` only checks that all runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import attrs
+from tests.benchmarks import rules
+from tests.benchmarks.timing import Timed, measure
+
+
+def b3(quick: bool) -> list[Timed]:
+    """Rules, decider and fold."""
+    timed = measure(rules.cases(quick), rounds=2 if quick else 15)
+    return [
+        attrs.evolve(
+            row,
+            median_us=round(row.median_us / rules.per_call(row.name), 3),
+            least_us=round(row.least_us / rules.per_call(row.name), 3),
+            most_us=round(row.most_us / rules.per_call(row.name), 3),
+        )
+        for row in timed
+    ]
+
+
+def b10(quick: bool) -> list[Timed]:
+    """Simulator steps a second on one core, in memory and over SQLite."""
+    rows = []
+    for journal in ("memory", "sqlite"):
+        seeds = "0:10" if quick else ("0:400" if journal == "memory" else "0:40")
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "report.json"
+            command = [sys.executable, "-m", "refund_adapters.simulation", "--seeds", seeds, "--jobs", "1"]
+            subprocess.run([*command, "--journal", journal, "--report", str(out)], check=True, capture_output=True)
+            report = json.loads(out.read_text())
+        step_us = round(1e6 / report["steps_per_second"], 3)
+        reach = "≤ 33 µs (30,000 steps/s)" if journal == "memory" else ""
+        rows.append(
+            Timed(
+                name=f"a simulator step, {journal}",
+                median_us=step_us,
+                least_us=step_us,
+                most_us=step_us,
+                reach=reach,
+            )
+        )
+    return rows
+
+
+BENCHMARKS = {"B3": b3, "B10": b10}
+
+
+def main() -> int:
+    """Print the rows, and write them as JSON where asked."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="which; all if none is named")
+    parser.add_argument("--quick", action="store_true", help="few rounds: checks that all runs and agrees")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    given = parser.parse_args()
+    results = {}
+    for name in given.names or BENCHMARKS:
+        rows = BENCHMARKS[name](given.quick)
+        results[name] = [attrs.asdict(row) for row in rows]
+        for row in rows:
+            spread = f"{row.least_us:g} to {row.most_us:g}"
+            print(f"{name:4} {row.name:62} {row.median_us:>10g} µs  ({spread}) {row.reach}", flush=True)
+    if given.json:
+        text = {"python": platform.python_version(), "machine": platform.machine(), "benchmarks": results}
+        given.json.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
