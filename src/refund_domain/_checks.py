@@ -69,9 +69,12 @@ def check_count(value: object, name: str, least: int = 0, most: int = 10**6) -> 
         raise ValueError(f"{name} must be from {least} to {most}")
 
 
+SPAN_LIMIT: Final = timedelta(days=3650)
+
+
 def check_span(value: object, name: str, least: timedelta = timedelta(0)) -> None:
-    """Refuse what is not a timedelta of at least `least`."""
+    """Refuse what is not a timedelta from `least` to ten years: sums of spans must stay dates."""
     if not isinstance(value, timedelta):
         raise TypeError(f"{name} must be a timedelta, not {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}")
+    if not least <= value <= SPAN_LIMIT:
+        raise ValueError(f"{name} must be from {least} to {SPAN_LIMIT}")

@@ -15,7 +15,7 @@ from refund_domain.answers import Declined
 from refund_domain.commands import Choice
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
 from refund_domain.refusals import Move
-from refund_domain.rules import disputed_minor, listed_minor
+from refund_domain.rules import counting_disputes, disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
 
@@ -152,7 +152,7 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
         says = "More has gone back, or is disputed, than was captured."
         yield _note("payment", f"over_refunded_{listed + outside + disputed}", says)
     if disputed and listed:
-        for dispute in payment.disputes:
+        for dispute in counting_disputes(payment):
             days = ", ".join(sorted({f"{s.refund.created_at:%Y-%m-%d}" for s in ledger.observed if s.live}))
             says = f"Disputed although refunded on {days}; send that as evidence."
             yield _note(dispute.id, "disputed_after_refund", says)

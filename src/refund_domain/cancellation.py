@@ -9,6 +9,7 @@ import attrs
 from refund_domain._checks import check_text
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef
+from refund_domain.rules import capped
 from refund_domain.views import PaymentView, Refund
 
 
@@ -53,7 +54,8 @@ def cancellation_notice(label: str, payments: Iterable[PaymentView]) -> Cancella
             continue
         sums = outside if isinstance(view.ref, OutsideRef) else held
         code = view.left.currency.code
-        sums[code] = sums.get(code, Money.zero(view.left.currency)) + view.left
+        so_far = sums.get(code, Money.zero(view.left.currency)).amount_minor
+        sums[code] = capped(so_far + view.left.amount_minor, view.left.currency)
     return CancellationNotice(
         label=label,
         held=tuple(held[code] for code in sorted(held)),

@@ -9,7 +9,7 @@ from enum import StrEnum
 import attrs
 
 from refund_domain._checks import check_id, check_text, check_time, check_type
-from refund_domain.money import Currency, Money
+from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import PaymentRef
 
 NOTE_LIMIT = 500
@@ -138,12 +138,12 @@ class IssueRefund:
             check_time(moment, "quoted_at")
         except ValueError as error:
             raise FormError("quoted_at") from error
+        if not 0 < int(amount_minor) <= LIMIT_MINOR:
+            raise FormError("amount_minor")
         try:
             amount = Money(int(amount_minor), Currency.of(currency))
         except ValueError as error:
             raise FormError("currency") from error
-        if amount.amount_minor == 0:
-            raise FormError("amount_minor")
         return cls(
             payment=payment,
             request_id=request_id,

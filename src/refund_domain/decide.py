@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from refund_domain.answers import Accepted, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.answers import Accepted, OutcomeUnknown, Picture, Send
 from refund_domain.attention import attention
 from refund_domain.commands import Choice
-from refund_domain.doubt import steps
+from refund_domain.doubt import steps, unreadable
 from refund_domain.events import (
     AttentionSettled,
     Event,
@@ -37,6 +37,7 @@ from refund_domain.inputs import (
 )
 from refund_domain.ledger import (
     Ledger,
+    Observed,
     Status,
     fold,
     is_shown_by,
@@ -135,8 +136,10 @@ def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
     ref = given.ref
     if ledger.tenant != given.by.tenant and not (ledger.tenant is None and isinstance(ref, OutsideRef)):
         return Refused((NotFound(), QuoteStale(quoted_at=None)))
-    if any(record.record_id == given.record_id for record in ledger.outside):
-        return ()
+    for recorded in ledger.outside:
+        if recorded.record_id == given.record_id:
+            same = recorded.amount == given.amount
+            return () if same else Refused((RequestReused(amount=recorded.amount),))
     left = refundable(ledger) if isinstance(ref, PaymentRef) else outside_left(ledger, ref)
     if left is None:
         return Refused((NotFound(), QuoteStale(quoted_at=None)))
@@ -150,10 +153,10 @@ def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
     if given.amount > left:
         return Refused((TooMuchOutside(asked=given.amount, left=left),))
     opened: Events = () if ledger.tenant else (StreamOpened(at=given.at, tenant=given.by.tenant),)
-    recorded = OutsideRecorded(
+    given_back = OutsideRecorded(
         at=given.at, record_id=given.record_id, amount=given.amount, how=given.how, by=given.by
     )
-    return (*opened, recorded)
+    return (*opened, given_back)
 
 
 def _settle(ledger: Ledger, given: SettleAttention, policy: Policy) -> Events | Refused:
@@ -212,7 +215,7 @@ def _refunds_seen(ledger: Ledger, refunds: tuple[GatewayRefund, ...], at: dateti
     events: list[Event] = []
     for refund in refunds:
         before = known.get(refund.id)
-        if before is None or merge(before.refund, refund, newer=at >= before.seen_at) != before.refund:
+        if before is None or merge(before, Observed(refund, at)).refund != before.refund:
             events.append(RefundObserved(at=at, refund=refund))
     return tuple(events)
 
@@ -227,7 +230,7 @@ def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     moves = steps(after, given, policy)
     tries = 0 if seen else ledger.tries + 1
     due = next_look(fold(after, moves), at, tries, policy)
-    alarm = look.alarm if isinstance(look, Unread) else None
+    alarm = None if due is None else unreadable(after, given, policy)
     return (*seen, *moves, LookScheduled(at=at, due=due, tries=tries, alarm=alarm))
 
 

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+import attrs
+
 from refund_domain.answers import Missing, Picture, Send, Unread
 from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMade, SendClaimed
 from refund_domain.inputs import OwedLook
@@ -67,11 +69,31 @@ STEPS: Final[dict[tuple[Zone, Verdict], Step]] = {
 def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     """What this owed look does to the refund under way, if there is one."""
     record = in_flight(ledger)
-    if record is None or record.request is None or given.at + policy.clock_skew < given.latest:
+    if record is None or record.request is None or _behind(ledger, given, policy):
         return ()
     if record.doubted_since is None:
         return _first_send(ledger, record, given, policy)
     return _doubt(ledger, record, record.doubted_since, given, policy)
+
+
+def _behind(ledger: Ledger, given: OwedLook, policy: Policy) -> bool:
+    """Whether this look is older than what is known: the journal's clock fell back, or another worker's look
+    began later. It may bring news but decide nothing."""
+    fell_back = given.at + policy.clock_skew < given.latest
+    return fell_back or (ledger.seen_at is not None and given.at < ledger.seen_at)
+
+
+def unreadable(ledger: Ledger, given: OwedLook, policy: Policy) -> str | None:
+    """Why a person must mend the looking, if this look says so or a doubt past its last edge was not read."""
+    look, record = given.look, in_flight(ledger)
+    if isinstance(look, Picture):
+        return None
+    if isinstance(look, Missing):
+        return "not_found"
+    since = None if record is None else record.doubted_since
+    if look.alarm is None and since is not None and _zone(given.at - since, policy) is Zone.OLD:
+        return "unreadable"
+    return look.alarm
 
 
 def _first_send(ledger: Ledger, record: RefundRecord, given: OwedLook, policy: Policy) -> Events:
@@ -99,6 +121,9 @@ def _doubt(ledger: Ledger, record: RefundRecord, since: datetime, given: OwedLoo
     """A send of this refund may have been executed and the look does not show it: see `STEPS`."""
     request, at = record.request, given.at
     if request is None or not isinstance(given.look, Picture):
+        return ()
+    if any(claim.answer is None and at < claim.at + policy.answer_wait for claim in record.claims):
+        # Its own worker may still be sending this claim.
         return ()
     if policy.gateway_caps and _ruled_out(ledger, record, at, policy):
         return (RefundNotMade(at=at, refund_id=record.id),)
@@ -140,12 +165,15 @@ def _ruled_out(ledger: Ledger, record: RefundRecord, at: datetime, policy: Polic
 
 
 def _claim(ledger: Ledger, record: RefundRecord, at: datetime) -> Events:
+    """Claim the next send. Every send of one refund asks for the same thing; only its number rises."""
     request, payment = record.request, ledger.payment
+    if record.claims:
+        return (SendClaimed(at=at, send=attrs.evolve(record.claims[0].send, claim=len(record.claims) + 1)),)
     if request is None or payment is None:
         return ()
     send = Send(
         refund_id=record.id,
-        claim=len(record.claims) + 1,
+        claim=1,
         payment=payment.ref,
         amount=request.amount,
         reason=request.reason,

@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown
+from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
 from refund_domain.commands import Choice
 from refund_domain.events import (
     AttentionSettled,
@@ -70,6 +70,9 @@ OBSERVED: Final[dict[str, tuple[int, Status]]] = {
 }
 """The gateway's words with their rank; a word not listed counts as pending, rank 1."""
 
+DISPUTE_FAILURE: Final = "charge_for_pending_refund_disputed"
+"""A refund that failed so must never be tried again: the dispute decides, or the client is paid twice."""
+
 _UNKNOWN_WORD: Final = (1, Status.PENDING)
 _SHOWN: Final = (Status.PENDING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 
@@ -90,9 +93,9 @@ from failed to canceled because of two final words the smaller wins."""
 
 @attrs.frozen
 class Claim:
-    """One licensed send: its number, when it was claimed, what came back (None: in doubt)."""
+    """One licensed send: exactly what it asks for, when it was claimed, what came back (None: in doubt)."""
 
-    number: int
+    send: Send
     at: datetime
     answer: Answer | None = None
 
@@ -150,7 +153,7 @@ class RefundRecord:
 
 @attrs.frozen
 class Observed:
-    """A refund the gateway showed, ours or another's, with the begin of the look that last changed it."""
+    """A refund the gateway showed, ours or another's, with the begin of the look that showed it so."""
 
     refund: GatewayRefund
     seen_at: datetime
@@ -192,28 +195,31 @@ EMPTY: Final = Ledger()
 """The ledger of a payment nobody has asked about yet."""
 
 
-def merge(old: GatewayRefund, new: GatewayRefund, *, newer: bool) -> GatewayRefund:
-    """Two observations of one refund as one. `newer` says that the look behind `new` began later.
+def merge(old: Observed, new: Observed) -> Observed:
+    """Two observations of one refund as one, whatever their order.
 
-    The higher rank wins; of two final words the smaller; at equal status the newer look's details. A mark
-    or trace reference once known stays known.
+    The higher rank wins; of two final words the smaller; at equal status the later look's details. A mark,
+    a trace reference and a failure reason once known stay known; the first mark stays, for metadata can be
+    edited, and the reason that forbids another try outlives any other.
     """
-    old_rank, new_rank = _rank(old), _rank(new)
-    if new_rank != old_rank:
-        winner, loser = (new, old) if new_rank > old_rank else (old, new)
-    elif old.status != new.status and old_rank == 3:
-        winner, loser = (new, old) if new.status < old.status else (old, new)
-    else:
-        winner, loser = (new, old) if newer else (old, new)
-    mark = winner.mark or loser.mark
-    trace = _richer(winner.trace, loser.trace)
-    if mark == winner.mark and trace == winner.trace:
+    winner, loser = (new, old) if _weight(new) >= _weight(old) else (old, new)
+    refund, lost = winner.refund, loser.refund
+    mark = old.refund.mark or new.refund.mark
+    trace = _richer(refund.trace, lost.trace)
+    failure = refund.failure_reason or lost.failure_reason
+    if lost.failure_reason == DISPUTE_FAILURE:
+        failure = DISPUTE_FAILURE
+    if (mark, trace, failure) == (refund.mark, refund.trace, refund.failure_reason):
         return winner
-    return attrs.evolve(winner, mark=mark, trace=trace)
+    return Observed(attrs.evolve(refund, mark=mark, trace=trace, failure_reason=failure), winner.seen_at)
 
 
-def _rank(refund: GatewayRefund) -> int:
-    return OBSERVED.get(refund.status, _UNKNOWN_WORD)[0]
+def _weight(seen: Observed) -> tuple[int, bool, datetime, str, str]:
+    """What decides between two observations, the first difference first."""
+    refund = seen.refund
+    rank, status = OBSERVED.get(refund.status, _UNKNOWN_WORD)
+    canceled = status is Status.CANCELED
+    return rank, canceled, seen.seen_at, refund.status, refund.pending_reason or refund.failure_reason or ""
 
 
 def _richer(first: Trace | None, second: Trace | None) -> Trace | None:
@@ -233,6 +239,11 @@ def record_of(ledger: Ledger, refund_id: str) -> RefundRecord | None:
 def is_shown_by(record: RefundRecord, refund: GatewayRefund) -> bool:
     """Whether this gateway refund is that refund of ours: our mark, and the amount agrees."""
     return refund.mark == record.id and (record.request is None or refund.amount == record.request.amount)
+
+
+def is_ours(ledger: Ledger, refund: GatewayRefund) -> bool:
+    """Whether the gateway shows with this one a refund of ours."""
+    return any(is_shown_by(record, refund) for record in ledger.refunds)
 
 
 def shown(ledger: Ledger, record: RefundRecord) -> Observed | None:
@@ -272,7 +283,7 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case LookScheduled():
             return _copy(ledger, latest, ledger.refunds, ledger.observed, event.due, event.tries, event.alarm)
         case SendClaimed():
-            claim = Claim(event.send.claim, event.at)
+            claim = Claim(event.send, event.at)
             record = record_of(ledger, event.send.refund_id) or RefundRecord(event.send.refund_id)
             return _with(ledger, latest, _claimed(record, (*record.claims, claim), record.alarm))
         case SendAnswered():
@@ -357,11 +368,14 @@ def _answered(ledger: Ledger, latest: datetime, event: SendAnswered) -> Ledger:
     record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
     answer = event.answer
     claims = tuple(
-        Claim(claim.number, claim.at, answer) if claim.number == event.claim else claim for claim in record.claims
+        Claim(claim.send, claim.at, answer) if claim.send.claim == event.claim else claim
+        for claim in record.claims
     )
     if isinstance(answer, Accepted):
-        ledger = _with(ledger, latest, _claimed(record, claims, record.alarm))
-        return _observed(ledger, latest, answer.refund, event.at)
+        # What it shows is merged while the claim is still open: a no on another claim is then no surprise.
+        ledger = _observed(ledger, latest, answer.refund, event.at)
+        record = record_of(ledger, event.refund_id) or record
+        return _with(ledger, latest, _claimed(record, claims, record.alarm))
     alarm = record.alarm if answer.alarm is None else answer.alarm
     return _with(ledger, latest, _claimed(record, claims, alarm))
 
@@ -370,12 +384,10 @@ def _observed(ledger: Ledger, latest: datetime, refund: GatewayRefund, seen_at: 
     """Merge one observation; adopt a refund of ours that no record knows or whose record had ended."""
     seen, others = Observed(refund, seen_at), []
     for other in ledger.observed:
-        if other.refund.id != refund.id:
+        if other.refund.id == refund.id:
+            seen = merge(other, seen)
+        else:
             others.append(other)
-            continue
-        newer = seen_at >= other.seen_at
-        merged = merge(other.refund, refund, newer=newer)
-        seen = Observed(merged, seen_at if newer else other.seen_at)
     others.append(seen)
     if len(others) > 1:
         others.sort(key=_by_age)

@@ -61,7 +61,8 @@ class PaymentRef:
 class OutsideRef:
     """The host's word for money taken outside the platform: cash, a check, Venmo, Zelle … (R1, R2).
 
-    There is no gateway behind it and nothing is ever due; what was given back can be recorded.
+    There is no gateway behind it and nothing is ever due; what was given back can be recorded. All tenants
+    of a journal share one space of ids, so an id must be the host's only one.
 
     >>> from refund_domain.money import Money
     >>> str(OutsideRef(id="cash-7", method="cash", amount=Money.parse("40.00", "USD")))
@@ -116,6 +117,8 @@ class Dispute:
         check_id(self.id, "id")
         check_type(self.amount, Money, "amount")
         check_text(self.status, "status", 60)
+        if self.amount.amount_minor < 0:
+            raise ValueError("amount must not be negative: a dispute never adds to what may go back")
 
 
 @attrs.frozen(kw_only=True)

@@ -108,6 +108,11 @@ class Policy:
                 "resend_within + twice executes_within must not exceed key_life: a resend could outlive its key",
             ),
             (
+                self.resend_within + self.licence + self.executes_within + 2 * self.clock_skew <= self.key_life,
+                "resend_within + licence + executes_within + twice clock_skew must not exceed key_life: "
+                "a slow worker's resend could outlive its key",
+            ),
+            (
                 latest_effect <= self.end_after,
                 "key_life + completes_within + list_lag + twice clock_skew must not exceed end_after: "
                 "a refund could appear after it was called not made",

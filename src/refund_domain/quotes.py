@@ -8,16 +8,25 @@ from typing import Final
 
 import attrs
 
-from refund_domain._checks import check_id, check_text, check_tuple, check_type
-from refund_domain.arrival import ArrivalWindow, arrival_window
+from refund_domain._checks import check_text, check_tuple, check_type
+from refund_domain.arrival import ArrivalWindow
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
-from refund_domain.ledger import Ledger
+from refund_domain.ledger import Ledger, is_ours
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
-from refund_domain.payouts import Funding, Payout, forecast_funding
+from refund_domain.payouts import Funding, Payout, forecast_funding, forecast_fundings
 from refund_domain.policy import Policy
-from refund_domain.refusals import External, QuoteStale, Refusal
-from refund_domain.rules import drift_minor, listed_minor, outside_left, refund_refusals, refundable
+from refund_domain.refusals import QuoteStale, Refusal
+from refund_domain.rules import (
+    capped,
+    drift_minor,
+    listed_minor,
+    outside_left,
+    refund_refusals,
+    refundable,
+    through_platform,
+)
+from refund_domain.views import forecast_arrival
 
 CANNOT_BE_UNDONE: Final = (
     "A refund cannot be stopped, changed or reversed once it is issued. "
@@ -32,8 +41,8 @@ class Quote:
 
     `amount` is what a refund would send (R3), None where nothing could be seen. `refusals` empty: it may be
     issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list;
-    `drift_minor` is what its figure says beyond that list. `outside_left` is what goes back outside, for
-    money that was taken there. `fee_kept` is what the processor keeps. `funding` and `arrives` are forecasts.
+    `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
+    what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps. `funding` and `arrives` are forecasts.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -51,6 +60,7 @@ class Quote:
     quoted_at: datetime | None
     amount: Money | None = None
     refusals: tuple[Refusal, ...] = ()
+    method: str | None = None
     captured: Money | None = None
     given_back: Money | None = None
     elsewhere: int = 0
@@ -107,14 +117,15 @@ def make_quote(
     is_business_day: Callable[[date], bool],
 ) -> Quote:
     """The quote this ledger gives at `now`; pure."""
-    if isinstance(ref, OutsideRef):
+    if (external := through_platform(ref)) and isinstance(ref, OutsideRef):
         left = outside_left(ledger, ref)
         return Quote(
             request_id=request_id,
             ref=ref,
             quoted_at=now,
             amount=Money.zero(left.currency),
-            refusals=(External(method=ref.method),),
+            refusals=(external,),
+            method=ref.method,
             outside_left=left,
         )
     amount, payment = refundable(ledger), ledger.payment
@@ -128,13 +139,14 @@ def make_quote(
         quoted_at=now,
         amount=amount,
         refusals=refusals,
+        method=payment.method,
         captured=payment.captured,
-        given_back=Money(listed_minor(ledger), payment.captured.currency),
-        elsewhere=sum(seen.live and seen.refund.mark is None for seen in ledger.observed),
+        given_back=capped(listed_minor(ledger), payment.captured.currency),
+        elsewhere=sum(seen.live and not is_ours(ledger, seen.refund) for seen in ledger.observed),
         drift_minor=drift_minor(ledger),
         fee_kept=payment.fee,
         funding=forecast_funding(amount, payouts, policy) if allowed else None,
-        arrives=arrival_window(now.date(), policy, is_business_day) if allowed else None,
+        arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
     )
 
 
@@ -214,6 +226,15 @@ class BookingQuote:
         return {f"{quote.ref}.{name}": value for quote in self.refundable for name, value in quote.form().items()}
 
 
+def fund_together(quotes: tuple[Quote, ...], payouts: Iterable[Payout], policy: Policy) -> tuple[Quote, ...]:
+    """R8, R9: the same quotes, funded as one: what one refund takes from a payout the next does not find."""
+    amounts = [quote.funding.amount for quote in quotes if quote.funding is not None]
+    fundings = iter(forecast_fundings(amounts, payouts, policy))
+    return tuple(
+        quote if quote.funding is None else attrs.evolve(quote, funding=next(fundings)) for quote in quotes
+    )
+
+
 @attrs.frozen(kw_only=True)
 class NotTried:
     """This payment of a booking was not refunded because something broke; run the booking again.
@@ -226,4 +247,4 @@ class NotTried:
 
     def __attrs_post_init__(self) -> None:
         check_type(self.payment, PaymentRef, "payment")
-        check_id(self.error, "error")
+        check_text(self.error, "error", 100)

@@ -18,10 +18,8 @@ def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datet
     for seen in ledger.observed:
         if seen.status is Status.PENDING:
             times.append(poll)
-        elif seen.status is Status.SUCCEEDED:
-            watched_until = seen.refund.created_at + policy.watch
-            if at < watched_until:
-                times.append(at + _backoff(policy.poll_most, tries, policy.watch_most))
+        elif seen.status is Status.SUCCEEDED and at - seen.refund.created_at < policy.watch:
+            times.append(at + _backoff(policy.poll_most, tries, policy.watch_most))
     return min(times, default=None)
 
 

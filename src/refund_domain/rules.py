@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Final
 
 from refund_domain.commands import Reason
-from refund_domain.ledger import HOLDS, Ledger, RefundRecord, Status, shown, status_of
-from refund_domain.money import Currency, Money
-from refund_domain.payments import ChargeKind, OutsideRef, Payment, PaymentStatus, Ref
+from refund_domain.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
+from refund_domain.money import LIMIT_MINOR, Currency, Money
+from refund_domain.payments import ChargeKind, Dispute, OutsideRef, Payment, PaymentStatus, Ref
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
     AlreadyRefunded,
@@ -66,9 +66,6 @@ ACH_CURRENCY: Final = "USD"
 ACH_MINIMUM: Final = Money(50, Currency.of(ACH_CURRENCY))
 """ACH is in USD only, at least 0.50 (Stripe facts, "Card versus ACH")."""
 
-DISPUTE_FAILURE: Final = "charge_for_pending_refund_disputed"
-"""A refund that failed so must never be tried again: the dispute decides, or the client is paid twice."""
-
 _KINDS: Final = (ChargeKind.PLATFORM, ChargeKind.DIRECT)
 _NONE: Final[tuple[Refusal, ...]] = ()
 
@@ -115,7 +112,17 @@ def listed_minor(ledger: Ledger) -> int:
 
 def disputed_minor(payment: Payment) -> int:
     """What open and lost disputes take, in minor units; won and closed inquiries count nothing."""
-    return sum(d.amount.amount_minor for d in payment.disputes if DISPUTE_COUNTS.get(d.status, True))
+    return sum(dispute.amount.amount_minor for dispute in counting_disputes(payment))
+
+
+def counting_disputes(payment: Payment) -> tuple[Dispute, ...]:
+    """The disputes that are open or lost, or in a state with a word not known here."""
+    return tuple(dispute for dispute in payment.disputes if DISPUTE_COUNTS.get(dispute.status, True))
+
+
+def capped(amount_minor: int, currency: Currency) -> Money:
+    """A sum as Money, at most the library's limit: absurd sums must not make a rule raise."""
+    return Money(min(amount_minor, LIMIT_MINOR), currency)
 
 
 def drift_minor(ledger: Ledger) -> int:
@@ -174,8 +181,8 @@ def payment_refusals(payment: Payment, at: datetime, policy: Policy) -> tuple[Re
     window = policy.ach_window if family is Family.ACH else policy.card_window
     if window is not None and at - payment.taken_at > window:
         refusals.append(WindowOver(taken_at=payment.taken_at, days=window.days))
-    if disputed := disputed_minor(payment):
-        refusals.append(Disputed(amount=Money(disputed, currency)))
+    if counting_disputes(payment):
+        refusals.append(Disputed(amount=capped(disputed_minor(payment), currency)))
     return tuple(refusals)
 
 
@@ -210,7 +217,8 @@ def refund_refusals(
     if amount is not None:
         if amount.currency != left.currency:
             refusals.append(CurrencyNotSupported(currency=amount.currency.code, expected=left.currency.code))
-        elif changed := amount_unchanged(amount, left):
+        elif (changed := amount_unchanged(amount, left)) and not (refusals and left.amount_minor == 0):
+            # Where another reason left nothing, the changed amount is its consequence, not news.
             refusals.append(changed)
     return tuple(refusals)
 
@@ -232,7 +240,7 @@ def _standing(ledger: Ledger, own: str | None) -> list[Refusal]:
             refusals.append(InFlight(refund_id=record.id, status=status))
         else:
             seen = shown(ledger, record)
-            already = ledger.payment is not None and disputed_minor(ledger.payment) > 0
+            already = ledger.payment is not None and bool(counting_disputes(ledger.payment))
             if seen is not None and seen.refund.failure_reason == DISPUTE_FAILURE and not already:
                 refusals.append(Disputed(amount=seen.refund.amount))
     return refusals

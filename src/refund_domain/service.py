@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import date
 
-from refund_domain._checks import check_count, check_id, check_text, check_type
+from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Send, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import decide, licensed, owed
-from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, RefundError, TooContended
+from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
 from refund_domain.inputs import (
     FreeLook,
@@ -36,7 +36,7 @@ from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import PaymentGateway, RefundJournal
-from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, make_quote
+from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
 from refund_domain.refusals import NotAllowed, NotFound, Refused
 from refund_domain.stream import (
     MOST_CONFLICTS,
@@ -50,6 +50,7 @@ from refund_domain.stream import (
     claim_in,
     head,
     in_doubt,
+    named,
     opened,
     read_as,
 )
@@ -98,7 +99,8 @@ class RefundService:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         check_type(policy, Policy, "policy")
-        for name, function in (("allow", allow), ("is_business_day", is_business_day), ("new_id", new_id)):
+        functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
+        for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} must be callable")
         if gateway.live and not journal.durable:
@@ -121,7 +123,9 @@ class RefundService:
         """
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
-        request_id = self._new_id()
+        payouts = tuple(payouts)
+        check_tuple(payouts, Payout, "payouts")
+        request_id = self._mint()
         if not self._may(by, Action.QUOTE, ref):
             refusals = (NotAllowed(action=Action.QUOTE),)
             return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
@@ -187,18 +191,20 @@ class RefundService:
         if not self._may(by, Action.SHOW, ref):
             return Refused((NotAllowed(action=Action.SHOW),))
         stream = self._load(ref)
-        if stream.ledger.tenant != by.tenant:
+        if stream.ledger.tenant != by.tenant and not self._untouched(stream):
             return Refused((NotFound(),))
         return self._view(stream)
 
     def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
-        """A quote for each payment of the booking, outside payments included."""
+        """A quote for each payment of the booking, outside payments included, funded together."""
         check_type(booking, Booking, "booking")
         payouts = tuple(payouts)
+        check_tuple(payouts, Payout, "payouts")
         quotes = []
         for ref in sorted(booking.payments, key=str):
-            quotes.append(self.quote(ref, by=by, payouts=payouts))
-        return BookingQuote(label=booking.label, quotes=tuple(quotes))
+            quotes.append(self.quote(ref, by=by))
+        funded = fund_together(tuple(quotes), payouts, self._policy)
+        return BookingQuote(label=booking.label, quotes=funded)
 
     def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
@@ -210,8 +216,8 @@ class RefundService:
         for refund in sorted(command.refunds, key=lambda refund: str(refund.payment)):
             try:
                 results.append(self.issue(refund))
-            except RefundError as error:
-                results.append(NotTried(payment=refund.payment, error=type(error).__name__))
+            except Exception as error:
+                results.append(NotTried(payment=refund.payment, error=named(error)))
         return tuple(results)
 
     def record_outside(
@@ -225,7 +231,7 @@ class RefundService:
         check_type(amount, Money, "amount")
         check_type(by, Actor, "by")
         check_text(how, "how", 120)
-        record_id = self._new_id() if record_id is None else record_id
+        record_id = self._mint() if record_id is None else record_id
         check_id(record_id, "record_id")
         if amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing")
@@ -255,6 +261,8 @@ class RefundService:
     ) -> PaymentView | Refused:
         """Answer something that waits for a person. There is no choice that sends."""
         check_type(ref, PaymentRef, "ref")
+        check_text(subject, "subject")
+        check_text(code, "code")
         check_type(choice, Choice, "choice")
         check_type(by, Actor, "by")
         if not self._may(by, Action.SETTLE, ref):
@@ -279,18 +287,23 @@ class RefundService:
     def recover(self, limit: int = 100) -> Recovery:
         """Go on with up to `limit` payments whose look is due, the longest due first. Run it often.
 
-        One payment's trouble does not stop the others: it is named in the result.
+        One payment's trouble does not stop the others: it is named in the result, and does not count.
         """
         check_count(limit, "limit", 1)
         self._outside_transactions()
-        looked, failed = 0, []
-        for ref in self._journal.due(limit):
-            try:
-                self._drive(self._load(ref))
-                looked += 1
-            except RefundError as error:
-                failed.append((ref, type(error).__name__))
-        return Recovery(looked=looked, failed=tuple(failed))
+        looked, failed = 0, dict[PaymentRef, str]()
+        while looked < limit:
+            due = self._journal.due(limit + len(failed))
+            todo = [ref for ref in due if ref not in failed][: limit - looked]
+            if not todo:
+                break
+            for ref in todo:
+                try:
+                    self._drive(self._load(ref))
+                    looked += 1
+                except Exception as error:
+                    failed[ref] = named(error)
+        return Recovery(looked=looked, failed=tuple(failed.items()))
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -315,7 +328,7 @@ class RefundService:
 
     def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = self._load(command.payment)
-        given = RequestRefund(at=stream.now, refund_id=self._new_id(), command=command)
+        given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
         return self._record(stream, given)
 
     def _drive(self, stream: Stream) -> Stream:
@@ -358,13 +371,13 @@ class RefundService:
         try:
             return read_as(self._gateway.look(ref), ref)
         except Exception as error:
-            return Unread(why=f"the gateway raised {type(error).__name__}")
+            return Unread(why=f"the gateway raised {named(error)}")
 
     def _send(self, send: Send) -> Answer:
         try:
             return answered_as(self._gateway.send(send))
         except Exception as error:
-            return OutcomeUnknown(why=f"the gateway raised {type(error).__name__}")
+            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
 
     # --- small parts --------------------------------------------------------------------------------
 
@@ -374,9 +387,19 @@ class RefundService:
         except Exception:
             return False
 
+    def _mint(self) -> str:
+        """A new id, checked before it is written anywhere: a journal keeps what it is given."""
+        made = self._new_id()
+        check_id(made, "what new_id returned")
+        return made
+
     def _outside_transactions(self) -> None:
         if self._journal.in_transaction:
             raise OpenTransaction("commit the open transaction first: no network call is made inside one")
+
+    def _untouched(self, stream: Stream) -> bool:
+        """Whether this is the host's own word on outside money of which nothing was recorded yet."""
+        return isinstance(stream.ref, OutsideRef) and stream.ledger.tenant is None
 
     def _outcome(self, stream: Stream, command: IssueRefund) -> Refund | Refused:
         """The refund this command became; a dropped one is a refusal."""

@@ -9,13 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import date
 
-from refund_domain._checks import check_count, check_id, check_text, check_type
+from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Send, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import decide, licensed, owed
-from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, RefundError, TooContended
+from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
 from refund_domain.inputs import (
     FreeLook,
@@ -32,7 +32,7 @@ from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
-from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, make_quote
+from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
 from refund_domain.refusals import NotAllowed, NotFound, Refused
 from refund_domain.service import new_id
 from refund_domain.stream import (
@@ -47,6 +47,7 @@ from refund_domain.stream import (
     claim_in,
     head,
     in_doubt,
+    named,
     opened,
     read_as,
 )
@@ -89,7 +90,8 @@ class AsyncRefundService:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         check_type(policy, Policy, "policy")
-        for name, function in (("allow", allow), ("is_business_day", is_business_day), ("new_id", new_id)):
+        functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
+        for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} must be callable")
         if gateway.live and not journal.durable:
@@ -112,7 +114,9 @@ class AsyncRefundService:
         """
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
-        request_id = self._new_id()
+        payouts = tuple(payouts)
+        check_tuple(payouts, Payout, "payouts")
+        request_id = self._mint()
         if not await self._may(by, Action.QUOTE, ref):
             refusals = (NotAllowed(action=Action.QUOTE),)
             return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
@@ -178,18 +182,20 @@ class AsyncRefundService:
         if not await self._may(by, Action.SHOW, ref):
             return Refused((NotAllowed(action=Action.SHOW),))
         stream = await self._load(ref)
-        if stream.ledger.tenant != by.tenant:
+        if stream.ledger.tenant != by.tenant and not self._untouched(stream):
             return Refused((NotFound(),))
         return self._view(stream)
 
     async def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
-        """A quote for each payment of the booking, outside payments included."""
+        """A quote for each payment of the booking, outside payments included, funded together."""
         check_type(booking, Booking, "booking")
         payouts = tuple(payouts)
+        check_tuple(payouts, Payout, "payouts")
         quotes = []
         for ref in sorted(booking.payments, key=str):
-            quotes.append(await self.quote(ref, by=by, payouts=payouts))
-        return BookingQuote(label=booking.label, quotes=tuple(quotes))
+            quotes.append(await self.quote(ref, by=by))
+        funded = fund_together(tuple(quotes), payouts, self._policy)
+        return BookingQuote(label=booking.label, quotes=funded)
 
     async def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
@@ -201,8 +207,8 @@ class AsyncRefundService:
         for refund in sorted(command.refunds, key=lambda refund: str(refund.payment)):
             try:
                 results.append(await self.issue(refund))
-            except RefundError as error:
-                results.append(NotTried(payment=refund.payment, error=type(error).__name__))
+            except Exception as error:
+                results.append(NotTried(payment=refund.payment, error=named(error)))
         return tuple(results)
 
     async def record_outside(
@@ -216,7 +222,7 @@ class AsyncRefundService:
         check_type(amount, Money, "amount")
         check_type(by, Actor, "by")
         check_text(how, "how", 120)
-        record_id = self._new_id() if record_id is None else record_id
+        record_id = self._mint() if record_id is None else record_id
         check_id(record_id, "record_id")
         if amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing")
@@ -246,6 +252,8 @@ class AsyncRefundService:
     ) -> PaymentView | Refused:
         """Answer something that waits for a person. There is no choice that sends."""
         check_type(ref, PaymentRef, "ref")
+        check_text(subject, "subject")
+        check_text(code, "code")
         check_type(choice, Choice, "choice")
         check_type(by, Actor, "by")
         if not await self._may(by, Action.SETTLE, ref):
@@ -270,18 +278,23 @@ class AsyncRefundService:
     async def recover(self, limit: int = 100) -> Recovery:
         """Go on with up to `limit` payments whose look is due, the longest due first. Run it often.
 
-        One payment's trouble does not stop the others: it is named in the result.
+        One payment's trouble does not stop the others: it is named in the result, and does not count.
         """
         check_count(limit, "limit", 1)
         self._outside_transactions()
-        looked, failed = 0, []
-        for ref in await self._journal.due(limit):
-            try:
-                await self._drive(await self._load(ref))
-                looked += 1
-            except RefundError as error:
-                failed.append((ref, type(error).__name__))
-        return Recovery(looked=looked, failed=tuple(failed))
+        looked, failed = 0, dict[PaymentRef, str]()
+        while looked < limit:
+            due = await self._journal.due(limit + len(failed))
+            todo = [ref for ref in due if ref not in failed][: limit - looked]
+            if not todo:
+                break
+            for ref in todo:
+                try:
+                    await self._drive(await self._load(ref))
+                    looked += 1
+                except Exception as error:
+                    failed[ref] = named(error)
+        return Recovery(looked=looked, failed=tuple(failed.items()))
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -306,7 +319,7 @@ class AsyncRefundService:
 
     async def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = await self._load(command.payment)
-        given = RequestRefund(at=stream.now, refund_id=self._new_id(), command=command)
+        given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
         return await self._record(stream, given)
 
     async def _drive(self, stream: Stream) -> Stream:
@@ -349,13 +362,13 @@ class AsyncRefundService:
         try:
             return read_as(await self._gateway.look(ref), ref)
         except Exception as error:
-            return Unread(why=f"the gateway raised {type(error).__name__}")
+            return Unread(why=f"the gateway raised {named(error)}")
 
     async def _send(self, send: Send) -> Answer:
         try:
             return answered_as(await self._gateway.send(send))
         except Exception as error:
-            return OutcomeUnknown(why=f"the gateway raised {type(error).__name__}")
+            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
 
     # --- small parts --------------------------------------------------------------------------------
 
@@ -365,9 +378,19 @@ class AsyncRefundService:
         except Exception:
             return False
 
+    def _mint(self) -> str:
+        """A new id, checked before it is written anywhere: a journal keeps what it is given."""
+        made = self._new_id()
+        check_id(made, "what new_id returned")
+        return made
+
     def _outside_transactions(self) -> None:
         if self._journal.in_transaction:
             raise OpenTransaction("commit the open transaction first: no network call is made inside one")
+
+    def _untouched(self, stream: Stream) -> bool:
+        """Whether this is the host's own word on outside money of which nothing was recorded yet."""
+        return isinstance(stream.ref, OutsideRef) and stream.ledger.tenant is None
 
     def _outcome(self, stream: Stream, command: IssueRefund) -> Refund | Refused:
         """The refund this command became; a dropped one is a refusal."""

@@ -108,6 +108,12 @@ def in_doubt(stream: Stream, given: GatewayAnswered) -> Stream:
     return attrs.evolve(stream, ledger=evolve(stream.ledger, answered))
 
 
+def named(error: BaseException) -> str:
+    """An exception's class, for people; its text may hold what must not be shown."""
+    name = type(error).__name__[:80]
+    return name if name.isprintable() and name else "Exception"
+
+
 def read_as(look: object, ref: PaymentRef) -> Look:
     """What a gateway's look amounts to: a picture of another payment, or no look at all, decides nothing."""
     if isinstance(look, Picture) and look.payment.ref != ref:

@@ -13,7 +13,7 @@ from refund_domain.arrival import ArrivalWindow, arrival_window
 from refund_domain.attention import AfterFailure, after_failure
 from refund_domain.commands import Reason
 from refund_domain.events import OutsideRecorded
-from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, Payment, PaymentRef, Ref, Trace
 from refund_domain.policy import Policy
@@ -94,7 +94,7 @@ def view_refund(
         raise RuntimeError("a refund that was neither requested nor shown cannot be viewed")
     arrives = None
     if seen is not None and seen.status in (Status.PENDING, Status.SUCCEEDED):
-        arrives = arrival_window(seen.refund.created_at.date(), policy, is_business_day)
+        arrives = forecast_arrival(seen.refund.created_at.date(), policy, is_business_day)
     return Refund(
         id=record.id,
         payment=ref,
@@ -111,6 +111,14 @@ def view_refund(
         gateway_id=None if seen is None else seen.refund.id,
         next_step=after_failure(seen.refund.failure_reason) if seen and status in _FAILED else None,
     )
+
+
+def forecast_arrival(day: date, policy: Policy, is_business_day: Callable[[date], bool]) -> ArrivalWindow | None:
+    """The window of R7, or None where the host's calendar broke: no forecast is worth losing an answer for."""
+    try:
+        return arrival_window(day, policy, is_business_day)
+    except Exception:
+        return None
 
 
 def _being_sent(record: RefundRecord, now: datetime, policy: Policy) -> bool:
@@ -140,14 +148,13 @@ def view_payment(
         refunds = tuple(
             view_refund(ledger, record, ref, now, policy, is_business_day) for record in ledger.refunds
         )
-    ours = [seen for seen in ledger.observed if any(is_shown_by(r, seen.refund) for r in ledger.refunds)]
     return PaymentView(
         ref=ref,
         payment=ledger.payment,
         seen_at=ledger.seen_at,
         left=refundable(ledger) if isinstance(ref, PaymentRef) else outside_left(ledger, ref),
         refunds=refunds,
-        elsewhere=tuple(seen.refund for seen in ledger.observed if seen not in ours),
+        elsewhere=tuple(seen.refund for seen in ledger.observed if not is_ours(ledger, seen.refund)),
         outside=ledger.outside,
         drift_minor=drift_minor(ledger),
     )

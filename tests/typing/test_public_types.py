@@ -1,0 +1,61 @@
+"""The public types as a host's type checker sees them: mypy reads this file, and pytest runs it as well."""
+
+from __future__ import annotations
+
+from typing import assert_never, assert_type
+
+from refund_adapters.memory import AsyncMemoryGateway, AsyncMemoryJournal, MemoryBank, MemoryGateway, MemoryJournal, utc_now
+from refund_adapters.sql import SqliteJournal
+from refund_domain import Actor, Money, PaymentGateway, Quote, Refund, RefundJournal, RefundService, Refused, Status
+from refund_domain.ledger import HOLDS
+from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.views import PaymentView
+
+MARIA = Actor(id="maria", tenant="acme")
+
+
+def ports(
+    gateway: MemoryGateway,
+    async_gateway: AsyncMemoryGateway,
+    journal: MemoryJournal,
+    async_journal: AsyncMemoryJournal,
+    sqlite: SqliteJournal,
+) -> tuple[PaymentGateway, AsyncPaymentGateway, RefundJournal, AsyncRefundJournal, RefundJournal]:
+    """Each adapter is its port to a type checker, without inheriting from it."""
+    return gateway, async_gateway, journal, async_journal, sqlite
+
+
+def next_move(status: Status) -> str:
+    """A match over every status is exhaustive without a default."""
+    match status:
+        case Status.REQUESTED | Status.IN_DOUBT | Status.PENDING:
+            return "wait"
+        case Status.SUCCEEDED:
+            return "done"
+        case Status.DECLINED | Status.DROPPED | Status.NOT_MADE | Status.FAILED | Status.CANCELED:
+            return "quote again"
+        case _:
+            assert_never(status)
+
+
+def test_results_are_matched_exhaustively() -> None:
+    """`issue` gives a Refund or a Refused and nothing else, and a host's match over both is exhaustive."""
+    bank = MemoryBank(utc_now)
+    service = RefundService(MemoryGateway(bank), MemoryJournal(), allow=lambda actor, action, ref: True)
+    ref = bank.charge(Money.parse("200.00", "USD"))
+    quote = assert_type(service.quote(ref, by=MARIA), Quote)
+    result = assert_type(service.issue(quote.verified(by=MARIA)), Refund | Refused)
+    match result:
+        case Refund(status=status, arrives=arrives):
+            assert next_move(status) == "done"
+            assert arrives is not None
+        case Refused(reasons=reasons):
+            raise AssertionError(f"refused: {reasons}")
+        case _:
+            assert_never(result)
+    assert_type(service.show(ref, by=MARIA), PaymentView | Refused)
+
+
+def test_every_status_has_a_next_move() -> None:
+    """The exhaustive match gives an answer for each status there is."""
+    assert {next_move(status) for status in HOLDS} == {"wait", "done", "quote again"}
