@@ -42,7 +42,8 @@ class Quote:
     `amount` is what a refund would send (R3), None where nothing could be seen. `refusals` empty: it may be
     issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list;
     `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
-    what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps. `funding` and `arrives` are forecasts.
+    what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps. `funding`
+    and `arrives` are forecasts.
 
     >>> from datetime import timezone
     >>> quote = Quote(

@@ -16,8 +16,9 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
+import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -28,14 +29,34 @@ from refund_domain._checks import check_count, check_id, check_text, check_time,
 from refund_domain.arrival import ArrivalWindow, check_date
 from refund_domain.commands import NOTE_LIMIT, Action, Actor, Choice, IssueRefund, Reason
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import PLATFORM, ChargeKind, Dispute, GatewayRefund, OutsideRef, Payment, PaymentRef
-from refund_domain.payments import PaymentStatus, Ref, Trace
-from refund_domain.payouts import FromBankAccount, FromPayout, Funding, FundingPart, NotCovered, Payout, PayoutStatus
+from refund_domain.payments import (
+    PLATFORM,
+    ChargeKind,
+    Dispute,
+    GatewayRefund,
+    OutsideRef,
+    Payment,
+    PaymentRef,
+    PaymentStatus,
+    Ref,
+    Trace,
+)
+from refund_domain.payouts import (
+    FromBankAccount,
+    FromPayout,
+    Funding,
+    FundingPart,
+    NotCovered,
+    Payout,
+    PayoutStatus,
+)
 from refund_domain.policy import Policy
 from refund_domain.ports import Head
 
 FIRST_MOMENT: Final = datetime(2020, 1, 1, tzinfo=UTC)
 LAST_MOMENT: Final = datetime(2035, 12, 31, tzinfo=UTC)
+FIRST_DAY: Final = FIRST_MOMENT.date()
+LAST_DAY: Final = LAST_MOMENT.date()
 MOST_CAPTURED_MINOR: Final = 10**9
 """No payment is drawn larger, unless asked for: sums of many then stay far from the limit of Money."""
 
@@ -57,6 +78,20 @@ _FAILURE_REASONS: Final = (
 ).split()
 _CODES_OF_NO: Final = ("charge_already_refunded", "charge_disputed", "charge_not_refundable", "resource_missing")
 
+_LOOKS: Final = (ans.Picture, ans.Unread, ans.Missing)
+_ANSWERS: Final = (ans.Accepted, ans.Declined, ans.NotSent, ans.OutcomeUnknown)
+_PARTS: Final = (FromPayout, FromBankAccount, NotCovered)
+
+_Value = TypeVar("_Value")
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Named = TypeVar("_Named", bound=_HasId)
+
 
 # --- plain parts -------------------------------------------------------------------------------------------
 
@@ -76,7 +111,7 @@ def texts(*, max_size: int = 30) -> SearchStrategy[str]:
 
 
 def times(*, earliest: datetime = FIRST_MOMENT, latest: datetime = LAST_MOMENT) -> SearchStrategy[datetime]:
-    """Aware moments between the two, mostly in UTC, now and then of another offset."""
+    """Aware moments between the two, often whole seconds, in UTC and in other offsets."""
     check_time(earliest, "earliest")
     check_time(latest, "latest")
     if latest < earliest:
@@ -85,10 +120,10 @@ def times(*, earliest: datetime = FIRST_MOMENT, latest: datetime = LAST_MOMENT) 
     since = st.integers(0, microseconds) | st.integers(0, microseconds // 10**6).map(lambda s: s * 10**6)
     moments = since.map(lambda count: (earliest + timedelta(microseconds=count)).astimezone(UTC))
     offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-    return moments | moments | st.builds(datetime.astimezone, moments, offsets)
+    return moments | st.builds(datetime.astimezone, moments, offsets)
 
 
-def dates(*, earliest: date = FIRST_MOMENT.date(), latest: date = LAST_MOMENT.date()) -> SearchStrategy[date]:
+def dates(*, earliest: date = FIRST_DAY, latest: date = LAST_DAY) -> SearchStrategy[date]:
     """Days between the two, both included."""
     check_date(earliest, "earliest")
     check_date(latest, "latest")
@@ -106,7 +141,7 @@ def currencies(*, codes: Sequence[str] | None = None) -> SearchStrategy[Currency
         check_tuple(tuple(codes), str, "codes")
         return st.sampled_from([Currency.of(code) for code in _some(codes, "codes")])
     known = st.sampled_from(_CODES)
-    return (known | known | st.text(string.ascii_uppercase, min_size=3, max_size=3)).map(Currency.of)
+    return (known | st.text(string.ascii_uppercase, min_size=3, max_size=3)).map(Currency.of)
 
 
 def money(
@@ -142,9 +177,7 @@ def refs(*, currency: Currency | None = None) -> SearchStrategy[Ref]:
     return payment_refs() | outside_refs(currency=currency)
 
 
-def disputes(
-    *, currency: Currency | None = None, max_minor: int = MOST_CAPTURED_MINOR
-) -> SearchStrategy[Dispute]:
+def disputes(*, currency: Currency | None = None, max_minor: int = MOST_CAPTURED_MINOR) -> SearchStrategy[Dispute]:
     """Disputes of every known status, and of unknown ones."""
     amounts = money(currency=currency, min_minor=0, max_minor=max_minor)
     return st.builds(Dispute, id=_prefixed("dp_"), amount=amounts, status=_words(_DISPUTE_STATUSES, 60))
@@ -152,7 +185,9 @@ def disputes(
 
 def traces() -> SearchStrategy[Trace]:
     """What a bank finds the money by: a refund with its reference or without, a reversal, one still pending."""
-    return st.builds(Trace, kind=_words(("refund", "reversal", "pending"), 60), reference=_maybe(texts(max_size=40)))
+    return st.builds(
+        Trace, kind=_words(("refund", "reversal", "pending"), 60), reference=_maybe(texts(max_size=40))
+    )
 
 
 def gateway_refunds(
@@ -214,7 +249,7 @@ def _payments(
         taken_at=draw(times()),
         status=draw(st.sampled_from([PaymentStatus.SUCCEEDED, PaymentStatus.PENDING, PaymentStatus.FAILED])),
         kind=draw(st.sampled_from(ChargeKind)),
-        disputes=draw(st.just(()) | _tuples(disputed, 2, unique_by_id=True)),
+        disputes=draw(st.just(()) | _by_id(disputed, 2)),
         fee=draw(_maybe(part)),
         settles_on=draw(_maybe(dates())),
     )
@@ -265,30 +300,20 @@ def _pictures(
             unused.remove(refund.mark)
     if not (drift and draw(st.booleans())):
         live = sum(refund.amount.amount_minor for refund in shown if refund.status not in _NOT_LIVE)
-        payment = _given_back(payment, Money(live, currency))
+        payment = attrs.evolve(payment, given_back=Money(live, currency))
     return ans.Picture(payment=payment, refunds=tuple(shown))
 
 
-def _given_back(payment: Payment, amount: Money) -> Payment:
-    return Payment(
-        ref=payment.ref,
-        method=payment.method,
-        captured=payment.captured,
-        given_back=amount,
-        taken_at=payment.taken_at,
-        status=payment.status,
-        kind=payment.kind,
-        disputes=payment.disputes,
-        fee=payment.fee,
-        settles_on=payment.settles_on,
-    )
-
-
-def looks(*, ref: PaymentRef | None = None, currency: Currency | None = None) -> SearchStrategy[ans.Look]:
-    """Whatever a look can come back with: a picture, nothing readable, no such charge."""
-    unread = st.builds(ans.Unread, why=texts(max_size=60), alarm=_maybe(texts(max_size=60)))
-    missing = st.builds(ans.Missing, why=_words(("resource_missing",), 60))
-    return pictures(ref=ref, currency=currency) | unread | missing
+def looks(
+    *, kinds: Sequence[type[ans.Look]] = _LOOKS, ref: PaymentRef | None = None, currency: Currency | None = None
+) -> SearchStrategy[ans.Look]:
+    """Whatever a look can come back with: a picture, nothing readable, no such charge; or `kinds` only."""
+    table: dict[type[ans.Look], SearchStrategy[ans.Look]] = {
+        ans.Picture: pictures(ref=ref, currency=currency),
+        ans.Unread: st.builds(ans.Unread, why=texts(max_size=60), alarm=_maybe(texts(max_size=60))),
+        ans.Missing: st.builds(ans.Missing, why=_words(("resource_missing",), 60)),
+    }
+    return _of_kinds(table, kinds)
 
 
 def sends(
@@ -309,37 +334,33 @@ def sends(
     )
 
 
-def answers(*, send: ans.Send | None = None) -> SearchStrategy[ans.Answer]:
-    """All four answers, with alarms and without; an `Accepted` is the refund `send` asked for, or any."""
+def answers(
+    *,
+    kinds: Sequence[type[ans.Answer]] = _ANSWERS,
+    send: ans.Send | None = None,
+    currency: Currency | None = None,
+) -> SearchStrategy[ans.Answer]:
+    """All four answers, with alarms and without, or `kinds` only.
+
+    An `Accepted` is the refund that `send` asked for; without `send` any refund, in `currency` if given.
+    """
     _check_optional(send, ans.Send, "send")
-    if send is None:
-        made = gateway_refunds(marks=("mark-1", "mark-2"))
-    else:
-        made = _made(send)
+    made = gateway_refunds(currency=currency, marks=("mark-1", "mark-2")) if send is None else _made(send)
     alarm, trail = _maybe(texts(max_size=60)), _maybe(_prefixed("req_"))
     codes, why = _words(_CODES_OF_NO, 60), texts(max_size=60)
-    return st.one_of(
-        st.builds(ans.Accepted, refund=made),
-        st.builds(ans.Declined, code=codes, alarm=alarm, trail=trail),
-        st.builds(ans.NotSent, why=why, alarm=alarm, trail=trail),
-        st.builds(ans.OutcomeUnknown, why=why, resend=st.booleans(), alarm=alarm, trail=trail),
-    )
+    table: dict[type[ans.Answer], SearchStrategy[ans.Answer]] = {
+        ans.Accepted: st.builds(ans.Accepted, refund=made),
+        ans.Declined: st.builds(ans.Declined, code=codes, alarm=alarm, trail=trail),
+        ans.NotSent: st.builds(ans.NotSent, why=why, alarm=alarm, trail=trail),
+        ans.OutcomeUnknown: st.builds(ans.OutcomeUnknown, why=why, resend=st.booleans(), alarm=alarm, trail=trail),
+    }
+    return _of_kinds(table, kinds)
 
 
 def _made(send: ans.Send) -> SearchStrategy[GatewayRefund]:
     exact = send.amount.amount_minor
-    return gateway_refunds(currency=send.amount.currency, min_minor=exact, max_minor=exact).map(
-        lambda refund: GatewayRefund(
-            id=refund.id,
-            amount=refund.amount,
-            status=refund.status,
-            created_at=refund.created_at,
-            mark=send.refund_id,
-            pending_reason=refund.pending_reason,
-            failure_reason=refund.failure_reason,
-            trace=refund.trace,
-        )
-    )
+    made = gateway_refunds(currency=send.amount.currency, min_minor=exact, max_minor=exact)
+    return made.map(lambda refund: attrs.evolve(refund, mark=send.refund_id))
 
 
 # --- commands ----------------------------------------------------------------------------------------------
@@ -419,7 +440,7 @@ def refusals(
         no.NotAllowed: st.builds(no.NotAllowed, action=actions()),
         no.NotFound: st.builds(no.NotFound),
     }
-    return st.one_of([table[kind] for kind in _known(kinds, table, "kinds")])
+    return _of_kinds(table, kinds)
 
 
 def refused(*, max_reasons: int = 3) -> SearchStrategy[no.Refused]:
@@ -459,10 +480,13 @@ def events(
         ),
         ev.SendClaimed: st.builds(ev.SendClaimed, at=at, send=sends(payment=ref, currency=currency)),
         ev.SendAnswered: st.builds(
-            ev.SendAnswered, at=at, refund_id=refund_id, claim=st.integers(1, 6), answer=answers()
+            ev.SendAnswered, at=at, refund_id=refund_id, claim=st.integers(1, 6), answer=answers(currency=currency)
         ),
         ev.RefundDropped: st.builds(
-            ev.RefundDropped, at=at, refund_id=refund_id, reasons=_tuples(refusals(), 3, min_size=1)
+            ev.RefundDropped,
+            at=at,
+            refund_id=refund_id,
+            reasons=_tuples(refusals(currency=currency), 3, min_size=1),
         ),
         ev.RefundNotMade: st.builds(ev.RefundNotMade, at=at, refund_id=refund_id, by=_maybe(actors())),
         ev.PersonAsked: st.builds(ev.PersonAsked, at=at, refund_id=refund_id),
@@ -474,7 +498,7 @@ def events(
         ),
         ev.LookScheduled: st.builds(ev.LookScheduled, at=at, due=_maybe(times()), tries=st.integers(0, 30)),
     }
-    return st.one_of([table[kind] for kind in _known(kinds, table, "kinds")])
+    return _of_kinds(table, kinds)
 
 
 def heads() -> SearchStrategy[Head]:
@@ -502,32 +526,55 @@ def payouts(
 
 
 def payout_lists(
-    *, currency: Currency | None = None, max_size: int = 5, min_minor: int = -MOST_CAPTURED_MINOR
+    *,
+    currency: Currency | None = None,
+    min_minor: int = -MOST_CAPTURED_MINOR,
+    max_minor: int = MOST_CAPTURED_MINOR,
+    max_size: int = 5,
 ) -> SearchStrategy[tuple[Payout, ...]]:
     """Up to `max_size` payouts of different ids: what a forecast takes."""
     check_count(max_size, "max_size", 0, 100)
-    return _tuples(payouts(currency=currency, min_minor=min_minor), max_size, unique_by_id=True)
+    return _by_id(payouts(currency=currency, min_minor=min_minor, max_minor=max_minor), max_size)
+
+
+def funding_parts(
+    *, kinds: Sequence[type[FundingPart]] = _PARTS, currency: Currency | None = None
+) -> SearchStrategy[FundingPart]:
+    """One part of a forecast: from a payout, from the bank account, covered by nothing; or `kinds` only."""
+
+    def of(same: Currency) -> SearchStrategy[FundingPart]:
+        rest = money(currency=same, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
+        table: dict[type[FundingPart], SearchStrategy[FundingPart]] = {
+            FromPayout: _from_payout(same),
+            FromBankAccount: st.builds(FromBankAccount, amount=rest),
+            NotCovered: st.builds(NotCovered, amount=rest),
+        }
+        return _of_kinds(table, kinds)
+
+    _check_kinds(_PARTS, kinds)
+    return _in(currency).flatmap(of)
 
 
 def fundings(*, currency: Currency | None = None) -> SearchStrategy[Funding]:
     """Forecasts with parts of every kind, for refunds of nothing and of much."""
-    return _fundings(_in(currency))
+    return _in(currency).flatmap(_fundings)
 
 
 @st.composite
-def _fundings(draw: DrawFn, currency: SearchStrategy[Currency]) -> Funding:
-    same = draw(currency)
-    parts: list[FundingPart] = []
-    for payout in draw(_tuples(payouts(currency=same, min_minor=1), 3, unique_by_id=True)):
-        before_minor = draw(st.integers(1, payout.amount.amount_minor))
-        taken_minor = draw(st.integers(1, before_minor))
-        after_minor = before_minor - taken_minor
-        parts.append(FromPayout(payout=payout, amount=Money(taken_minor, same), after_minor=after_minor))
-    rest = money(currency=same, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
-    last = draw(_maybe(st.builds(FromBankAccount, amount=rest) | st.builds(NotCovered, amount=rest)))
-    if last is not None:
-        parts.append(last)
-    return Funding(amount=Money(sum(part.amount.amount_minor for part in parts), same), parts=tuple(parts))
+def _from_payout(draw: DrawFn, currency: Currency) -> FromPayout:
+    payout = draw(payouts(currency=currency, min_minor=1))
+    before_minor = draw(st.integers(1, payout.amount.amount_minor))
+    taken_minor = draw(st.integers(1, before_minor))
+    return FromPayout(payout=payout, amount=Money(taken_minor, currency), after_minor=before_minor - taken_minor)
+
+
+@st.composite
+def _fundings(draw: DrawFn, currency: Currency) -> Funding:
+    rests = funding_parts(kinds=(FromBankAccount, NotCovered), currency=currency)
+    sources = st.lists(_from_payout(currency), max_size=3, unique_by=lambda part: part.payout.id)
+    parts: tuple[FundingPart, ...] = (*draw(sources), *draw(st.lists(rests, max_size=1)))
+    whole = sum((part.amount for part in parts), Money.zero(currency))
+    return Funding(amount=whole, parts=parts)
 
 
 def arrival_windows() -> SearchStrategy[ArrivalWindow]:
@@ -586,7 +633,9 @@ def _policies(draw: DrawFn) -> Policy:
         card_window=draw(windows),
         accept_unsettled_ach=draw(st.booleans()),
         allow_fraudulent=draw(st.booleans()),
-        arrival_days=draw(st.tuples(st.integers(0, 10), st.integers(0, 10)).map(lambda days: (min(days), max(days)))),
+        arrival_days=draw(
+            st.tuples(st.integers(0, 10), st.integers(0, 10)).map(lambda days: (min(days), max(days)))
+        ),
         from_payouts_first=from_payouts,
         then_bank_account=then_bank,
     )
@@ -606,9 +655,42 @@ def _prefixed(prefix: str) -> SearchStrategy[str]:
 
 def _words(known: Sequence[str], max_size: int) -> SearchStrategy[str]:
     """Mostly the known words of an open list, now and then one nobody has heard of."""
-    usual = st.sampled_from(list(known))
-    return usual | usual | usual | texts(max_size=min(max_size, 30))
+    usual = [st.sampled_from(list(known)) for _ in range(3)]  # one strategy thrice would count once
+    return st.one_of(*usual, texts(max_size=min(max_size, 30)))
 
 
-def _maybe[Value](values: SearchStrategy[Value]) -> SearchStrategy[Value | None]:
+def _maybe(values: SearchStrategy[_Value]) -> SearchStrategy[_Value | None]:
     return st.none() | values
+
+
+def _tuples(
+    values: SearchStrategy[_Value], max_size: int, min_size: int = 0
+) -> SearchStrategy[tuple[_Value, ...]]:
+    return st.lists(values, min_size=min_size, max_size=max_size).map(tuple)
+
+
+def _by_id(values: SearchStrategy[_Named], max_size: int) -> SearchStrategy[tuple[_Named, ...]]:
+    return st.lists(values, max_size=max_size, unique_by=lambda value: value.id).map(tuple)
+
+
+def _some(values: Sequence[_Value], name: str) -> list[_Value]:
+    if not values:
+        raise ValueError(f"{name} must name at least one")
+    return list(values)
+
+
+def _of_kinds(
+    table: dict[type[_Value], SearchStrategy[_Value]], kinds: Sequence[type[_Value]]
+) -> SearchStrategy[_Value]:
+    _check_kinds(tuple(table), kinds)
+    return st.one_of([table[kind] for kind in kinds])
+
+
+def _check_kinds(known: Sequence[type], kinds: Sequence[type]) -> None:
+    if not set(_some(kinds, "kinds")) <= set(known):
+        raise ValueError("kinds must name classes of " + ", ".join(kind.__name__ for kind in known))
+
+
+def _check_optional(value: object, expected: type, name: str) -> None:
+    if value is not None:
+        check_type(value, expected, name)
