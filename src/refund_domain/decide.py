@@ -243,7 +243,7 @@ def _answer(ledger: Ledger, given: GatewayAnswered, policy: Policy) -> Events:
         return ()
     answer, at = given.answer, given.at
     if isinstance(answer, Accepted) and not is_shown_by(record, answer.refund):
-        answer = OutcomeUnknown(why="the body accepted is not this refund", resend=False, alarm="odd_body")
+        answer = OutcomeUnknown(why="the body accepted is not this refund", resend=False, alarm="not_our_refund")
     if record.claims[given.claim - 1].answer is not None:
         # Answered already: nothing more is booked on the claim, but what the answer shows is news all the same.
         shown = (answer.refund,) if isinstance(answer, Accepted) else ()

@@ -119,7 +119,7 @@ class InFlight(_Sentence):
     code = "in_flight"
     http_status = 409
     move = Move.WAIT
-    says = "Refund {self.refund_id} of this payment is under way ({self.status}); wait for its end."
+    says = "Refund {self.refund_id} of this payment is under way; wait for its end."
 
     refund_id: str
     status: str

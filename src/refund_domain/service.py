@@ -292,8 +292,8 @@ class RefundService:
         check_count(limit, "limit", 1)
         self._outside_transactions()
         looked, failed = 0, dict[PaymentRef, str]()
+        due = self._journal.due(limit)
         while looked < limit:
-            due = self._journal.due(limit + len(failed))
             todo = [ref for ref in due if ref not in failed][: limit - looked]
             if not todo:
                 break
@@ -303,6 +303,11 @@ class RefundService:
                     looked += 1
                 except Exception as error:
                     failed[ref] = named(error)
+            try:
+                due = self._journal.due(limit + len(failed))
+            except Exception:
+                # Sends may have left: what was done is told, the next run goes on.
+                break
         return Recovery(looked=looked, failed=tuple(failed.items()))
 
     # --- the loop -----------------------------------------------------------------------------------

@@ -283,8 +283,8 @@ class AsyncRefundService:
         check_count(limit, "limit", 1)
         self._outside_transactions()
         looked, failed = 0, dict[PaymentRef, str]()
+        due = await self._journal.due(limit)
         while looked < limit:
-            due = await self._journal.due(limit + len(failed))
             todo = [ref for ref in due if ref not in failed][: limit - looked]
             if not todo:
                 break
@@ -294,6 +294,11 @@ class AsyncRefundService:
                     looked += 1
                 except Exception as error:
                     failed[ref] = named(error)
+            try:
+                due = await self._journal.due(limit + len(failed))
+            except Exception:
+                # Sends may have left: what was done is told, the next run goes on.
+                break
         return Recovery(looked=looked, failed=tuple(failed.items()))
 
     # --- the loop -----------------------------------------------------------------------------------

@@ -1,0 +1,107 @@
+"""A journal in memory, for tests, demonstrations and simulation. It forgets, so it refuses a live gateway."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from refund_adapters.memory.clock import utc_now
+from refund_domain.errors import JournalConflict
+from refund_domain.events import Event
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded
+
+
+class MemoryJournal:
+    """`RefundJournal` in a dictionary; one lock makes it safe for threads. `clock` tells the journal's time.
+
+    >>> journal = MemoryJournal()
+    >>> journal.load(PaymentRef("platform", "ch_1")).version, journal.durable
+    (0, False)
+    """
+
+    durable = False
+    in_transaction = False
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._events: dict[str, tuple[Event, ...]] = {}
+        self._heads: dict[str, Head] = {}
+        self._latest = datetime.min.replace(tzinfo=UTC)
+        self._lock = threading.Lock()
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        """The events after version `after`; see the port."""
+        with self._lock:
+            events = self._events.get(str(ref), ())
+            latest = self._latest
+            return Loaded(
+                events=events[after:] if after else events,
+                version=len(events),
+                now=self._tick(),
+                latest=max(latest, self._latest),
+            )
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        """All events or `JournalConflict`; see the port."""
+        with self._lock:
+            stream = str(ref)
+            before = self._events.get(stream, ())
+            if len(before) != expected:
+                raise JournalConflict("another worker appended to this stream first")
+            self._events[stream] = (*before, *events)
+            self._heads[stream] = head
+            self._latest = max(self._latest, *(event.at for event in events))
+            return self._tick()
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        """Streams whose look is due, the longest due first."""
+        with self._lock:
+            now = self._tick()
+            ripe = sorted(
+                (head.look_at, stream)
+                for stream, head in self._heads.items()
+                if head.look_at is not None and head.look_at <= now
+            )
+        return tuple(PaymentRef.parse(stream) for _, stream in ripe[:limit])
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        """The tenant's streams for which a person is waited for."""
+        with self._lock:
+            waiting = sorted(
+                stream for stream, head in self._heads.items() if head.waiting and head.tenant == tenant
+            )
+        return tuple(PaymentRef.parse(stream) for stream in waiting[:limit])
+
+    def _tick(self) -> datetime:
+        now = self._clock()
+        if now > self._latest:
+            self._latest = now
+        return now
+
+
+class AsyncMemoryJournal:
+    """`AsyncRefundJournal` over a `MemoryJournal`: the same streams, awaited."""
+
+    durable = False
+    in_transaction = False
+
+    def __init__(self, journal: MemoryJournal | None = None) -> None:
+        self._journal = MemoryJournal() if journal is None else journal
+
+    async def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        """See `MemoryJournal.load`."""
+        return self._journal.load(ref, after)
+
+    async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        """See `MemoryJournal.append`."""
+        return self._journal.append(ref, events, expected=expected, head=head)
+
+    async def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        """See `MemoryJournal.due`."""
+        return self._journal.due(limit)
+
+    async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        """See `MemoryJournal.waiting`."""
+        return self._journal.waiting(tenant, limit)
