@@ -222,6 +222,8 @@ def _refunds_seen(ledger: Ledger, refunds: tuple[GatewayRefund, ...], at: dateti
 
 def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     at, look = given.at, given.look
+    if ledger.tenant is None:
+        return ()  # nobody has opened this stream, so it owes nothing
     if not owed(ledger, at):
         # Another worker was faster, so this look is owed no more and may neither claim nor end anything.
         return _news(ledger, _seen(ledger, look, at), at, policy) if isinstance(look, Picture) else ()

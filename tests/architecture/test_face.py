@@ -72,7 +72,7 @@ def rule_rows() -> dict[str, str]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_has_a_function_a_test_and_a_row(rule: str) -> None:
-    """A rule is one pure function with its number at its head, a test that names it, and a row in docs/rules.md."""
+    """A rule is one function with its number at its head, a test that names it, and a row in docs/rules.md."""
     functions, tests, row = rule_functions()[rule], rule_tests()[rule], rule_rows().get(rule, "")
     assert functions, f"no function's docstring begins with {rule}:"
     assert tests, f"no test is named test_{rule.lower()}_…"

@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[2] / "src"
 CORE = SRC / "refund_domain"
 ADAPTERS = SRC / "refund_adapters"
 
-CORE_ALLOWED = {"__future__", "attrs", "collections.abc", "datetime", "enum", "re", "typing"}
+CORE_ALLOWED = {"__future__", "attrs", "collections.abc", "datetime", "enum", "operator", "re", "typing"}
 """What a core module may import besides the core: attrs and the standard library's values."""
 
 SERVICE_ALLOWED = CORE_ALLOWED | {"os", "time"}
@@ -25,7 +25,8 @@ FLOORS = (
     {"payments"},
     {"commands"},
     {"answers", "refusals", "policy"},
-    {"events", "inputs", "arrival", "payouts"},
+    {"events", "inputs", "arrival"},
+    {"payouts"},
     {"ledger", "ports"},
     {"rules", "rhythm"},
     {"attention", "doubt"},
@@ -86,7 +87,7 @@ def test_core_imports_downwards_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", core_modules(), ids=lambda p: p.stem)
 def test_core_reads_no_clock_and_no_chance(path: Path) -> None:
-    """No core module calls a clock, a random source, a log, a file or the network; the services only by argument."""
+    """No core module calls a clock, a random source, a log, a file or the network."""
     forbidden = {"now", "utcnow", "today", "sleep", "open", "print", "getLogger", "random", "input"}
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
@@ -96,7 +97,7 @@ def test_core_reads_no_clock_and_no_chance(path: Path) -> None:
 
 def test_adapters_keep_their_foreign_parts_to_themselves() -> None:
     """Each foreign package is imported by its own adapter only, and hypothesis by the testing kit only."""
-    own = {"refund_domain", "refund_adapters", "attrs"}
+    own = {"refund_domain", "refund_adapters", "attrs", "_typeshed"}
     for path in sorted(ADAPTERS.rglob("*.py")):
         place = path.relative_to(ADAPTERS).parts[0].removesuffix(".py")
         for name in imports(path):
@@ -122,7 +123,7 @@ def test_importing_the_library_loads_nothing_foreign() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
-    assert loaded - {"refund_domain"} <= {"datetime", "_datetime"}
+    assert loaded - {"refund_domain"} <= {"datetime", "_datetime", "math"}
 
 
 @pytest.mark.parametrize("package", ["memory", "sql", "stripe", "simulation", "wording"])
@@ -153,6 +154,8 @@ def test_every_public_name_is_explained(path: Path) -> None:
     """Every module, public class, function and method has a docstring; port stubs say it on their class."""
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree) or path.stat().st_size == 0
+    if path.stem.startswith("_") and path.stem != "__init__":
+        return  # a private module: nothing in it is public
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path.name}: {node.name}"

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from typing import assert_never, assert_type
 
-from refund_adapters.memory import AsyncMemoryGateway, AsyncMemoryJournal, MemoryBank, MemoryGateway, MemoryJournal, utc_now
+from refund_adapters.memory import (
+    AsyncMemoryGateway,
+    AsyncMemoryJournal,
+    MemoryBank,
+    MemoryGateway,
+    MemoryJournal,
+    utc_now,
+)
 from refund_adapters.sql import SqliteJournal
-from refund_domain import Actor, Money, PaymentGateway, Quote, Refund, RefundJournal, RefundService, Refused, Status
+from refund_domain import (
+    Actor,
+    Money,
+    PaymentGateway,
+    Quote,
+    Refund,
+    RefundJournal,
+    RefundService,
+    Refused,
+    Status,
+)
 from refund_domain.ledger import HOLDS
 from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
 from refund_domain.views import PaymentView

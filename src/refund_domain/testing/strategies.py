@@ -227,31 +227,41 @@ def payments(
     No more has gone back than was captured, and no dispute is larger: a gateway's own figures.
     """
     _check_optional(ref, PaymentRef, "ref")
+    check_count(min_captured_minor, "min_captured_minor", 0, LIMIT_MINOR)
     for method in methods or ():
         check_text(method, "each of methods", 60)
     captured = money(currency=currency, min_minor=min_captured_minor, max_minor=max_captured_minor)
     taken_by = _words(_METHODS, 60) if methods is None else st.sampled_from(_some(methods, "methods"))
-    return _payments(payment_refs() if ref is None else st.just(ref), captured, taken_by)
+    where = payment_refs() if ref is None else st.just(ref)
+    return _payments(where, captured, taken_by, _by_id(disputes(currency=_ANY_CURRENCY), 2))
 
 
 @st.composite
 def _payments(
-    draw: DrawFn, ref: SearchStrategy[PaymentRef], captured: SearchStrategy[Money], methods: SearchStrategy[str]
+    draw: DrawFn,
+    refs: SearchStrategy[PaymentRef],
+    captured: SearchStrategy[Money],
+    methods: SearchStrategy[str],
+    disputed: SearchStrategy[tuple[Dispute, ...]],
 ) -> Payment:
+    # Only ints are drawn with bounds that depend on other draws: to build strategies for values anew in every
+    # example costs many times what drawing costs.
     whole = draw(captured)
-    part = money(currency=whole.currency, min_minor=0, max_minor=whole.amount_minor)
-    disputed = disputes(currency=whole.currency, max_minor=whole.amount_minor)
+
+    def part() -> Money:
+        return Money(draw(_up_to(whole.amount_minor)), whole.currency)
+
     return Payment(
-        ref=draw(ref),
+        ref=draw(refs),
         method=draw(methods),
         captured=whole,
-        given_back=draw(st.just(Money.zero(whole.currency)) | part),
-        taken_at=draw(times()),
+        given_back=part() if draw(_COIN) else Money.zero(whole.currency),
+        taken_at=draw(_TIMES),
         status=draw(st.sampled_from([PaymentStatus.SUCCEEDED, PaymentStatus.PENDING, PaymentStatus.FAILED])),
         kind=draw(st.sampled_from(ChargeKind)),
-        disputes=draw(st.just(()) | _by_id(disputed, 2)),
-        fee=draw(_maybe(part)),
-        settles_on=draw(_maybe(dates())),
+        disputes=tuple(attrs.evolve(dispute, amount=part()) for dispute in draw(disputed)),
+        fee=part() if draw(_COIN) else None,
+        settles_on=draw(_DAYS_OR_NONE),
     )
 
 
@@ -276,31 +286,35 @@ def pictures(
     check_type(drift, bool, "drift")
     for mark in marks:
         check_id(mark, "each of marks")
-    return _pictures(payments(ref=ref, currency=currency), tuple(dict.fromkeys(marks)), max_refunds, drift)
+    paid = payments(ref=ref, currency=currency)
+    refunds = st.lists(
+        gateway_refunds(currency=_ANY_CURRENCY), max_size=max_refunds, unique_by=lambda refund: refund.id
+    )
+    return _pictures(paid, refunds, tuple(dict.fromkeys(marks)), drift)
 
 
 @st.composite
 def _pictures(
-    draw: DrawFn, paid: SearchStrategy[Payment], marks: tuple[str, ...], max_refunds: int, drift: bool
+    draw: DrawFn,
+    paid: SearchStrategy[Payment],
+    refunds: SearchStrategy[list[GatewayRefund]],
+    marks: tuple[str, ...],
+    drift: bool,
 ) -> ans.Picture:
     payment = draw(paid)
-    currency, left = payment.captured.currency, payment.captured.amount_minor
-    unused, taken, shown = list(marks), set[str](), list[GatewayRefund]()
-    for _ in range(draw(st.integers(0, max_refunds)) if left else 0):
-        most = payment.captured.amount_minor if drift else left
+    currency, captured_minor = payment.captured.currency, payment.captured.amount_minor
+    live_minor, unused = 0, list(marks)
+    shown: list[GatewayRefund] = []
+    for refund in draw(refunds):
+        most = captured_minor if drift else captured_minor - live_minor
         if not most:
             break
-        refund = draw(gateway_refunds(currency=currency, max_minor=most, marks=unused))
-        if refund.id in taken:
-            continue
-        taken.add(refund.id)
-        shown.append(refund)
-        left -= 0 if refund.status in _NOT_LIVE else refund.amount.amount_minor
-        if refund.mark is not None:
-            unused.remove(refund.mark)
-    if not (drift and draw(st.booleans())):
-        live = sum(refund.amount.amount_minor for refund in shown if refund.status not in _NOT_LIVE)
-        payment = attrs.evolve(payment, given_back=Money(live, currency))
+        amount = Money(draw(_up_to(most, least=1)), currency)
+        ours = draw(_COIN) and bool(unused)
+        live_minor += 0 if refund.status in _NOT_LIVE else amount.amount_minor
+        shown.append(attrs.evolve(refund, amount=amount, mark=unused.pop() if ours else None))
+    if not (drift and draw(_COIN)):
+        payment = attrs.evolve(payment, given_back=Money(live_minor, currency))
     return ans.Picture(payment=payment, refunds=tuple(shown))
 
 
@@ -541,40 +555,42 @@ def funding_parts(
     *, kinds: Sequence[type[FundingPart]] = _PARTS, currency: Currency | None = None
 ) -> SearchStrategy[FundingPart]:
     """One part of a forecast: from a payout, from the bank account, covered by nothing; or `kinds` only."""
-
-    def of(same: Currency) -> SearchStrategy[FundingPart]:
-        rest = money(currency=same, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
-        table: dict[type[FundingPart], SearchStrategy[FundingPart]] = {
-            FromPayout: _from_payout(same),
-            FromBankAccount: st.builds(FromBankAccount, amount=rest),
-            NotCovered: st.builds(NotCovered, amount=rest),
-        }
-        return _of_kinds(table, kinds)
-
-    _check_kinds(_PARTS, kinds)
-    return _in(currency).flatmap(of)
+    rest = money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
+    table: dict[type[FundingPart], SearchStrategy[FundingPart]] = {
+        FromPayout: _from_payout(payouts(currency=currency, min_minor=1)),
+        FromBankAccount: st.builds(FromBankAccount, amount=rest),
+        NotCovered: st.builds(NotCovered, amount=rest),
+    }
+    return _of_kinds(table, kinds)
 
 
 def fundings(*, currency: Currency | None = None) -> SearchStrategy[Funding]:
     """Forecasts with parts of every kind, for refunds of nothing and of much."""
-    return _in(currency).flatmap(_fundings)
+    return _fundings(_in(currency), _by_id(payouts(currency=_ANY_CURRENCY, min_minor=1), 3))
 
 
 @st.composite
-def _from_payout(draw: DrawFn, currency: Currency) -> FromPayout:
-    payout = draw(payouts(currency=currency, min_minor=1))
-    before_minor = draw(st.integers(1, payout.amount.amount_minor))
-    taken_minor = draw(st.integers(1, before_minor))
-    return FromPayout(payout=payout, amount=Money(taken_minor, currency), after_minor=before_minor - taken_minor)
+def _fundings(
+    draw: DrawFn, currencies: SearchStrategy[Currency], sources: SearchStrategy[tuple[Payout, ...]]
+) -> Funding:
+    currency = draw(currencies)
+    parts: list[FundingPart] = []
+    for payout in draw(sources):
+        whole = Money(payout.amount.amount_minor, currency)
+        parts.append(draw(_from_payout(st.just(attrs.evolve(payout, amount=whole)))))
+    rest = draw(st.sampled_from([None, FromBankAccount, NotCovered]))
+    if rest is not None:
+        parts.append(rest(amount=Money(draw(_up_to(MOST_CAPTURED_MINOR, least=1)), currency)))
+    return Funding(amount=sum((part.amount for part in parts), Money.zero(currency)), parts=tuple(parts))
 
 
 @st.composite
-def _fundings(draw: DrawFn, currency: Currency) -> Funding:
-    rests = funding_parts(kinds=(FromBankAccount, NotCovered), currency=currency)
-    sources = st.lists(_from_payout(currency), max_size=3, unique_by=lambda part: part.payout.id)
-    parts: tuple[FundingPart, ...] = (*draw(sources), *draw(st.lists(rests, max_size=1)))
-    whole = sum((part.amount for part in parts), Money.zero(currency))
-    return Funding(amount=whole, parts=parts)
+def _from_payout(draw: DrawFn, sources: SearchStrategy[Payout]) -> FromPayout:
+    payout = draw(sources)
+    before_minor = draw(_up_to(payout.amount.amount_minor, least=1))
+    taken_minor = draw(_up_to(before_minor, least=1))
+    amount = Money(taken_minor, payout.amount.currency)
+    return FromPayout(payout=payout, amount=amount, after_minor=before_minor - taken_minor)
 
 
 def arrival_windows() -> SearchStrategy[ArrivalWindow]:
@@ -602,7 +618,8 @@ def _policies(draw: DrawFn) -> Policy:
     executes = span(2, 2 * 3600)
     answer_wait = span(2, int(executes.total_seconds()))
     completes, lag, skew, resend = span(1, 7200), span(1, 7200), span(1, 900), span(1, 30 * 3600)
-    key_life = resend + 2 * executes + span(0, 7200)
+    licence = span(1, int(answer_wait.total_seconds()) - 1)
+    key_life = resend + executes + max(executes, licence + 2 * skew) + span(0, 7200)
     look_first, look_most, look_daily = rising(3, 2 * 86400)
     poll_first, poll_most = rising(2, 2 * 86400)
     watch_most, watch = rising(2, 90 * 86400)
@@ -615,8 +632,8 @@ def _policies(draw: DrawFn) -> Policy:
         completes_within=completes,
         list_lag=lag,
         clock_skew=skew,
-        gateway_caps=draw(st.booleans()),
-        licence=span(1, int(answer_wait.total_seconds()) - 1),
+        gateway_caps=draw(_COIN),
+        licence=licence,
         answer_wait=answer_wait,
         resend_within=resend,
         end_after=key_life + completes + lag + 2 * skew + span(0, 7200),
@@ -631,8 +648,8 @@ def _policies(draw: DrawFn) -> Policy:
         watch_most=watch_most,
         ach_window=draw(windows),
         card_window=draw(windows),
-        accept_unsettled_ach=draw(st.booleans()),
-        allow_fraudulent=draw(st.booleans()),
+        accept_unsettled_ach=draw(_COIN),
+        allow_fraudulent=draw(_COIN),
         arrival_days=draw(
             st.tuples(st.integers(0, 10), st.integers(0, 10)).map(lambda days: (min(days), max(days)))
         ),
@@ -651,6 +668,11 @@ def _in(currency: Currency | None) -> SearchStrategy[Currency]:
 
 def _prefixed(prefix: str) -> SearchStrategy[str]:
     return ids(max_size=24).map(prefix.__add__)
+
+
+def _up_to(most: int, least: int = 0) -> SearchStrategy[int]:
+    """An int up to `most`, quite often `most` itself."""
+    return st.just(most) | st.integers(least, most)
 
 
 def _words(known: Sequence[str], max_size: int) -> SearchStrategy[str]:
@@ -694,3 +716,9 @@ def _check_kinds(known: Sequence[type], kinds: Sequence[type]) -> None:
 def _check_optional(value: object, expected: type, name: str) -> None:
     if value is not None:
         check_type(value, expected, name)
+
+
+_ANY_CURRENCY: Final = Currency.of("USD")  # stands in until the currency is known
+_COIN: Final = st.booleans()
+_TIMES: Final = times()
+_DAYS_OR_NONE: Final = _maybe(dates())

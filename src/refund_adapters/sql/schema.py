@@ -1,0 +1,160 @@
+"""The tables of the journal, every statement on them, and the opening of a connection that may be trusted.
+
+The tables carry a prefix and their own version, so that they may live in a host's database beside its own.
+`refund_events` is the journal; the one unique version per stream is what decides a race. `refund_streams` is an
+index of it: what the ledger of each stream says about looks and people, replaced with every append. Times are
+whole microseconds since 1970 in UTC. `seq` rises in the order of commit, for whoever will read along.
+
+Types are checked by CHECK, not by STRICT, because STRICT needs SQLite 3.37 and this needs 3.24 only.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from refund_domain.errors import JournalUnavailable
+
+SCHEMA_VERSION: Final = 1
+"""The newest schema known here; a journal of a newer one is refused."""
+
+Synchronous = Literal["EXTRA", "FULL", "NORMAL", "OFF"]
+
+SYNCHRONOUS: Final[dict[Synchronous, int]] = {"OFF": 0, "NORMAL": 1, "FULL": 2, "EXTRA": 3}
+"""SQLite's words for when it waits for the disk, and the numbers it answers with."""
+
+_SMALLEST_DATABASE: Final = 512
+
+# ---- the statements; a second dialect brings its own of the same names ----
+
+TABLES: Final = (
+    "CREATE TABLE refund_journal (schema_version INTEGER NOT NULL)",
+    """
+    CREATE TABLE refund_events (
+        seq INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL,
+        version INTEGER NOT NULL CHECK (typeof(version) = 'integer' AND version > 0),
+        at INTEGER NOT NULL CHECK (typeof(at) = 'integer'),
+        event TEXT NOT NULL,
+        UNIQUE (stream, version)
+    )
+    """,
+    "CREATE INDEX refund_events_at ON refund_events (at)",
+    """
+    CREATE TABLE refund_streams (
+        stream TEXT NOT NULL PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        look_at INTEGER CHECK (typeof(look_at) IN ('integer', 'null')),
+        waiting INTEGER NOT NULL CHECK (waiting IN (0, 1))
+    )
+    """,
+    "CREATE INDEX refund_streams_due ON refund_streams (look_at, stream) WHERE look_at IS NOT NULL",
+    "CREATE INDEX refund_streams_waiting ON refund_streams (tenant, stream) WHERE waiting = 1",
+    f"INSERT INTO refund_journal (schema_version) VALUES ({SCHEMA_VERSION})",
+)
+
+HAS_TABLES: Final = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refund_journal'"
+READ_SCHEMA_VERSION: Final = "SELECT schema_version FROM refund_journal"
+
+BEGIN: Final = "BEGIN IMMEDIATE"  # takes the write lock at once: what it reads cannot change before the commit
+READ_EVENTS: Final = "SELECT version, event FROM refund_events WHERE stream = ? AND version > ? ORDER BY version"
+READ_VERSION: Final = "SELECT max(version) FROM refund_events WHERE stream = ?"
+READ_VERSION_UP_TO: Final = "SELECT max(version) FROM refund_events WHERE stream = ? AND version <= ?"
+READ_LATEST: Final = "SELECT max(at) FROM refund_events"
+ADD_EVENT: Final = "INSERT INTO refund_events (stream, version, at, event) VALUES (?, ?, ?, ?)"
+REPLACE_HEAD: Final = """
+    INSERT INTO refund_streams (stream, tenant, look_at, waiting) VALUES (?, ?, ?, ?)
+    ON CONFLICT (stream) DO UPDATE SET
+        tenant = excluded.tenant, look_at = excluded.look_at, waiting = excluded.waiting
+"""
+READ_DUE: Final = "SELECT stream FROM refund_streams WHERE look_at <= ? ORDER BY look_at, stream LIMIT ?"
+READ_WAITING: Final = "SELECT stream FROM refund_streams WHERE tenant = ? AND waiting = 1 ORDER BY stream LIMIT ?"
+
+
+def open_connection(
+    path: str, *, create: bool, busy_timeout_s: float, synchronous: Synchronous
+) -> sqlite3.Connection:
+    """A connection to the journal in this file, each of its settings read back.
+
+    Without `create` a missing file or table is an error: a journal that was there and is gone must not be taken
+    for an empty one, in which nothing is in flight. The connection commits by itself outside `BEGIN`.
+
+    Raises sqlite3.Error as it comes, `JournalUnavailable` for what SQLite thinks nothing of: a schema not known
+    here, no tables, no WAL, a setting that did not take.
+    """
+    # SQLite takes a file of a few bytes for an empty database and would write over it.
+    if create and os.path.exists(path) and 0 < os.path.getsize(path) < _SMALLEST_DATABASE:
+        raise JournalUnavailable("the journal's file is no SQLite database")
+    connection = sqlite3.connect(
+        f"{Path(path).as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,  # a handle closes the connections of all its threads
+    )
+    try:
+        _set_wal(connection, busy_timeout_s)
+        # On macOS fsync leaves the data in the drive's own cache; elsewhere these two mean nothing.
+        connection.execute("PRAGMA fullfsync = 1")
+        connection.execute("PRAGMA checkpoint_fullfsync = 1")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        if _one(connection, "PRAGMA synchronous") != SYNCHRONOUS[synchronous]:
+            raise JournalUnavailable(f"SQLite did not take synchronous={synchronous}")
+        _check_schema(connection, create)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def file_identity(path: str) -> tuple[int, int]:
+    """Which file stands under this path. Raises `JournalUnavailable` when none does."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        raise JournalUnavailable("the journal's file is gone") from None
+    return found.st_dev, found.st_ino
+
+
+def _set_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Write-ahead logging: readers never wait for the writer. The file remembers it.
+
+    SQLite does not wait for its busy timeout when two connections switch at once, so this does.
+    """
+    give_up = time.monotonic() + busy_timeout_s
+    while _one(connection, "PRAGMA journal_mode") != "wal":
+        try:
+            mode = _one(connection, "PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            if mode != "wal":
+                raise JournalUnavailable("SQLite cannot use WAL here; the journal needs a local, writable disk")
+
+
+def _check_schema(connection: sqlite3.Connection, create: bool) -> None:
+    if not _one(connection, HAS_TABLES):
+        if not create:
+            raise JournalUnavailable("the journal's file holds no journal any more")
+        connection.execute(BEGIN)
+        if not _one(connection, HAS_TABLES):  # another process may have made them meanwhile
+            for statement in TABLES:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    version = _one(connection, READ_SCHEMA_VERSION)
+    if type(version) is not int or version < 1:
+        raise JournalUnavailable("the journal does not say which schema it has; restore it")
+    if version > SCHEMA_VERSION:
+        raise JournalUnavailable(
+            f"the journal has schema {version}, this version of the library knows {SCHEMA_VERSION}: upgrade it"
+        )
+
+
+def _one(connection: sqlite3.Connection, statement: str) -> object:
+    row = cast("tuple[object] | None", connection.execute(statement).fetchone())
+    return None if row is None else row[0]

@@ -1,0 +1,276 @@
+"""The journal in an SQLite file, on the standard library's sqlite3: for one machine, any number of processes.
+
+What an append returned from is on the disk: write-ahead logging with synchronous=FULL, read back on every
+connection. A race is decided by the one unique version per stream inside one short write transaction; nothing
+is locked between calls, and never over the network.
+
+Keep the file on a local disk: WAL does not work on network file systems. Prefer SQLite 3.51.3 or newer: before it,
+two connections that checkpoint at the same instant could, very rarely, damage the file (sqlite.org/wal.html, "The
+WAL-Reset Bug").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, TypeVar
+
+from refund_adapters.sql import schema
+from refund_adapters.sql.codec import decode, encode
+from refund_adapters.sql.connections import GATE, Connections
+from refund_domain._checks import check_count, check_text, check_time, check_type
+from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable, UnknownEvent
+from refund_domain.events import Event
+from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.ports import Head, Loaded
+
+T = TypeVar("T")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MOST_VERSIONS: Final = 2**62
+_LONGEST_WAIT_S: Final = 3600
+
+
+def utc_now() -> datetime:
+    """The machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class SqliteJournal:
+    """A `refund_domain.ports.RefundJournal` in the SQLite file `path`, made with its tables if it is not there.
+
+    One handle serves all threads, each with a connection of its own, and survives a fork of the process. Any
+    number of handles and processes may share the file; `:memory:` is refused (use the memory journal).
+
+    `clock` gives the journal's time, aware. `busy_timeout_s` is how long an append waits for this process's
+    other threads, and again for other processes, in seconds. `synchronous` below FULL can lose the last appends
+    when the machine fails, so it is refused unless `weaker_durability_accepted`; such a journal is not
+    `durable`, and no live gateway is served with it.
+
+    Raises TypeError and ValueError for unusable arguments, `JournalUnavailable` and `JournalBusy` when the file
+    cannot be opened, is no journal, or has a newer schema. Every call raises those, too. A file that is deleted
+    or replaced under an open handle is `JournalUnavailable`, not an empty journal.
+
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with SqliteJournal(os.path.join(folder.name, "refunds.db")) as journal:
+    ...     journal.durable, journal.load(PaymentRef("platform", "ch_1")).version
+    (True, 0)
+    >>> folder.cleanup()
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        busy_timeout_s: float = 5.0,
+        synchronous: schema.Synchronous = "FULL",
+        weaker_durability_accepted: bool = False,
+    ) -> None:
+        self._path = _absolute(path)
+        self._synchronous = _checked_synchronous(synchronous, weaker_durability_accepted)
+        self._busy_timeout_s = _checked_wait(busy_timeout_s)
+        if not callable(clock):
+            raise TypeError("clock must be a function that returns an aware datetime")
+        self._clock = clock
+        self._latest_given = _EPOCH
+        self._writing = threading.Lock()
+        self._file: tuple[int, int] | None = None
+        self._connections = Connections(self._connect)
+        self._connections.run(lambda _: None)
+        # A server that is about to fork its workers holds nothing open yet.
+        self._connections.let_go()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = schema.open_connection(
+            self._path,
+            create=self._file is None,
+            busy_timeout_s=self._busy_timeout_s,
+            synchronous=self._synchronous,
+        )
+        if self._file is None:
+            self._file = schema.file_identity(self._path)
+        return connection
+
+    @property
+    def durable(self) -> bool:
+        """Whether an append that returned survives a crash of process and machine."""
+        return schema.SYNCHRONOUS[self._synchronous] >= schema.SYNCHRONOUS["FULL"]
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread's connection has a transaction open: never, between two calls."""
+        return self._connections.in_transaction
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        """The events of `ref` after version `after`, its version, the journal's time and its latest."""
+        check_type(ref, (PaymentRef, OutsideRef), "ref")
+        check_count(after, "after", 0, _MOST_VERSIONS)
+        stream = str(ref)
+
+        def read(connection: sqlite3.Connection) -> tuple[list[tuple[int, str]], int, int | None]:
+            rows = connection.execute(schema.READ_EVENTS, (stream, after)).fetchall()
+            # Bounded by `after`, or an append between these two reads would be counted but not shown.
+            (version,) = (
+                rows[-1][:1] if rows else connection.execute(schema.READ_VERSION_UP_TO, (stream, after)).fetchone()
+            )
+            (latest,) = connection.execute(schema.READ_LATEST).fetchone()
+            return rows, version or 0, latest
+
+        rows, version, latest = self._run(read)
+        if rows and version != after + len(rows):
+            raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
+        now, latest_given = self._now()
+        return Loaded(
+            events=tuple([_decoded(number, text) for number, text in rows]),
+            version=version,
+            now=now,
+            latest=latest_given if latest is None else max(latest_given, _moment(latest)),
+        )
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        """Add `events` to the stream at version `expected`, all or none; gives the time after the commit.
+
+        Refuses no events at all (ValueError): without news nothing is written. Raises `JournalConflict` when
+        the stream is at another version.
+        """
+        check_type(ref, (PaymentRef, OutsideRef), "ref")
+        check_count(expected, "expected", 0, _MOST_VERSIONS)
+        stream = str(ref)
+        rows = []
+        for version, event in enumerate(events, expected + 1):
+            text = encode(event)  # first: it refuses what is no event
+            rows.append((stream, version, _microseconds(event.at), text))
+        if not rows:
+            raise ValueError("events must hold at least one event: without news nothing is written")
+        head_row = _head_row(ref, head)
+
+        def write(connection: sqlite3.Connection) -> None:
+            # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
+            if not self._writing.acquire(timeout=self._busy_timeout_s):
+                raise JournalBusy(
+                    "the journal's other threads wrote for longer than it waits; nothing was written"
+                )
+            try:
+                connection.execute(schema.BEGIN)
+                (version,) = connection.execute(schema.READ_VERSION, (stream,)).fetchone()
+                if (version or 0) != expected:
+                    connection.execute("ROLLBACK")
+                    raise JournalConflict("another worker appended to this stream first")
+                connection.executemany(schema.ADD_EVENT, rows)
+                connection.execute(schema.REPLACE_HEAD, head_row)
+                connection.execute("COMMIT")
+            finally:
+                self._writing.release()
+
+        self._run(write)
+        return self._now()[0]
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        """At most `limit` payments whose look has come due, the longest due first."""
+        check_count(limit, "limit", 1)
+        now, _ = self._now()
+        return self._refs(schema.READ_DUE, (_microseconds(now), limit))
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        """At most `limit` payments of this tenant that wait for a person, in the order of their refs."""
+        check_text(tenant, "tenant", 255)
+        check_count(limit, "limit", 1)
+        return self._refs(schema.READ_WAITING, (tenant, limit))
+
+    def close(self) -> None:
+        """Close the connections of all threads. Every later call raises `JournalUnavailable`."""
+        self._connections.close()
+
+    def __enter__(self) -> SqliteJournal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _refs(self, statement: str, values: tuple[str | int, ...]) -> tuple[PaymentRef, ...]:
+        rows = self._run(lambda connection: connection.execute(statement, values).fetchall())
+        return tuple([PaymentRef.parse(stream) for (stream,) in rows])
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        # Open connections would go on serving a file that nobody else can see any more.
+        if schema.file_identity(self._path) != self._file:
+            raise JournalUnavailable("the journal's file was replaced while it was open; make a new journal")
+        return self._connections.run(work)
+
+    def _now(self) -> tuple[datetime, datetime]:
+        """The clock's time, and the latest it ever gave to this handle."""
+        now = self._clock()
+        check_time(now, "what the journal's clock returns")
+        now = now.astimezone(UTC)
+        with GATE:
+            self._latest_given = max(self._latest_given, now)
+            return now, self._latest_given
+
+
+def _decoded(version: int, text: str) -> Event:
+    try:
+        return decode(text)
+    except UnknownEvent as error:
+        raise UnknownEvent(f"event {version} of the stream: {error}") from None
+
+
+def _head_row(ref: Ref, head: Head) -> tuple[str, str, int | None, int]:
+    """The row that indexes this stream. Behind an outside ref is no gateway: nothing there is ever due."""
+    check_type(head, Head, "head")
+    check_text(head.tenant, "head.tenant", 255)
+    check_type(head.waiting, bool, "head.waiting")
+    if head.look_at is not None:
+        check_time(head.look_at, "head.look_at")
+    if isinstance(ref, OutsideRef):
+        return str(ref), head.tenant, None, 0
+    return str(ref), head.tenant, None if head.look_at is None else _microseconds(head.look_at), int(head.waiting)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _absolute(path: object) -> str:
+    """The file's full path, so that a later change of folder cannot lead a new connection elsewhere."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or a path, not {type(path).__name__}")
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError("path must be text, not bytes")
+    if not text or text == ":memory:" or text.startswith("file:") or "\0" in text:
+        raise ValueError("path must name a file, not a URI; a journal in memory is refund_adapters.memory's")
+    return os.path.abspath(text)
+
+
+def _checked_synchronous(word: object, weaker_durability_accepted: object) -> schema.Synchronous:
+    check_type(weaker_durability_accepted, bool, "weaker_durability_accepted")
+    for known, strength in schema.SYNCHRONOUS.items():
+        if word == known:
+            if strength < schema.SYNCHRONOUS["FULL"] and not weaker_durability_accepted:
+                raise ValueError(
+                    f"synchronous={known} can lose a claim that was already sent when the machine fails; "
+                    "use FULL, or say weaker_durability_accepted=True where no real money moves"
+                )
+            return known
+    raise ValueError(f"synchronous must be one of {', '.join(schema.SYNCHRONOUS)}")
+
+
+def _checked_wait(seconds: object) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"busy_timeout_s must be a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds <= _LONGEST_WAIT_S:
+        raise ValueError(f"busy_timeout_s must be from 0 to {_LONGEST_WAIT_S} seconds")
+    return float(seconds)

@@ -1,0 +1,441 @@
+"""The laws of the journal port, for every journal, ours or a host's: `check_journal`.
+
+Each law is one function with what it demands in its docstring. Times are taken from the journal itself, so a
+journal with any clock that does not run back can be tried.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Final, TypeVar, overload
+
+import attrs
+
+from refund_domain.commands import Actor
+from refund_domain.errors import JournalConflict, UnknownEvent
+from refund_domain.events import Event, LookScheduled, OutsideRecorded, StreamOpened
+from refund_domain.money import Money
+from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.ports import Head, RefundJournal
+from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
+from refund_domain.testing.laws_samples import sample_events
+
+J = TypeVar("J", bound=RefundJournal)
+
+RACERS: Final = 8
+BATCHES: Final = 30
+
+_HOUR: Final = timedelta(hours=1)
+_REF: Final = PaymentRef("platform", "ch_1")
+_IDLE: Final = Head(tenant="acme", look_at=None, waiting=False)
+
+
+@attrs.frozen
+class Desk:
+    """One law's stage: the journal on trial, and what its maker can do beside."""
+
+    journal: RefundJournal
+    again: Callable[[], RefundJournal] | None = None
+    plant_unknown: Callable[[Ref], None] | None = None
+
+    def now(self) -> datetime:
+        """The journal's time."""
+        return self.journal.load(_REF).now
+
+    def append(self, ref: Ref, *events: Event, expected: int, head: Head = _IDLE) -> datetime:
+        """Append, and no open transaction after it."""
+        now = self.journal.append(ref, events, expected=expected, head=head)
+        must(not self.journal.in_transaction, "an open transaction after an append")
+        return now
+
+    def opened(
+        self, ref: Ref, *, tenant: str = "acme", look_at: datetime | None = None, waiting: bool = False
+    ) -> None:
+        """Append the first event of a stream under such a head."""
+        head = Head(tenant=tenant, look_at=look_at, waiting=waiting)
+        self.append(ref, StreamOpened(at=self.now(), tenant=tenant), expected=0, head=head)
+
+    def must_hold(self, ref: Ref, events: Sequence[Event], journal: RefundJournal | None = None) -> None:
+        """The stream holds these events, no more and no less, and its version counts them."""
+        loaded = (journal or self.journal).load(ref)
+        must(loaded.events == tuple(events), f"{_differing(loaded.events, events)} in {ref}")
+        must(loaded.version == len(events), f"version {loaded.version} of {len(events)} events in {ref}")
+
+
+def _differing(found: Sequence[Event], wanted: Sequence[Event]) -> str:
+    """The first place where two runs of events differ."""
+    for place, (one, other) in enumerate(zip(found, wanted, strict=False), 1):
+        if one != other:
+            return f"event {place} as {one!r} instead of {other!r}"
+    return f"{len(found)} events instead of {len(wanted)}"
+
+
+def _batch(at: datetime, number: int, size: int = 3) -> tuple[Event, ...]:
+    return tuple(LookScheduled(at=at, due=at, tries=number) for _ in range(size))
+
+
+# --- the laws: one stream ---------------------------------------------------------------------------------
+
+
+def empty_stream(desk: Desk) -> None:
+    """A stream nobody wrote to is empty, at version 0, and nothing is due or waiting."""
+    desk.must_hold(_REF, ())
+    desk.must_hold(OutsideRef(id="cash-1", method="cash", amount=Money.parse("1", "USD")), ())
+    must(desk.journal.due(10) == (), "something due")
+    must(desk.journal.waiting("acme", 10) == (), "something waiting")
+    must(not desk.journal.in_transaction, "an open transaction")
+    must(type(desk.journal.durable) is bool, f"durable is {desk.journal.durable!r}")
+
+
+def events_come_back(desk: Desk) -> None:
+    """Every class of event, appended at once, is loaded again equal and in order."""
+    events = sample_events(desk.now())
+    desk.append(_REF, *events, expected=0)
+    desk.must_hold(_REF, events)
+
+
+def versions_count(desk: Desk) -> None:
+    """Appends of one and of several events count versions without gaps; `after` gives just what came behind it."""
+    at = desk.now()
+    batches = (_batch(at, 1, 1), _batch(at, 2, 3), _batch(at, 3, 1), _batch(at, 4, 12))
+    held: tuple[Event, ...] = ()
+    for batch in batches:
+        desk.append(_REF, *batch, expected=len(held))
+        held = (*held, *batch)
+    desk.must_hold(_REF, held)
+    for after in range(len(held) + 1):
+        loaded = desk.journal.load(_REF, after)
+        must(loaded.events == held[after:], f"{len(loaded.events)} events after {after} of {len(held)}")
+        must(loaded.version == len(held), f"version {loaded.version} of {len(held)} when loaded after {after}")
+
+
+def wrong_version(desk: Desk) -> None:
+    """An append that expects any version but the stream's own is a JournalConflict."""
+    at = desk.now()
+    must(_conflicts(desk, at, 1), "an append to an empty stream as if it were at version 1")
+    desk.append(_REF, *_batch(at, 1), expected=0)
+    for expected in (0, 1, 2, 4, 100):
+        must(_conflicts(desk, at, expected), f"an append to a stream at version 3 as if it were at {expected}")
+    desk.append(_REF, *_batch(at, 2), expected=3)
+    must(desk.journal.load(_REF).version == 6, "an append at the right version after conflicts did not count")
+
+
+def _conflicts(desk: Desk, at: datetime, expected: int) -> bool:
+    try:
+        desk.append(_REF, *_batch(at, 9), expected=expected)
+    except JournalConflict:
+        return True
+    return False
+
+
+def conflict_adds_nothing(desk: Desk) -> None:
+    """After a conflict the events and the head are as before it, and no transaction is left open."""
+    at = desk.now()
+    events = _batch(at, 1)
+    desk.append(_REF, *events, expected=0, head=Head(tenant="acme", look_at=at - _HOUR, waiting=False))
+    other = Head(tenant="other", look_at=None, waiting=True)
+    with suppress(JournalConflict):
+        desk.journal.append(_REF, _batch(at, 2), expected=0, head=other)
+    must(not desk.journal.in_transaction, "an open transaction after a conflict")
+    desk.must_hold(_REF, events)
+    must(desk.journal.due(10) == (_REF,), "the head replaced by a conflict: the look is due no more")
+    must(desk.journal.waiting("other", 10) == (), "the head replaced by a conflict: somebody waits")
+
+
+class _Breaking(Sequence[Event]):
+    """Events that cannot all be read: whatever an append does with them, it breaks in the middle."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = events
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
+        if index == 0:
+            return self._events[0]
+        raise OSError("the second event cannot be read")
+
+    def __iter__(self) -> Iterator[Event]:
+        for index in range(len(self)):
+            yield self[index]
+
+
+def broken_append(desk: Desk) -> None:
+    """An append that breaks in the middle raises, adds nothing, and the next one works."""
+    at = desk.now()
+    events = _batch(at, 1)
+    head = Head(tenant="acme", look_at=at - _HOUR, waiting=True)
+    try:
+        desk.journal.append(_REF, _Breaking(events), expected=0, head=head)
+    except Exception:
+        broke = True
+    else:
+        broke = False
+    must(broke, "an append that returned although an event could not be read")
+    must(not desk.journal.in_transaction, "an open transaction after an append that broke")
+    desk.must_hold(_REF, ())
+    must(desk.journal.due(10) == () == desk.journal.waiting("acme", 10), "a head without its events")
+    desk.append(_REF, *events, expected=0)
+    desk.must_hold(_REF, events)
+
+
+def streams_apart(desk: Desk) -> None:
+    """Each ref is a stream of its own: by account, by charge, by the case of a letter, inside and outside."""
+    refs: tuple[Ref, ...] = (
+        _REF,
+        PaymentRef("platform", "ch_2"),
+        PaymentRef("platform", "CH_1"),
+        PaymentRef("acct_1", "ch_1"),
+        OutsideRef(id="ch_1", method="cash", amount=Money.parse("1", "USD")),
+    )
+    at = desk.now()
+    for number, ref in enumerate(refs, 1):
+        desk.append(ref, *_batch(at, number, number), expected=0)
+    for number, ref in enumerate(refs, 1):
+        desk.must_hold(ref, _batch(at, number, number))
+
+
+def outside_refs(desk: Desk) -> None:
+    """Money taken outside has a stream like any other, found by its id, and is never due."""
+    cash = OutsideRef(id="cash-7", method="cash", amount=Money.parse("40.00", "USD"))
+    at, by = desk.now(), Actor(id="maria", tenant="acme")
+    record = OutsideRecorded(at=at, record_id="o1", amount=cash.amount, how="cash in hand", by=by)
+    events = (StreamOpened(at=at, tenant="acme"), record)
+    desk.append(cash, *events, expected=0)
+    desk.must_hold(cash, events)
+    desk.must_hold(attrs.evolve(cash, method="check"), events)
+    must(desk.journal.due(10) == () == desk.journal.waiting("acme", 10), "money taken outside due or waiting")
+
+
+# --- the laws: time and heads -----------------------------------------------------------------------------
+
+
+def time_is_told(desk: Desk) -> None:
+    """`now` is aware and not before any earlier one; `latest` is never before a `now` given or an event held."""
+    first = desk.journal.load(_REF)
+    must(first.now.tzinfo is not None and first.latest.tzinfo is not None, "a naive time")
+    ahead = first.now + _HOUR
+    returned = desk.append(_REF, StreamOpened(at=ahead, tenant="acme"), expected=0)
+    must(returned.tzinfo is not None and returned >= first.now, f"{returned} returned after {first.now}")
+    for ref in (_REF, PaymentRef("platform", "ch_2")):
+        loaded = desk.journal.load(ref)
+        must(loaded.now >= returned, f"now {loaded.now} after {returned}")
+        must(loaded.latest >= max(ahead, loaded.now), f"latest {loaded.latest} with an event at {ahead} held")
+
+
+def due_in_order(desk: Desk) -> None:
+    """`due` names the streams whose look has come, the longest due first, at most `limit`."""
+    now = desk.now()
+    ages = {"ch_3": 3, "ch_1": 1, "ch_5": 5, "ch_2": 2, "ch_4": 4}
+    for charge, hours in ages.items():
+        desk.opened(PaymentRef("platform", charge), look_at=now - hours * _HOUR)
+    desk.opened(PaymentRef("platform", "ch_later"), look_at=now + 100 * _HOUR)
+    desk.opened(PaymentRef("platform", "ch_never"))
+    elsewhere = timezone(timedelta(hours=9))
+    desk.opened(PaymentRef("acct_1", "ch_6"), look_at=(now - 6 * _HOUR).astimezone(elsewhere))
+    wanted = ["acct_1/ch_6", *(f"platform/ch_{hours}" for hours in (5, 4, 3, 2, 1))]
+    for limit in (100, 6, 4, 1):
+        named = [str(ref) for ref in desk.journal.due(limit)]
+        must(named == wanted[:limit], f"{named} with a limit of {limit}")
+
+
+def head_is_replaced(desk: Desk) -> None:
+    """Each append replaces the stream's head: its look, its tenant, whether somebody waits; no other stream's."""
+    at = desk.now()
+    other = PaymentRef("platform", "ch_2")
+    desk.opened(other, look_at=at - 2 * _HOUR, waiting=True)
+    desk.opened(_REF, look_at=at - _HOUR, waiting=True)
+    must(desk.journal.due(10) == (other, _REF), f"due {desk.journal.due(10)}")
+    steps = (
+        (Head(tenant="acme", look_at=at - 3 * _HOUR, waiting=False), (_REF, other), (other,)),
+        (Head(tenant="acme", look_at=None, waiting=True), (other,), (_REF, other)),
+        (Head(tenant="acme", look_at=at - _HOUR, waiting=False), (other, _REF), (other,)),
+        (Head(tenant="acme", look_at=at + 100 * _HOUR, waiting=False), (other,), (other,)),
+    )
+    for version, (head, due, waiting) in enumerate(steps, 1):
+        desk.append(_REF, LookScheduled(at=at, due=head.look_at), expected=version, head=head)
+        must(desk.journal.due(10) == due, f"due {desk.journal.due(10)} after {head}")
+        named = sorted(desk.journal.waiting("acme", 10), key=str)
+        must(named == sorted(waiting, key=str), f"waiting {named} after {head}")
+
+
+def waiting_by_tenant(desk: Desk) -> None:
+    """`waiting` names the tenant's own streams that wait for a person, at most `limit`, and nobody else's."""
+    refs = [PaymentRef("platform", f"ch_{number}") for number in range(6)]
+    for number, ref in enumerate(refs):
+        desk.opened(ref, tenant="acme" if number < 4 else "Acme", waiting=number != 3)
+    mine, theirs = desk.journal.waiting("acme", 10), desk.journal.waiting("Acme", 10)
+    must(sorted(map(str, mine)) == list(map(str, refs[:3])), f"{mine} for one tenant")
+    must(sorted(map(str, theirs)) == list(map(str, refs[4:])), f"{theirs} for the other")
+    must(desk.journal.waiting("acm%", 10) == (), "something for a tenant that does not exist")
+    few = desk.journal.waiting("acme", 2)
+    must(len(few) == 2 and set(few) <= set(mine), f"{few} with a limit of 2")
+
+
+# --- the laws: many at once -------------------------------------------------------------------------------
+
+
+def one_winner(desk: Desk) -> None:
+    """Of threads that append to one version at once exactly one does; each of the others has a JournalConflict."""
+    at = desk.now()
+    held: tuple[Event, ...] = ()
+    for round_number in range(5):
+        batches = [_batch(at, RACERS * round_number + racer, 2) for racer in range(RACERS)]
+        tasks = [partial(desk.journal.append, _REF, batch, expected=len(held), head=_IDLE) for batch in batches]
+        held = (*held, *_won(race(tasks), batches))
+        desk.must_hold(_REF, held)
+
+
+def _won(results: Sequence[datetime | Exception], batches: Sequence[tuple[Event, ...]]) -> tuple[Event, ...]:
+    """The batch of the one that won; the law is broken unless it is one."""
+    won = [batch for result, batch in zip(results, batches, strict=True) if isinstance(result, datetime)]
+    odd = {type(result).__name__ for result in results if not isinstance(result, (datetime, JournalConflict))}
+    must(not odd, f"{sorted(odd)} raised instead of JournalConflict")
+    must(len(won) == 1, f"{len(won)} appends to one version")
+    return won[0]
+
+
+def whole_appends(desk: Desk) -> None:
+    """Who reads while another appends sees each append whole or not at all, and a version that counts it."""
+    at = desk.now()
+    halves: list[str] = []
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            loaded = desk.journal.load(_REF)
+            if len(loaded.events) != loaded.version or loaded.version % 3:
+                halves.append(f"{len(loaded.events)} events at version {loaded.version}")
+
+    def write() -> None:
+        try:
+            for number in range(BATCHES):
+                desk.journal.append(_REF, _batch(at, number), expected=3 * number, head=_IDLE)
+        finally:
+            over.set()
+
+    results = race([write, read])
+    for result in results:
+        must(result is None, f"{type(result).__name__} was raised")
+    must(not halves, f"{halves[:1]} with appends of 3")
+
+
+# --- the laws: what only some makers can stage ------------------------------------------------------------
+
+
+def reopened(desk: Desk) -> None:
+    """Opened again, the journal has every event, every head, and times that know of them."""
+    at = desk.now()
+    events = sample_events(at)
+    desk.append(_REF, *events, expected=0, head=Head(tenant="acme", look_at=at - _HOUR, waiting=True))
+    other = _again(desk)
+    desk.must_hold(_REF, events, other)
+    must(other.due(10) == (_REF,) == other.waiting("acme", 10), "a head that did not survive")
+    latest, newest = other.load(_REF).latest, max(event.at for event in events)
+    must(latest >= newest, f"latest {latest} with an event at {newest} held")
+
+
+def handles_race(desk: Desk) -> None:
+    """Two handles on one journal are one journal: one wins a version, and each reads what the other wrote."""
+    at = desk.now()
+    other = _again(desk)
+    desk.must_hold(_REF, (), other)
+    held: tuple[Event, ...] = ()
+    for round_number in range(5):
+        batches = [_batch(at, 2 * round_number + racer) for racer in range(2)]
+        journals = (desk.journal, other)
+        tasks = [
+            partial(journal.append, _REF, batch, expected=len(held), head=_IDLE)
+            for journal, batch in zip(journals, batches, strict=True)
+        ]
+        held = (*held, *_won(race(tasks), batches))
+        for journal in journals:
+            desk.must_hold(_REF, held, journal)
+
+
+def _again(desk: Desk) -> RefundJournal:
+    if desk.again is None:
+        raise LookupError("this law needs a maker that can open its journal again")
+    return desk.again()
+
+
+def unknown_event(desk: Desk) -> None:
+    """A stream with an event this version does not know raises UnknownEvent; other streams are read as ever."""
+    if desk.plant_unknown is None:
+        raise LookupError("this law needs a maker that can plant an unknown event")
+    at = desk.now()
+    other, events = PaymentRef("platform", "ch_2"), _batch(at, 1)
+    desk.append(_REF, *events, expected=0)
+    desk.append(other, *events, expected=0)
+    desk.plant_unknown(_REF)
+    with suppress(UnknownEvent):
+        broken(repr(desk.journal.load(_REF)))
+    desk.must_hold(other, events)
+
+
+_OF_ANY: Final = (
+    empty_stream,
+    events_come_back,
+    versions_count,
+    wrong_version,
+    conflict_adds_nothing,
+    broken_append,
+    streams_apart,
+    outside_refs,
+    time_is_told,
+    due_in_order,
+    head_is_replaced,
+    waiting_by_tenant,
+    one_winner,
+    whole_appends,
+)
+_OF_AGAIN: Final = (reopened, handles_race)
+
+LAWS: Final[tuple[Callable[[Desk], None], ...]] = (*_OF_ANY, *_OF_AGAIN, unknown_event)
+"""Every law of the journal port, in the order in which they are tried."""
+
+
+def check_journal(
+    make: Callable[[], J | AbstractContextManager[J]],
+    *,
+    again: Callable[[J], J] | None = None,
+    plant_unknown: Callable[[J, Ref], None] | None = None,
+    only: Collection[str] = (),
+) -> Report:
+    """Hold a journal to the laws of its port: each on a fresh, empty journal.
+
+    `make()` gives the journal, or a context manager that yields it. `again(journal)` opens the same journal once
+    more, as another process would, while the first is still open; `plant_unknown(journal, ref)` puts an event of
+    a newer version at the end of that stream, behind the port's back. Without them the laws that need them are
+    reported as lacking. `only`: try just these laws, to mend one at a time.
+
+    Raises `LawBroken`, which names the law and what was seen; ValueError for a name that is no law's.
+
+    >>> from refund_adapters.memory import MemoryJournal
+    >>> print(check_journal(MemoryJournal, again=lambda journal: journal))
+    16 laws held, 1 could not be staged here: unknown_event
+    """
+    chosen = checked_names(only, LAWS, "only")
+    held, lacking = [], []
+    for law in LAWS:
+        if chosen and name_of(law) not in chosen:
+            continue
+        if (again is None and law in _OF_AGAIN) or (plant_unknown is None and law is unknown_event):
+            lacking.append(name_of(law))
+            continue
+        with ExitStack() as stack:
+            journal = entered(stack, make())
+            opens_again = None if again is None else partial(again, journal)
+            plants = None if plant_unknown is None else partial(plant_unknown, journal)
+            hold_to(law, Desk(journal, opens_again, plants))
+            held.append(name_of(law))
+    return Report(held=tuple(held), lacking=tuple(lacking))

@@ -1,0 +1,158 @@
+"""One run of events that has everything in it: what the laws of the journal port write and read back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import attrs
+
+from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
+from refund_domain.commands import Action, Actor, Choice, Reason
+from refund_domain.events import (
+    AttentionSettled,
+    Event,
+    LookScheduled,
+    OutsideRecorded,
+    PaymentSeen,
+    PersonAsked,
+    RefundDropped,
+    RefundNotMade,
+    RefundObserved,
+    RefundRequested,
+    SendAnswered,
+    SendClaimed,
+    StreamOpened,
+)
+from refund_domain.money import Money
+from refund_domain.payments import (
+    ChargeKind,
+    Dispute,
+    GatewayRefund,
+    Payment,
+    PaymentRef,
+    PaymentStatus,
+    Trace,
+)
+from refund_domain.refusals import (
+    AlreadyRefunded,
+    AmountChanged,
+    BelowMinimum,
+    CannotBeStopped,
+    ChargeNotSupported,
+    CurrencyNotSupported,
+    Disputed,
+    External,
+    InFlight,
+    MethodNotSupported,
+    NotAllowed,
+    NotAskedFor,
+    NotCaptured,
+    NotFound,
+    NothingLeft,
+    NotSettled,
+    QuoteStale,
+    ReasonNotAllowed,
+    Refusal,
+    RequestReused,
+    TooMuchOutside,
+    WindowOver,
+)
+
+_REF = PaymentRef("platform", "ch_1")
+
+
+def sample_events(at: datetime) -> tuple[Event, ...]:
+    """Every class of event, with each answer and refusal within, and every optional fact there and missing."""
+    usd, yen = Money.parse("200.00", "USD"), Money.parse("5000", "JPY")
+    elsewhere = timezone(timedelta(hours=-7, minutes=-30))
+    odd, maria = at.astimezone(elsewhere) + timedelta(microseconds=1), Actor(id="maria", tenant="acme & Söhne")
+    text = "“it's” — \\ \" %s; DROP TABLE 🦊\nline two"
+    bare = GatewayRefund(id="re_1", amount=usd, status="succeeded", created_at=at)
+    full = GatewayRefund(
+        id="re_2",
+        amount=yen,
+        status="a word nobody knows",
+        created_at=odd,
+        mark="r1",
+        pending_reason="processing",
+        failure_reason="declined",
+        trace=Trace(kind="refund", reference="74523"),
+    )
+    plain = Payment(ref=_REF, method="card", captured=usd, given_back=Money.zero(usd.currency), taken_at=at)
+    rich = attrs.evolve(
+        plain,
+        status=PaymentStatus.PENDING,
+        kind=ChargeKind.DESTINATION,
+        disputes=(Dispute(id="du_1", amount=usd, status="lost"), Dispute(id="du_2", amount=usd, status="won")),
+        fee=Money(29, usd.currency),
+        settles_on=at.date(),
+    )
+    request = RefundRequested(
+        at=at,
+        refund_id="r1",
+        request_id="q1",
+        amount=usd,
+        reason=Reason.FRAUDULENT,
+        quoted_at=odd,
+        by=maria,
+        note=text,
+    )
+    send = Send(refund_id="r1", claim=1, payment=_REF, amount=usd, reason=Reason.DUPLICATE, kind=ChargeKind.DIRECT)
+    answers: tuple[Answer, ...] = (
+        Accepted(refund=full),
+        Accepted(refund=attrs.evolve(bare, trace=Trace(kind="reversal"))),
+        Declined(code="charge_disputed"),
+        Declined(code="x", alarm="not_found", trail="req_1"),
+        NotSent(why="refused"),
+        NotSent(why="http_401", alarm="credentials", trail="req_2"),
+        OutcomeUnknown(why="timeout"),
+        OutcomeUnknown(why="http_500", resend=False, alarm="odd_body", trail="req_3"),
+    )
+    return (
+        StreamOpened(at=at, tenant="acme & Söhne"),
+        PaymentSeen(at=at, payment=plain),
+        PaymentSeen(at=odd, payment=rich),
+        RefundObserved(at=at, refund=bare),
+        RefundObserved(at=odd, refund=full),
+        request,
+        attrs.evolve(request, note=None, reason=Reason.REQUESTED_BY_CUSTOMER),
+        SendClaimed(at=at, send=send),
+        *(SendAnswered(at=at, refund_id="r1", claim=n, answer=answer) for n, answer in enumerate(answers, 1)),
+        RefundDropped(at=at, refund_id="r1", reasons=_every_refusal(at, usd, yen)),
+        RefundNotMade(at=at, refund_id="r1"),
+        RefundNotMade(at=odd, refund_id="r1", by=maria),
+        PersonAsked(at=at, refund_id="r1"),
+        *(AttentionSettled(at=at, subject="r1", code="failed", choice=choice, by=maria) for choice in Choice),
+        OutsideRecorded(at=at, record_id="o1", amount=yen, how=text, by=maria),
+        LookScheduled(at=at, due=None),
+        LookScheduled(at=at, due=odd, tries=7, alarm="credentials"),
+    )
+
+
+def _every_refusal(at: datetime, usd: Money, yen: Money) -> tuple[Refusal, ...]:
+    """One of each refusal, and its other form where a fact may be missing."""
+    return (
+        External(method="cash"),
+        MethodNotSupported(method="klarna"),
+        ChargeNotSupported(kind=ChargeKind.SEPARATE),
+        NotCaptured(),
+        NotSettled(expected=None),
+        NotSettled(expected=at.date()),
+        NothingLeft(),
+        InFlight(refund_id="r0", status="pending"),
+        AlreadyRefunded(refund_id="r0"),
+        Disputed(amount=usd),
+        WindowOver(taken_at=at, days=180),
+        BelowMinimum(minimum=usd),
+        CurrencyNotSupported(currency="JPY", expected="USD"),
+        AmountChanged(verified=usd, current=yen),
+        QuoteStale(quoted_at=at),
+        QuoteStale(quoted_at=None),
+        RequestReused(amount=usd),
+        ReasonNotAllowed(reason=Reason.FRAUDULENT),
+        TooMuchOutside(asked=usd, left=Money.zero(usd.currency)),
+        CannotBeStopped(refund_id="r0"),
+        NotAskedFor(),
+        NotAllowed(action=Action.ISSUE),
+        NotFound(),
+    )

@@ -1,0 +1,428 @@
+"""Journals that each break the laws of the port in one place, so that no law can pass for want of trying."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+from refund_domain.errors import JournalBusy, JournalConflict
+from refund_domain.events import Event, RefundRequested
+from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.ports import Head, Loaded
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+class PlainJournal:
+    """A journal as short as can be, right in one thread; each subclass breaks one thing."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, list[Event]] = {}
+        self.heads: dict[str, Head] = {}
+        self.busy = False
+
+    @property
+    def durable(self) -> bool:
+        return False
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.busy
+
+    def name(self, ref: Ref) -> str:
+        return str(ref)
+
+    def now(self) -> datetime:
+        return START
+
+    def held(self, ref: Ref) -> list[Event]:
+        return self.streams.get(self.name(ref), [])
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        events = self.held(ref)
+        times = [event.at for stream in self.streams.values() for event in stream]
+        latest = max([self.now(), *times])
+        return Loaded(events=tuple(events[after:]), version=len(events), now=self.now(), latest=latest)
+
+    def check(self, version: int, expected: int) -> None:
+        if version != expected:
+            raise JournalConflict("somebody was faster")
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        added = list(events)
+        self.check(len(self.held(ref)), expected)
+        self.streams[self.name(ref)] = [*self.held(ref), *added]
+        self.heads[self.name(ref)] = head
+        return self.now()
+
+    def ripe(self) -> list[str]:
+        found = [
+            (head.look_at, stream)
+            for stream, head in self.heads.items()
+            if head.look_at is not None and head.look_at <= self.now()
+        ]
+        return [stream for _, stream in sorted(found)]
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        return tuple(PaymentRef.parse(stream) for stream in self.ripe()[:limit])
+
+    def matches(self, head: Head, tenant: str) -> bool:
+        return head.waiting and head.tenant == tenant
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        found = sorted(stream for stream, head in self.heads.items() if self.matches(head, tenant))
+        return tuple(PaymentRef.parse(stream) for stream in found[:limit])
+
+
+class RaisesOnEmpty(PlainJournal):
+    """Knows no stream that was never written."""
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        if self.name(ref) not in self.streams:
+            raise KeyError(self.name(ref))
+        return super().load(ref, after)
+
+
+class DurableIsAWord(PlainJournal):
+    """Says in a word what should be a yes or no."""
+
+    @property
+    def durable(self) -> bool:
+        return "yes"  # type: ignore[return-value]
+
+
+class AlwaysInTransaction(PlainJournal):
+    """Begins a transaction at its first append and never ends it."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        self.busy = True
+        return super().append(ref, events, expected=expected, head=head)
+
+
+class DropsNotes(PlainJournal):
+    """Loses one fact of one event."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        kept = [attrs.evolve(e, note=None) if isinstance(e, RefundRequested) else e for e in events]
+        return super().append(ref, kept, expected=expected, head=head)
+
+
+class DropsMicroseconds(PlainJournal):
+    """Keeps times to the second."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        kept = [attrs.evolve(event, at=event.at.replace(microsecond=0)) for event in events]
+        return super().append(ref, kept, expected=expected, head=head)
+
+
+class DropsTheLast(PlainJournal):
+    """Loses the last event of a long append."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        return super().append(ref, events[:12], expected=expected, head=head)
+
+
+class CountsAppends(PlainJournal):
+    """Takes the number of appends for the version."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appends: dict[str, int] = {}
+
+    def check(self, version: int, expected: int) -> None:
+        pass
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        self.appends[self.name(ref)] = self.appends.get(self.name(ref), 0) + 1
+        return super().append(ref, events, expected=expected, head=head)
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        return attrs.evolve(super().load(ref, after), version=self.appends.get(self.name(ref), 0))
+
+
+class AfterOffByOne(PlainJournal):
+    """Gives the event of the asked version, too."""
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        return attrs.evolve(super().load(ref, after), events=tuple(self.held(ref)[max(after - 1, 0) :]))
+
+
+class VersionOfWhatWasAsked(PlainJournal):
+    """Counts only what it gives."""
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        loaded = super().load(ref, after)
+        return attrs.evolve(loaded, version=len(loaded.events))
+
+
+class NoCheck(PlainJournal):
+    """Appends whatever was expected."""
+
+    def check(self, version: int, expected: int) -> None:
+        pass
+
+
+class ChecksBehindOnly(PlainJournal):
+    """Refuses only who is behind."""
+
+    def check(self, version: int, expected: int) -> None:
+        if expected < version:
+            raise JournalConflict("somebody was faster")
+
+
+class SaysBusy(PlainJournal):
+    """Takes a conflict for a lock."""
+
+    def check(self, version: int, expected: int) -> None:
+        if version != expected:
+            raise JournalBusy("locked")
+
+
+class HeadBeforeCheck(PlainJournal):
+    """Writes the head first and looks at the version then."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        self.heads[self.name(ref)] = head
+        return super().append(ref, events, expected=expected, head=head)
+
+
+class OpenAfterConflict(PlainJournal):
+    """Leaves its transaction open when beaten."""
+
+    def check(self, version: int, expected: int) -> None:
+        self.busy = version != expected
+        super().check(version, expected)
+
+
+class OneByOne(PlainJournal):
+    """Adds one event after the other, with time between them."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        for number, event in enumerate(events):
+            super().append(ref, [event], expected=expected + number, head=head)
+            time.sleep(0.0002)
+        return self.now()
+
+
+class SwallowsErrors(PlainJournal):
+    """Returns from an append as if it had been made."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        try:
+            return super().append(ref, events, expected=expected, head=head)
+        except OSError:
+            return self.now()
+
+
+class OpenAfterError(PlainJournal):
+    """Leaves its transaction open when an append breaks."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        self.busy = True
+        try:
+            now = super().append(ref, events, expected=expected, head=head)
+        except JournalConflict:
+            self.busy = False
+            raise
+        self.busy = False
+        return now
+
+
+class ByChargeOnly(PlainJournal):
+    """Leaves the account out of the stream's name."""  # failures: A04, G: the account belongs to every identity
+
+    def name(self, ref: Ref) -> str:
+        return "outside" if isinstance(ref, OutsideRef) else f"platform/{ref.charge}"
+
+
+class CaseBlind(PlainJournal):
+    """Takes two ids that differ in the case of a letter for one."""
+
+    def name(self, ref: Ref) -> str:
+        return str(ref).lower()
+
+
+class ByMethod(PlainJournal):
+    """Takes the method of outside money for a part of its name."""
+
+    def name(self, ref: Ref) -> str:
+        return f"{ref}-{ref.method}" if isinstance(ref, OutsideRef) else str(ref)
+
+
+class OutsideIsDue(PlainJournal):
+    """Takes money outside for a payment that waits for a look."""
+
+    def ripe(self) -> list[str]:
+        return [stream.replace("outside", "platform") for stream in self.streams]
+
+
+class NaiveTimes(PlainJournal):
+    """Tells the time without saying where."""
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        loaded = super().load(ref, after)
+        return attrs.evolve(loaded, now=loaded.now.replace(tzinfo=None))
+
+
+class LatestIsNow(PlainJournal):
+    """Knows of no later time than its own."""
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        return attrs.evolve(super().load(ref, after), latest=self.now())
+
+
+class ReturnsThePast(PlainJournal):
+    """Returns an hour ago from an append."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        return super().append(ref, events, expected=expected, head=head) - timedelta(hours=1)
+
+
+class RunsBack(PlainJournal):
+    """Has a clock that runs back."""
+
+    calls = 0
+
+    def now(self) -> datetime:
+        self.calls += 1
+        return START - self.calls * timedelta(seconds=1)
+
+
+class DueByName(PlainJournal):
+    """Names what is due in the order of the names."""
+
+    def ripe(self) -> list[str]:
+        return sorted(super().ripe())
+
+
+class DueWithoutLimit(PlainJournal):
+    """Names all that is due."""
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        return super().due(10**6)
+
+
+class DueEver(PlainJournal):
+    """Names what is due later, too."""
+
+    def ripe(self) -> list[str]:
+        found = [(head.look_at, stream) for stream, head in self.heads.items() if head.look_at is not None]
+        return [stream for _, stream in sorted(found)]
+
+
+class FirstHead(PlainJournal):
+    """Keeps the first head of a stream for ever."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        first = self.heads.get(self.name(ref), head)
+        return super().append(ref, events, expected=expected, head=first)
+
+
+class NeverForgetsDue(PlainJournal):
+    """Keeps a due time once there is one."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        before = self.heads.get(self.name(ref), head)
+        kept = attrs.evolve(head, look_at=head.look_at or before.look_at)
+        return super().append(ref, events, expected=expected, head=kept)
+
+
+class NeverForgetsWaiting(PlainJournal):
+    """Once waiting, always waiting."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        before = self.heads.get(self.name(ref), head)
+        kept = attrs.evolve(head, waiting=head.waiting or before.waiting)
+        return super().append(ref, events, expected=expected, head=kept)
+
+
+class EverybodyWaits(PlainJournal):
+    """Names every tenant's streams to anybody."""
+
+    def matches(self, head: Head, tenant: str) -> bool:
+        return head.waiting
+
+
+class TenantsCaseBlind(PlainJournal):
+    """Takes two tenants that differ in the case of a letter for one."""
+
+    def matches(self, head: Head, tenant: str) -> bool:
+        return head.waiting and head.tenant.lower() == tenant.lower()
+
+
+class TenantsByPattern(PlainJournal):
+    """Takes a tenant for a pattern."""
+
+    def matches(self, head: Head, tenant: str) -> bool:
+        prefix, percent, _ = tenant.partition("%")
+        return head.waiting and (head.tenant.startswith(prefix) if percent else head.tenant == tenant)
+
+
+class WaitingWithoutLimit(PlainJournal):
+    """Names all that wait."""
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        return super().waiting(tenant, 10**6)
+
+
+class ChecksThenWrites(PlainJournal):
+    """Lets time pass between the check and the write."""
+
+    def check(self, version: int, expected: int) -> None:
+        super().check(version, expected)
+        time.sleep(0.005)
+
+
+class Forgets(PlainJournal):
+    """Right by itself; opened again it is empty."""
+
+
+BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
+    ("empty_stream", RaisesOnEmpty),
+    ("empty_stream", DurableIsAWord),
+    ("events_come_back", DropsNotes),
+    ("events_come_back", DropsMicroseconds),
+    ("events_come_back", DropsTheLast),
+    ("events_come_back", AlwaysInTransaction),
+    ("versions_count", CountsAppends),
+    ("versions_count", AfterOffByOne),
+    ("versions_count", VersionOfWhatWasAsked),
+    ("wrong_version", NoCheck),
+    ("wrong_version", ChecksBehindOnly),
+    ("wrong_version", SaysBusy),
+    ("conflict_adds_nothing", HeadBeforeCheck),
+    ("conflict_adds_nothing", OpenAfterConflict),
+    ("conflict_adds_nothing", NoCheck),
+    ("broken_append", OneByOne),
+    ("broken_append", SwallowsErrors),
+    ("broken_append", OpenAfterError),
+    ("broken_append", HeadBeforeCheck),
+    ("streams_apart", ByChargeOnly),
+    ("streams_apart", CaseBlind),
+    ("outside_refs", ByMethod),
+    ("outside_refs", OutsideIsDue),
+    ("time_is_told", NaiveTimes),
+    ("time_is_told", LatestIsNow),
+    ("time_is_told", ReturnsThePast),
+    ("time_is_told", RunsBack),
+    ("due_in_order", DueByName),
+    ("due_in_order", DueWithoutLimit),
+    ("due_in_order", DueEver),
+    ("head_is_replaced", FirstHead),
+    ("head_is_replaced", NeverForgetsDue),
+    ("head_is_replaced", NeverForgetsWaiting),
+    ("waiting_by_tenant", EverybodyWaits),
+    ("waiting_by_tenant", TenantsCaseBlind),
+    ("waiting_by_tenant", TenantsByPattern),
+    ("waiting_by_tenant", WaitingWithoutLimit),
+    ("one_winner", ChecksThenWrites),
+    ("one_winner", SaysBusy),
+    ("whole_appends", OneByOne),
+    ("whole_appends", RaisesOnEmpty),
+    ("reopened", Forgets),
+    ("handles_race", Forgets),
+    ("unknown_event", Forgets),
+)

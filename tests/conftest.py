@@ -1,0 +1,12 @@
+"""The Hypothesis profiles of this test suite: `gate` is loaded, `--hypothesis-profile=campaign` searches on."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# The gate decides alike on every machine and every day: no clock, no stored examples, no chance.
+settings.register_profile(
+    "gate", derandomize=True, database=None, deadline=None, max_examples=100, print_blob=True
+)
+settings.register_profile("campaign", database=None, deadline=None, max_examples=5_000, print_blob=True)
+settings.load_profile("gate")

@@ -1,0 +1,326 @@
+"""What must hold of every single step of every history, whatever happened before: one function a law.
+
+Each takes a `Step`, says nothing where its law does not apply, and fails where it is broken. They judge by
+the bare events and by the input, not by the decider's own helpers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import attrs
+from tests.domain.histories import REF, naive_left, naive_status, observations
+
+from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture
+from refund_domain.arrival import weekdays
+from refund_domain.attention import attention
+from refund_domain.commands import Choice
+from refund_domain.decide import Events, decide, owed
+from refund_domain.events import (
+    AttentionSettled,
+    Event,
+    LookScheduled,
+    OutsideRecorded,
+    PaymentSeen,
+    PersonAsked,
+    RefundDropped,
+    RefundNotMade,
+    RefundObserved,
+    RefundRequested,
+    SendAnswered,
+    SendClaimed,
+    StreamOpened,
+)
+from refund_domain.inputs import (
+    FreeLook,
+    GatewayAnswered,
+    Input,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.ledger import HOLDS, TRANSITIONS, Ledger, RefundRecord, Status, evolve, record_of, status_of
+from refund_domain.payments import ChargeKind, Payment, PaymentStatus
+from refund_domain.policy import Policy
+from refund_domain.refusals import Refused
+from refund_domain.rules import refundable
+from refund_domain.views import view_payment
+
+UNDER_WAY = (Status.REQUESTED, Status.IN_DOUBT)
+NEWS = (StreamOpened, PaymentSeen, RefundObserved, LookScheduled)
+OF_INPUT: dict[type[Input], tuple[type[Event], ...]] = {
+    RequestRefund: (RefundRequested, LookScheduled),
+    OwedLook: (PaymentSeen, RefundObserved, SendClaimed, RefundDropped, RefundNotMade, PersonAsked, LookScheduled),
+    FreeLook: NEWS,
+    GatewayAnswered: (SendAnswered, RefundObserved, LookScheduled),
+    RecordOutside: (StreamOpened, OutsideRecorded),
+    SettleAttention: (AttentionSettled, RefundNotMade, LookScheduled),
+}
+"""What each kind of input may be followed by. A free look never claims, drops, ends or asks."""
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """One input and what it led to; `history` is everything written down before it."""
+
+    history: Sequence[Event]
+    before: Ledger
+    given: Input
+    said: Events | Refused
+    after: Ledger
+    policy: Policy
+
+    @property
+    def events(self) -> Events:
+        """What was appended."""
+        return () if isinstance(self.said, Refused) else self.said
+
+    @property
+    def written(self) -> list[Event]:
+        """The journal after this step."""
+        return [*self.history, *self.events]
+
+
+def law_an_input_leads_to_events_of_its_own_kinds_and_time(step: Step) -> None:
+    """Only an owed look claims, drops, ends or asks by itself; every event bears the input's time."""
+    assert {type(event) for event in step.events} <= set(OF_INPUT[type(step.given)])
+    assert {event.at for event in step.events} <= {step.given.at}
+
+
+def law_the_same_again_is_no_news(step: Step) -> None:
+    """The same input once more appends nothing, whether it was a click, a look, an answer or a redelivery."""
+    again = decide(step.after, step.given, step.policy)
+    assert isinstance(again, Refused) or again == ()
+
+
+def law_every_owed_look_moves_the_due_time_or_ends_the_matter(step: Step) -> None:
+    """So the loop around the decider comes to an end."""
+    if isinstance(step.given, OwedLook) and owed(step.before, step.given.at):
+        assert step.after.due is None or step.after.due > step.given.at
+
+
+def law_a_look_not_owed_or_overtaken_only_brings_news(step: Step) -> None:
+    """A look begun before another worker's claim, by a clock that fell back or before a later look decides
+    nothing."""
+    given = step.given
+    if not isinstance(given, OwedLook):
+        return
+    fell_back = given.at + step.policy.clock_skew < given.latest
+    overtaken = step.before.seen_at is not None and given.at < step.before.seen_at
+    if fell_back or overtaken or not owed(step.before, given.at) or not isinstance(given.look, Picture):
+        assert not any(isinstance(event, SendClaimed | RefundNotMade | PersonAsked) for event in step.events)
+    if fell_back or overtaken or not owed(step.before, given.at):
+        assert not any(isinstance(event, RefundDropped) for event in step.events)
+
+
+def law_a_look_stays_due_while_anything_is_open(step: Step) -> None:
+    """Requested, in doubt, pending or a success still watched: a look is always scheduled."""
+    after = step.after
+    latest = max(filter(None, (after.latest, step.given.at)))
+    is_open = [record for record in after.refunds if status_of(after, record) in UNDER_WAY]
+    waits = [seen for seen in after.observed if seen.status is Status.PENDING]
+    watched = [
+        seen
+        for seen in after.observed
+        if seen.status is Status.SUCCEEDED and latest - seen.refund.created_at < step.policy.watch
+    ]
+    if is_open or waits or watched:
+        assert after.due is not None
+
+
+def law_every_change_of_status_is_a_step_of_the_table(step: Step) -> None:
+    """And a refund begins as requested, or as shown where the journal had lost it."""
+    ledger = step.before
+    for event in step.events:
+        then = evolve(ledger, event)
+        for record in then.refunds:
+            old = record_of(ledger, record.id)
+            status = status_of(then, record)
+            if old is None:
+                assert status is Status.REQUESTED or not record.request
+            elif (was := status_of(ledger, old)) is not status:
+                assert status in TRANSITIONS[was]
+        ledger = then
+
+
+def law_what_was_shown_outranks_every_belief(step: Step) -> None:
+    """The status of a refund with our mark and amount is the highest of all its words, else a belief."""
+    seen = observations(step.written)
+    for record in step.after.refunds:
+        amount = None if record.request is None else record.request.amount
+        words = [one.status for one in seen if one.mark == record.id and amount in (None, one.amount)]
+        status = status_of(step.after, record)
+        assert status is (naive_status(words) or record.belief)
+
+
+def law_what_may_go_back_is_what_the_bare_events_leave(step: Step) -> None:
+    """R3, against the naive reference, after every step; which makes HOLDS a law of all statuses."""
+    left = refundable(step.after)
+    assert (None if left is None else left.amount_minor) == naive_left(step.written)
+
+
+def law_one_refund_of_ours_is_under_way(step: Step) -> None:
+    """At most one is requested or in doubt; and of those we asked for, more than one holds money only where
+    the gateway has surprised us."""
+    after = step.after
+    assert len([record for record in after.refunds if status_of(after, record) in UNDER_WAY]) <= 1
+    holding = [record for record in after.refunds if record.request and HOLDS[status_of(after, record)]]
+    assert len([record for record in holding if record.surprise is None]) <= 1
+
+
+def law_a_request_is_for_all_that_is_left_and_nothing_else(step: Step) -> None:
+    """R3, R4: a new request has the verified amount, all that is left, of an undisputed payment."""
+    for event in step.events:
+        if isinstance(event, RefundRequested):
+            assert event.amount.amount_minor == naive_left(step.history) != 0
+            assert step.before.payment is not None
+            _assert_payment_allows(step.before.payment, event.at, step.policy)
+            assert not [r for r in step.before.refunds if HOLDS[status_of(step.before, r)]]
+
+
+def law_a_send_is_claimed_only_when_everything_allows_it(step: Step) -> None:
+    """Owed, complete, young enough, unanswered by no and alarm, not shown, and still the verified amount."""
+    claims = [event for event in step.events if isinstance(event, SendClaimed)]
+    if not claims:
+        return
+    (claim,), given = claims, step.given
+    assert isinstance(given, OwedLook)
+    assert isinstance(given.look, Picture)
+    record = record_of(step.before, claim.send.refund_id)
+    assert record is not None
+    assert record.request is not None
+    assert record.alarm is None
+    assert not any(_forbids_sending(earlier.answer) for earlier in record.claims)
+    for earlier in record.claims:
+        assert earlier.answer is not None or given.at - earlier.at >= step.policy.answer_wait
+    _assert_young(record, given.at, step.policy)
+    assert not [one for one in given.look.refunds if one.mark == record.id and one.amount == record.request.amount]
+    _assert_payment_allows(given.look.payment, given.at, step.policy)
+    seen = [event for event in step.events if isinstance(event, PaymentSeen | RefundObserved)]
+    assert claim.send.amount.amount_minor == naive_left([*step.history, *seen], without=record.id)
+
+
+def law_every_send_of_one_refund_asks_for_the_same_thing(step: Step) -> None:
+    """Same id, amount, payment, reason and kind; the claims are numbered 1, 2, 3."""
+    for record in step.after.refunds:
+        sends = [e.send for e in step.written if isinstance(e, SendClaimed) and e.send.refund_id == record.id]
+        assert [send.claim for send in sends] == list(range(1, len(sends) + 1))
+        assert len({attrs.evolve(send, claim=1) for send in sends}) <= 1
+        for send in sends:
+            assert record.request is not None
+            assert (send.amount, send.reason) == (record.request.amount, record.request.reason)
+            assert (send.payment, send.kind) == (REF, ChargeKind.PLATFORM)
+
+
+def law_a_doubt_ends_by_time_by_the_cap_or_by_a_person(step: Step) -> None:
+    """Not made: after the last edge and nothing said otherwise, or with the payment filled by others, or
+    because a person who was asked says so."""
+    for event in step.events:
+        if not isinstance(event, RefundNotMade):
+            continue
+        record = record_of(step.before, event.refund_id)
+        assert record is not None
+        assert status_of(step.before, record) is Status.IN_DOUBT
+        if isinstance(step.given, SettleAttention):
+            assert event.by == step.given.by
+            assert record.asked_at is not None
+            assert step.given.choice is Choice.NOT_MADE
+        else:
+            assert event.by is None
+            assert _old_and_clear(record, event.at, step.policy) or _filled_by_others(step, record, event.at)
+
+
+def law_a_person_is_asked_about_burnt_keys_past_the_last_edge(step: Step) -> None:
+    """And never about anything else."""
+    for event in step.events:
+        if isinstance(event, PersonAsked):
+            record = record_of(step.before, event.refund_id)
+            assert record is not None
+            assert record.doubted_since is not None
+            assert record.asked_at is None
+            assert event.at - record.doubted_since >= step.policy.end_after
+            assert any(isinstance(c.answer, OutcomeUnknown) and not c.answer.resend for c in record.claims)
+
+
+def law_only_what_certainly_never_left_is_dropped(step: Step) -> None:
+    """A rule's no drops a request of which no send can have been executed, and says why."""
+    for event in step.events:
+        if isinstance(event, RefundDropped):
+            record = record_of(step.before, event.refund_id)
+            assert record is not None
+            assert all(isinstance(claim.answer, NotSent) for claim in record.claims)
+            assert event.reasons
+
+
+def law_the_stream_keeps_its_owner(step: Step) -> None:
+    """The tenant is written first and never changes; another's commands are refused as not found."""
+    if step.before.tenant is not None:
+        assert step.after.tenant == step.before.tenant
+    by = getattr(step.given, "by", None) or getattr(getattr(step.given, "command", None), "by", None)
+    if by is not None and by.tenant != step.before.tenant:
+        assert isinstance(step.said, Refused)
+        assert step.said.reasons[0].code == "not_found"
+
+
+def law_everything_can_be_shown(step: Step) -> None:
+    """Views and what waits for a person are made of any ledger, agree with it, and offer no send."""
+    after = step.after
+    view = view_payment(after, REF, step.given.at, step.policy, weekdays)
+    assert (view.left, len(view.refunds)) == (refundable(after), len(after.refunds))
+    listed = {one.gateway_id for one in view.refunds if one.gateway_id} | {one.id for one in view.elsewhere}
+    assert listed == {seen.refund.id for seen in after.observed}
+    for one, record in zip(view.refunds, after.refunds, strict=True):
+        status = status_of(after, record)
+        assert one.status is status or (one.status, status) == (Status.REQUESTED, Status.IN_DOUBT)
+    items = attention(after)
+    assert len({(item.subject, item.code) for item in items}) == len(items)
+    assert all(item.choices and item.says for item in items)
+
+
+def _forbids_sending(answer: object) -> bool:
+    return isinstance(answer, Declined) or (isinstance(answer, OutcomeUnknown) and not answer.resend)
+
+
+def _assert_young(record: RefundRecord, at: datetime, policy: Policy) -> None:
+    doubts = [claim.at for claim in record.claims if not isinstance(claim.answer, NotSent)]
+    assert record.request is not None
+    if doubts:
+        assert at - doubts[0] < policy.resend_within
+    else:
+        assert at - record.request.at < policy.request_valid
+
+
+def _assert_payment_allows(payment: Payment, at: datetime, policy: Policy) -> None:
+    settled = payment.status is PaymentStatus.SUCCEEDED
+    assert settled or (payment.status is PaymentStatus.PENDING and policy.accept_unsettled_ach)
+    assert payment.method in ("card", "us_bank_account")
+    assert payment.kind in (ChargeKind.PLATFORM, ChargeKind.DIRECT)
+    assert all(dispute.status in ("won", "warning_closed", "prevented") for dispute in payment.disputes)
+    assert payment.method == "card" or at - payment.taken_at <= timedelta(days=180)
+
+
+def _old_and_clear(record: RefundRecord, at: datetime, policy: Policy) -> bool:
+    doubts = [claim.at for claim in record.claims if not isinstance(claim.answer, NotSent)]
+    burnt = any(isinstance(c.answer, OutcomeUnknown) and not c.answer.resend for c in record.claims)
+    return at - doubts[0] >= policy.end_after and not burnt
+
+
+def _filled_by_others(step: Step, record: RefundRecord, at: datetime) -> bool:
+    policy, payment = step.policy, step.after.payment
+    safe = policy.executes_within + policy.completes_within + policy.list_lag + 2 * policy.clock_skew
+    words: dict[str, set[str]] = {}
+    amounts: dict[str, int] = {}
+    for one in observations(step.written):
+        if one.mark != record.id:
+            words.setdefault(one.id, set()).add(one.status)
+            amounts[one.id] = one.amount.amount_minor
+    live = sum(minor for name, minor in amounts.items() if not words[name] & {"failed", "canceled"})
+    assert payment is not None
+    return policy.gateway_caps and at - record.claims[-1].at >= safe and live >= payment.captured.amount_minor
+
+
+LAWS: tuple[Callable[[Step], None], ...] = tuple(
+    law for name, law in sorted(globals().items()) if name.startswith("law_")
+)

@@ -1,0 +1,388 @@
+"""Bookings: payments quoted together, issued one by one, resumed after a fault, cancelled without a refund."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
+
+from refund_adapters.memory import Fault
+from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Refund, Refused, Status
+from refund_domain.cancellation import CancellationNotice, cancellation_notice
+from refund_domain.commands import Action, FormError
+from refund_domain.errors import GatewayUnreadable, OpenTransaction
+from refund_domain.payments import Ref
+from refund_domain.payouts import FromBankAccount, FromPayout, Payout
+from refund_domain.quotes import Booking, IssueBooking, NotTried
+from refund_domain.views import PaymentView
+
+CASH = OutsideRef(id="cash-7", method="cash", amount=Money.parse("40.00", "USD"))
+
+
+def usd(major: str) -> Money:
+    """Dollars."""
+    return Money.parse(major, "USD")
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest) -> World:
+    """A fresh world in each form of the service, without the gateway's own cap."""
+    kind: Kind = request.param
+    return World(kind, cap=False)
+
+
+def booked(world: World, *amounts: str, cash: bool = False) -> Booking:
+    """A booking paid by card in these amounts, and in cash if so said; not in the order of its refs."""
+    refs: list[Ref] = [world.pay(amount) for amount in amounts]
+    return Booking(label="1042", payments=(*reversed(refs), *([CASH] if cash else [])))
+
+
+def platform_refs(booking: Booking) -> list[PaymentRef]:
+    """The booking's payments that went through the platform, in ref order."""
+    return sorted((ref for ref in booking.payments if isinstance(ref, PaymentRef)), key=str)
+
+
+# --- quoting ------------------------------------------------------------------------------------------------
+
+
+def test_booking_is_quoted_in_ref_order_with_what_goes_back_outside(world: World) -> None:
+    """Each payment has its quote, in ref order; cash is one of them, refused as external with what is left."""
+    booking = booked(world, "200.00", "150.00", cash=True)
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    assert quote.label == "1042"
+    assert [str(each.ref) for each in quote.quotes] == ["outside/cash-7", "platform/ch_1", "platform/ch_2"]
+    assert [codes_of(each) for each in quote.quotes] == [("external",), (), ()]
+    assert quote.quotes[0].outside_left == CASH.amount
+    assert [each.amount for each in quote.refundable] == [usd("200.00"), usd("150.00")]
+
+
+def test_r8_booking_is_funded_together(world: World) -> None:
+    """What the first refund takes from a payout the second does not find; the rest is the bank account's (R9)."""
+    booking = booked(world, "400.00", "150.00", cash=True)
+    payout = Payout(id="po_1", amount=usd("500.00"), arrives_on=date(2026, 3, 4))
+    quote = world.refunds.quote_booking(booking, by=MARIA, payouts=iter([payout]))
+    first, second = (each.funding for each in quote.refundable)
+    assert first is not None
+    assert second is not None
+    (part,) = first.parts
+    assert isinstance(part, FromPayout)
+    assert (part.before, part.after) == (usd("500.00"), usd("100.00"))
+    part, rest = second.parts
+    assert isinstance(part, FromPayout)
+    assert (part.before, part.after) == (usd("100.00"), usd("0.00"))
+    assert rest == FromBankAccount(amount=usd("50.00"))
+    assert quote.quotes[0].funding is None
+
+
+def test_booking_that_cannot_be_read_is_not_quoted(world: World) -> None:
+    """Where one payment cannot be read the booking has no quote: a person verifies all of it or none."""
+    booking = booked(world, "200.00", "150.00")
+    world.gateway.script(Fault.LOOK_WORKS, Fault.LOOK_UNREADABLE)
+    with pytest.raises(GatewayUnreadable):
+        world.refunds.quote_booking(booking, by=MARIA)
+    assert len(world.refunds.quote_booking(booking, by=MARIA).refundable) == 2
+
+
+def test_bookings_are_checked(world: World) -> None:
+    """A booking of a list, of a ref named twice, or of nobody's words is refused before anything is asked."""
+    ref = world.pay()
+    with pytest.raises(TypeError):
+        Booking(label="1", payments=[ref])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="once"):
+        Booking(label="1", payments=(ref, PaymentRef("platform", ref.charge)))
+    with pytest.raises(TypeError):
+        world.refunds.quote_booking((ref,), by=MARIA)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        world.refunds.quote_booking(Booking(label="1", payments=(ref,)), by=MARIA, payouts=[7])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        world.refunds.issue_booking((world.decision(ref),))  # type: ignore[arg-type]
+    assert world.refunds.issue_booking(IssueBooking(label="1", refunds=())) == ()
+    assert world.gateway.sent == ()
+
+
+# --- issuing ------------------------------------------------------------------------------------------------
+
+
+def test_booking_is_refunded_payment_by_payment(world: World) -> None:
+    """Each payment is refunded by its own remainder, in ref order; the sums add up, and never a call with 0."""
+    # failures: D07, H09
+    booking = booked(world, "200.00", "150.00", "80.00", cash=True)
+    refs = platform_refs(booking)
+    world.bank.elsewhere(refs[1], usd("50.00"))
+    world.bank.elsewhere(refs[2])
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    results = world.refunds.issue_booking(quote.verified(by=MARIA, note="n"))
+    refunds = [refund_of(result) for result in results if not isinstance(result, NotTried)]
+    assert [(refund.payment, refund.amount) for refund in refunds] == [
+        (refs[0], usd("200.00")),
+        (refs[1], usd("100.00")),
+    ]
+    assert [world.bank.live(ref) for ref in refs] == [usd("200.00"), usd("150.00"), usd("80.00")]
+    assert [received.amount_minor for received in world.bank.received] == [20_000, 10_000]
+
+
+def test_cash_of_a_booking_is_never_sent(world: World) -> None:
+    """A booking paid in cash only has nothing to verify and nothing to issue."""
+    quote = world.refunds.quote_booking(booked(world, cash=True), by=MARIA)
+    assert quote.refundable == ()
+    assert quote.verified(by=MARIA) == IssueBooking(label="1042", refunds=())
+    assert quote.form() == {}
+    assert world.wire.calls.count("look") == 0
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_fault_at_one_payment_then_resumed(world: World, broken: int) -> None:
+    """A fault at the k-th payment is reported as not tried; the same command again finishes, repeating nothing."""
+    # failures: H09, D07
+    booking = booked(world, "10.00", "20.00", "30.00", "40.00")
+    refs = platform_refs(booking)
+    command = world.refunds.quote_booking(booking, by=MARIA).verified(by=MARIA)
+    world.wire.clear()
+    loads = {"left": broken}
+
+    def breaks() -> None:
+        loads["left"] -= 1
+        if loads["left"] == -1:
+            raise OSError("the disk of the journal, with a secret")
+
+    world.wire.each["load"] = breaks
+    results = world.refunds.issue_booking(command)
+    assert results[broken] == NotTried(payment=refs[broken], error="OSError")
+    assert [isinstance(result, Refund) for result in results] == [place != broken for place in range(4)]
+    world.wire.clear()
+    again = world.refunds.issue_booking(command)
+    for place, (first, second) in enumerate(zip(results, again, strict=True)):
+        assert isinstance(second, Refund)
+        assert second.status is Status.SUCCEEDED
+        assert place == broken or second == first
+    assert [world.bank.made(ref) for ref in refs] == [1, 1, 1, 1]
+    assert len(world.bank.received) == 4
+
+
+def test_each_payment_has_its_own_result(world: World) -> None:
+    """One disputed, one changed, one in doubt, one made: the report tells each, and resuming mends what it can."""
+    # failure: H09
+    booking = booked(world, "10.00", "20.00", "30.00", "40.00")
+    refs = platform_refs(booking)
+    command = world.refunds.quote_booking(booking, by=MARIA).verified(by=MARIA)
+    world.bank.dispute(refs[0])
+    world.bank.elsewhere(refs[1], usd("5.00"))
+    world.gateway.script(Fault.ANSWER_LOST)
+    results = world.refunds.issue_booking(command)
+    assert codes_of(results[0]) == ("disputed",)
+    assert codes_of(results[1]) == ("amount_changed",)
+    assert isinstance(results[2], Refund)
+    assert results[2].status is Status.IN_DOUBT
+    assert isinstance(results[3], Refund)
+    assert results[3].status is Status.SUCCEEDED
+    world.clock.advance(3 * MINUTE)
+    again = world.refunds.issue_booking(command)
+    assert again[:2] == results[:2]
+    assert isinstance(again[2], Refund)
+    assert again[2].status is Status.SUCCEEDED
+    assert again[3] == results[3]
+    assert [world.bank.made(ref) for ref in refs] == [0, 0, 1, 1]
+
+
+def test_booking_inside_a_transaction_is_not_tried(world: World) -> None:
+    """Inside an open transaction no payment of a booking is tried, and each result says why."""
+    booking = booked(world, "10.00", "20.00")
+    command = world.refunds.quote_booking(booking, by=MARIA).verified(by=MARIA)
+    world.journal.in_transaction = True
+    results = world.refunds.issue_booking(command)
+    assert results == tuple(
+        NotTried(payment=ref, error=OpenTransaction.__name__) for ref in platform_refs(booking)
+    )
+    assert world.gateway.sent == ()
+
+
+def test_interrupt_ends_a_booking_and_the_rest_is_resumed(world: World) -> None:
+    """An interrupt passes through a booking; the same command afterwards finishes it without a second refund."""
+    booking = booked(world, "10.00", "20.00", "30.00")
+    command = world.refunds.quote_booking(booking, by=MARIA).verified(by=MARIA)
+    world.wire.clear()
+    world.wire.after[7 + 5] = raising(KeyboardInterrupt())  # the send of the second payment
+    with pytest.raises(KeyboardInterrupt):
+        world.refunds.issue_booking(command)
+    world.clock.advance(3 * MINUTE)
+    results = world.refunds.issue_booking(command)
+    assert [getattr(result, "status", None) for result in results] == [Status.SUCCEEDED] * 3
+    assert len(world.bank.received) == 3
+
+
+def test_booking_asks_allow_for_each_payment(world: World) -> None:
+    """Rights are asked payment by payment: what one may not refund is refused, the rest goes out."""
+    # failure: H08
+    booking = booked(world, "10.00", "20.00")
+    refs = platform_refs(booking)
+    command = world.refunds.quote_booking(booking, by=MARIA).verified(by=MARIA)
+    world.allow = lambda actor, action, ref: ref != refs[0]
+    results = world.refunds.issue_booking(command)
+    assert codes_of(results[0]) == ("not_allowed",)
+    assert isinstance(results[1], Refund)
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    assert [codes_of(each) for each in quote.quotes] == [("not_allowed",), ("already_refunded",)]
+    assert {action for _, action, _ in world.wire.asked} == {Action.QUOTE, Action.ISSUE}
+
+
+def test_payment_named_twice_in_a_decision_is_refunded_once(world: World) -> None:
+    """Two decisions about one payment in one booking make one refund; the second is told of the first."""
+    # failure: A05
+    ref = world.pay()
+    first, second = world.decision(ref), world.decision(ref)
+    results = world.refunds.issue_booking(IssueBooking(label="1", refunds=(first, second, first)))
+    assert isinstance(results[0], Refund)
+    assert codes_of(results[1]) == ("already_refunded",)
+    assert results[2] == results[0]
+    assert world.bank.made(ref) == 1
+
+
+def test_booking_form_brings_the_decisions_back(world: World) -> None:
+    """One page carries all quotes of a booking; payments it does not name were refused and stay out."""
+    booking = booked(world, "10.00", "20.00", cash=True)
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    command = IssueBooking.from_form(quote.form(), booking=booking, by=MARIA)
+    assert sorted(command.refunds, key=str) == sorted(quote.verified(by=MARIA).refunds, key=str)
+    assert command.label == booking.label
+    only = {name: value for name, value in quote.form().items() if name.startswith("platform/ch_2.")}
+    (refund,) = IssueBooking.from_form(only, booking=booking, by=MARIA).refunds
+    assert refund.payment == PaymentRef("platform", "ch_2")
+    assert len(world.refunds.issue_booking(command)) == 2
+
+
+def test_booking_form_that_was_tampered_with_is_refused(world: World) -> None:
+    """A page without a decision or with half of one is a FormError; a foreign payment it names is left alone."""
+    booking, foreign = booked(world, "10.00"), world.pay()
+    form = world.refunds.quote_booking(booking, by=MARIA).form()
+    with pytest.raises(FormError):
+        IssueBooking.from_form({}, booking=booking, by=MARIA)
+    for name in form:
+        with pytest.raises(FormError) as caught:
+            IssueBooking.from_form({k: v for k, v in form.items() if k != name}, booking=booking, by=MARIA)
+        assert name.endswith(caught.value.field)
+    moved = {name.replace("platform/ch_1", str(foreign)): value for name, value in form.items()}
+    with pytest.raises(FormError):
+        IssueBooking.from_form(moved, booking=booking, by=MARIA)
+    both = IssueBooking.from_form(form | moved, booking=booking, by=MARIA)
+    assert [refund.payment for refund in both.refunds] == platform_refs(booking)
+
+
+# --- cancelling ---------------------------------------------------------------------------------------------
+
+
+def notice(world: World, booking: Booking) -> CancellationNotice:
+    """What the host tells people when this booking is cancelled."""
+    views = []
+    for ref in booking.payments:
+        view = world.refunds.show(ref, by=MARIA)
+        assert isinstance(view, PaymentView)
+        views.append(view)
+    return cancellation_notice(booking.label, views)
+
+
+def test_r5_cancelling_a_booking_refunds_nothing(world: World) -> None:
+    """Cancelling, before, between and after refunds, however often, calls no gateway and prevents no refund."""
+    # failure: H06
+    booking = booked(world, "200.00", "150.00", cash=True)
+    refs = platform_refs(booking)
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    world.wire.clear()
+    told = [notice(world, booking) for _ in range(3)]
+    assert "look" not in world.wire.calls
+    assert "send" not in world.wire.calls
+    assert told[0] == told[1] == told[2]
+    assert (told[0].held, told[0].outside, told[0].refunds) == ((usd("350.00"),), (usd("40.00"),), ())
+    assert "Cancelling refunded nothing; still held: 350.00 USD." in str(told[0])
+    assert "not recorded as given back: 40.00 USD." in str(told[0])
+
+    refund = refund_of(world.refunds.issue(quote.refundable[0].verified(by=MARIA)))
+    between = notice(world, booking)
+    assert (between.held, between.refunds) == ((usd("150.00"),), (refund,))
+    refund_of(world.refunds.issue(quote.refundable[1].verified(by=MARIA)))
+    world.refunds.record_outside(CASH, CASH.amount, by=MARIA, how="cash")
+    after = notice(world, booking)
+    assert (after.held, after.outside) == ((usd("0.00"),), (usd("0.00"),))
+    assert str(after) == "Booking 1042 is cancelled. Cancelling refunded nothing; still held: nothing."
+    assert [world.bank.made(ref) for ref in refs] == [1, 1]
+
+
+def test_notice_of_a_payment_never_seen_says_nothing_of_it(world: World) -> None:
+    """A payment no look has shown adds nothing to what a cancelled booking is said to hold."""
+    seen, unseen = world.pay(), world.pay("150.00")
+    world.decision(seen)
+    told = cancellation_notice("1042", [world.refunds.dispatch(seen), world.refunds.dispatch(unseen)])
+    assert told.held == (usd("200.00"),)
+
+
+def test_nothing_refunds_by_itself(world: World) -> None:
+    """Quotes, looks, recovery and time without a decision send nothing, whatever happens to the payment."""
+    # failures: D09, H06
+    booking = booked(world, "200.00")
+    (ref,) = platform_refs(booking)
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    world.bank.elsewhere(ref, usd("20.00"))
+    world.refunds.quote_booking(booking, by=MARIA)
+    world.refunds.dispatch(ref)
+    world.settle_down()
+    notice(world, booking)
+    assert quote.refundable
+    assert world.gateway.sent == ()
+
+
+# --- many payments, any of them ------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(
+    minors=st.lists(st.integers(1, 10**6), min_size=1, max_size=5),
+    elsewhere=st.lists(st.integers(0, 100), min_size=5, max_size=5),
+    broken=st.sets(st.integers(0, 40), max_size=6),
+    kind=st.sampled_from(KINDS),
+)
+def test_sums_add_up_whatever_breaks(
+    minors: list[int], elsewhere: list[int], broken: set[int], kind: Kind
+) -> None:
+    """Whatever went back before and whatever call of the journal breaks, all is given back once in the end."""
+    # failures: D06, D07, H09
+    world = World(kind, cap=False)
+    currency = usd("1").currency
+    refs = [world.bank.charge(Money(minor, currency)) for minor in minors]
+    for ref, minor, percent in zip(refs, minors, elsewhere, strict=False):
+        if gone := minor * percent // 100:
+            world.bank.elsewhere(ref, Money(gone, currency))
+    quote = world.refunds.quote_booking(Booking(label="1", payments=tuple(refs)), by=MARIA)
+    command = quote.verified(by=MARIA)
+    world.wire.clear()
+    world.wire.before.update(dict.fromkeys(broken, unavailable()))
+    world.refunds.issue_booking(command)
+    world.wire.clear()
+    world.settle_down()
+    results = world.refunds.issue_booking(_fresh(command, world))
+    assert not [result for result in results if isinstance(result, Refused | NotTried)]
+    assert [world.bank.live(ref).amount_minor for ref in refs] == minors
+    assert all(received.amount_minor for received in world.bank.received)
+    assert len(world.bank.received) == len(command.refunds)
+
+
+def _fresh(command: IssueBooking, world: World) -> IssueBooking:
+    """The same decisions made again in time: a person does so where they were never written down."""
+
+    def again(refund: IssueRefund) -> IssueRefund:
+        return attrs.evolve(refund, quoted_at=world.clock.now)
+
+    return attrs.evolve(command, refunds=tuple(again(refund) for refund in command.refunds))
+
+
+def test_another_tenants_payment_in_a_booking_is_not_found(world: World) -> None:
+    """A booking that names another tenant's payment has a not-found quote for it, as for one that is none."""
+    ref = world.pay()
+    world.decision(ref)
+    eve = Actor(id="eve", tenant="other")
+    booking = Booking(label="1", payments=(ref, PaymentRef("platform", "ch_404")))
+    quote = world.refunds.quote_booking(booking, by=eve)
+    assert [codes_of(each) for each in quote.quotes] == [("not_found",)] * 2
+    assert quote.refundable == ()

@@ -1,0 +1,326 @@
+"""The two forms of the service are one: the same syntax tree but for `await`, and the same behaviour."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import attrs
+import pytest
+from tests.domain.worlds import (
+    DAY,
+    HOUR,
+    KINDS,
+    MARIA,
+    MINUTE,
+    SECOND,
+    Crash,
+    Driven,
+    World,
+    raising,
+    refund_of,
+    unavailable,
+)
+
+from refund_adapters.memory import Course, Fault
+from refund_domain import Actor, AsyncRefundService, Money, OutsideRef, RefundService, service, service_async
+from refund_domain.commands import Choice
+from refund_domain.errors import JournalConflict, RefundError
+from refund_domain.quotes import Booking
+
+# --- one syntax tree ----------------------------------------------------------------------------------------
+
+NAMES = {
+    "AsyncRefundService": "RefundService",
+    "AsyncPaymentGateway": "PaymentGateway",
+    "AsyncRefundJournal": "RefundJournal",
+    "AsyncAllow": "Allow",
+}
+"""What is called differently in the async form: itself, the two ports, the host's word on who may."""
+
+ONLY_SYNC = {"import os", "def new_id"}
+ONLY_ASYNC = {"from refund_domain.service import new_id"}
+"""Statements of the module that only one of the two has: the id source is written once."""
+
+
+class Unawaited(ast.NodeTransformer):
+    """Turns the async form into what the sync one should be."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        fields = {name: getattr(node, name) for name in ast.FunctionDef._fields if hasattr(node, name)}
+        return ast.FunctionDef(**fields)
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        self.generic_visit(node)
+        return node.value
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(id=NAMES.get(node.id, node.id), ctx=node.ctx)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        node.name = NAMES.get(node.name, node.name)
+        return node
+
+    def visit_alias(self, node: ast.alias) -> ast.AST:
+        return ast.alias(name=NAMES.get(node.name, node.name), asname=node.asname)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        inner = node.value
+        return node.slice if isinstance(inner, ast.Name) and inner.id == "Awaitable" else node
+
+
+def heading(statement: ast.stmt) -> str:
+    """How a statement of a module is called in the two lists above."""
+    match statement:
+        case ast.FunctionDef():
+            return f"def {statement.name}"
+        case ast.Import() | ast.ImportFrom():
+            return ast.unparse(statement)
+        case _:
+            return ""
+
+
+def sorted_import(statement: ast.stmt) -> ast.stmt:
+    """An import with its names in order and without Awaitable, which only the async form needs."""
+    if isinstance(statement, ast.ImportFrom):
+        statement.names = sorted(
+            (name for name in statement.names if name.name != "Awaitable"), key=lambda name: name.name
+        )
+    return statement
+
+
+def trees(sync_source: str, async_source: str) -> tuple[list[str], list[str]]:
+    """Both modules as dumps of their statements, without what may differ."""
+    dumps = []
+    for source, only in ((sync_source, ONLY_SYNC), (async_source, ONLY_ASYNC)):
+        module = Unawaited().visit(ast.parse(source)) if only is ONLY_ASYNC else ast.parse(source)
+        kept = [statement for statement in module.body[1:] if heading(statement) not in only]
+        for statement in kept:
+            sorted_import(statement)
+            if isinstance(statement, ast.ClassDef):
+                del statement.body[0]  # the class's own docstring has an example in its own form
+        dumps.append([ast.dump(statement, indent=1) for statement in kept])
+    return dumps[0], dumps[1]
+
+
+def source_of(module: object) -> str:
+    """The text of one of the two modules."""
+    path = inspect.getsourcefile(module)  # type: ignore[arg-type]
+    assert path is not None
+    return Path(path).read_text(encoding="utf-8")
+
+
+def test_async_form_is_the_sync_form_with_await() -> None:
+    """Without `await`, and with the sync names, the async module is the sync one, statement for statement."""
+    sync_tree, async_tree = trees(source_of(service), source_of(service_async))
+    assert async_tree == sync_tree
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("if claim is None or isinstance(said, Refused):", "if claim is None:"),
+        ("for _ in range(MOST_CONFLICTS):", "for _ in range(3):"),
+        ("        answer = NotSent(", "        at = stream.now\n        answer = NotSent("),
+        ("            return in_doubt(stream, given)", "            raise"),
+        ('"""The payment and its refunds as the journal has them; no network."""', '"""Another text."""'),
+    ],
+)
+def test_twins_that_differ_are_told_apart(old: str, new: str) -> None:
+    """A changed line, constant or docstring in one form only is seen by the comparison."""
+    changed = source_of(service_async)
+    assert changed.count(old) >= 1
+    sync_tree, async_tree = trees(source_of(service), changed.replace(old, new))
+    assert async_tree != sync_tree
+
+
+def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
+    """The async form awaits its own methods, the two ports and `allow`, each call of them, and nothing else."""
+    tree = ast.parse(source_of(service_async))
+    coroutines = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+    ports = {"load", "append", "due", "waiting", "look", "send"}
+    awaited = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = ast.unparse(node.func.value)
+        of_port = owner in ("self._journal", "self._gateway") and node.func.attr in ports
+        of_self = owner == "self" and node.func.attr in (coroutines | {"_allow"})
+        assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)
+
+
+def test_faces_of_both_forms_are_the_same() -> None:
+    """Both forms have the same public methods with the same arguments, results and words."""
+    for name, method in inspect.getmembers(RefundService, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        twin = getattr(AsyncRefundService, name)
+        assert inspect.iscoroutinefunction(twin), name
+        assert inspect.signature(twin) == inspect.signature(method), name
+        assert inspect.getdoc(twin) == inspect.getdoc(method), name
+    assert {n for n in vars(RefundService) if n[0] != "_"} == {n for n in vars(AsyncRefundService) if n[0] != "_"}
+    assert {n for n in vars(Driven) if n[0] != "_"} == {n for n in vars(RefundService) if n[0] != "_"}
+
+
+# --- one behaviour ------------------------------------------------------------------------------------------
+
+USD_20 = Money.parse("20.00", "USD")
+EVE = Actor(id="eve", tenant="other")
+Told = list[object]
+
+
+def happy(world: World) -> Told:
+    """Quote, issue, show."""
+    ref = world.pay()
+    quote = world.refunds.quote(ref, by=MARIA)
+    return [quote, world.refunds.issue(quote.verified(by=MARIA)), world.refunds.show(ref, by=MARIA)]
+
+
+def refused(world: World) -> Told:
+    """Nobody may; another tenant; stale; changed; unknown."""
+    ref = world.pay()
+    command = world.decision(ref)
+    told: Told = [world.refunds.quote(ref, by=EVE), world.refunds.issue(attrs.evolve(command, by=EVE))]
+    world.bank.elsewhere(ref, USD_20)
+    told += [world.refunds.issue(command), world.refunds.issue(command)]
+    world.clock.advance(HOUR)
+    told.append(world.refunds.request(attrs.evolve(command, request_id="r2")))
+    world.allow = lambda actor, action, asked: False
+    told += [world.refunds.quote(ref, by=MARIA), world.refunds.issue(command), world.refunds.show(ref, by=MARIA)]
+    return told
+
+
+def doubted(world: World) -> Told:
+    """A lost answer, its repeat, its recovery."""
+    world.gateway.script(Fault.ANSWER_LOST)
+    ref = world.pay()
+    command = world.decision(ref)
+    told: Told = [world.refunds.issue(command), world.refunds.issue(command)]
+    world.clock.advance(3 * MINUTE)
+    return [*told, world.refunds.recover(), world.refunds.issue(command), world.refunds.recover()]
+
+
+def declined_by_a_broken_server(world: World) -> Told:
+    """A server error that made nothing, to the person who ends it."""
+    world.gateway.script(Fault.BREAKS_MADE_NOTHING)
+    ref = world.pay()
+    refund = refund_of(world.refunds.issue(world.decision(ref)))
+    world.settle_down(until=30 * HOUR)
+    told: Told = [world.refunds.attention(by=MARIA)]
+    told.append(world.refunds.settle(ref, subject="x", code="y", choice=Choice.NOTED, by=MARIA))
+    told.append(world.refunds.settle(ref, subject=refund.id, code="not_shown", choice=Choice.NOT_MADE, by=MARIA))
+    return [*told, world.refunds.attention(by=MARIA), world.refunds.issue(world.decision(ref))]
+
+
+def outside(world: World) -> Told:
+    """Cash, recorded twice, once too much."""
+    cash = OutsideRef(id="cash-7", method="cash", amount=Money.parse("40", "USD"))
+    told: Told = [world.refunds.quote(cash, by=MARIA), world.refunds.show(cash, by=MARIA)]
+    for record_id in ("o1", "o1", "o2", None):
+        told.append(world.refunds.record_outside(cash, USD_20, by=MARIA, how="cash", record_id=record_id))
+    return [*told, world.refunds.show(cash, by=MARIA), world.refunds.show(cash, by=EVE)]
+
+
+def booked(world: World) -> Told:
+    """A booking of three payments, one of which breaks at first."""
+    refs = (world.pay(), world.pay("50.00"), OutsideRef(id="c", method="cash", amount=USD_20))
+    quote = world.refunds.quote_booking(Booking(label="1042", payments=refs), by=MARIA)
+    command = quote.verified(by=MARIA)
+    world.wire.clear()
+    world.wire.before[1] = unavailable()
+    return [quote, world.refunds.issue_booking(command), world.refunds.issue_booking(command)]
+
+
+def late(world: World) -> Told:
+    """A success that fails after days, seen by recovery."""
+    ref = world.bank.charge(Money.parse("200", "USD"), course=Course.succeeds_then_fails())
+    command = world.decision(ref)
+    told: Told = [world.refunds.issue(command)]
+    for _ in range(20):
+        world.clock.advance(DAY)
+        told.append(world.refunds.recover())
+    return [*told, world.refunds.issue(command), world.refunds.attention(by=MARIA)]
+
+
+def slow(world: World) -> Told:
+    """A worker held up beyond its licence, then a dispatch."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+    world.wire.before[3] = lambda: world.clock.advance(61 * SECOND)
+    told: Told = [world.refunds.issue(command)]
+    world.clock.advance(3 * MINUTE)
+    return [*told, world.refunds.dispatch(ref), world.refunds.dispatch(ref)]
+
+
+def beaten(world: World) -> Told:
+    """Appends that are beaten three times and then succeed, and one that never does."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+    for number in (2, 4, 6):
+        world.wire.before[number] = raising(JournalConflict("x"))
+    told: Told = [world.refunds.issue(command)]
+    world.wire.each["append"] = raising(JournalConflict("x"))
+    try:
+        world.refunds.quote(world.pay(), by=MARIA)
+    except RefundError as error:
+        told.append(repr(error))
+    return told
+
+
+SCENES: tuple[Callable[[World], Told], ...] = (
+    happy,
+    refused,
+    doubted,
+    declined_by_a_broken_server,
+    outside,
+    booked,
+    late,
+    slow,
+    beaten,
+)
+
+
+def trace(world: World, told: Told) -> tuple[object, ...]:
+    """All there is to compare: what was told, what was called, what was asked, what was sent, what was written."""
+    streams = [world.events(ref) for ref in sorted(set(world.gateway.looked), key=str)]
+    return told, world.wire.calls, world.wire.asked, world.gateway.sent, world.bank.received, streams
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_both_forms_behave_alike(scene: Callable[[World], Told]) -> None:
+    """Both forms tell the same, make the same calls in the same order, and send the same, in every scene."""
+    worlds = [World(kind) for kind in KINDS]
+    sync_trace, async_trace = (trace(world, scene(world)) for world in worlds)
+    assert async_trace == sync_trace
+    assert sync_trace[0]
+
+
+@pytest.mark.parametrize("fault", [Fault.WORKS, Fault.ANSWER_LOST, Fault.REQUEST_LOST, Fault.BREAKS_MADE_IT])
+def test_both_forms_die_alike(fault: Fault) -> None:
+    """Both forms write the same events whichever call the process dies at, and however it is found again."""
+
+    def issue(world: World) -> None:
+        world.refunds.issue(world.decision(ref))
+
+    for when, number in itertools.product(("before", "after"), range(11)):
+        journals = []
+        for kind in KINDS:
+            world = World(kind, cap=False)
+            ref = world.pay()
+            world.gateway.script(fault)
+            getattr(world.wire, when)[number] = raising(Crash())
+            with pytest.raises(Crash):
+                partial(issue, world)()
+            world.wire.clear()
+            world.settle_down(until=5 * HOUR)
+            journals.append(world.events(ref))
+        assert journals[0] == journals[1]

@@ -1,0 +1,372 @@
+"""A small world for the tests of the service: one clock, a bank, a journal, and the service in either form.
+
+Every call of a port goes through a `Wire`, which writes it down and can make it fail before or after its
+effect. The async service is driven by hand behind the sync face, so one test proves both.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal, TypeVar
+
+from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
+from refund_domain import (
+    Actor,
+    AsyncRefundService,
+    IssueRefund,
+    Money,
+    PaymentGateway,
+    PaymentRef,
+    Policy,
+    Quote,
+    Refund,
+    RefundJournal,
+    RefundService,
+    Refused,
+)
+from refund_domain.answers import Answer, Look, Send
+from refund_domain.arrival import weekdays
+from refund_domain.commands import Action, Choice
+from refund_domain.errors import JournalUnavailable
+from refund_domain.events import Event
+from refund_domain.payments import Ref
+from refund_domain.payouts import Payout
+from refund_domain.policy import DEFAULT_POLICY
+from refund_domain.ports import Head, Loaded
+from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
+from refund_domain.stream import Recovery, Waiting
+from refund_domain.views import PaymentView
+
+T = TypeVar("T")
+Kind = Literal["sync", "async"]
+KINDS: tuple[Kind, ...] = ("sync", "async")
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MARIA = Actor(id="maria", tenant="acme")
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+class Crash(BaseException):
+    """The process dies here: nothing of the library may catch it."""
+
+
+class Clock:
+    """One clock for bank, journal and monotonic time."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.elapsed = 0.0
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+        self.elapsed += by.total_seconds()
+
+
+class Wire:
+    """What every call of a port passes: `calls` are their names in order.
+
+    `before` and `after` map the number of a call (from 0) to what is done in its place or after its effect:
+    usually raising, sometimes letting time pass. `each` does something before every call of that name.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.asked: list[tuple[Actor, Action, Ref | None]] = []
+        self.before: dict[int, Callable[[], None]] = {}
+        self.after: dict[int, Callable[[], None]] = {}
+        self.each: dict[str, Callable[[], None]] = {}
+
+    def call(self, name: str, effect: Callable[[], T]) -> T:
+        number = len(self.calls)
+        self.calls.append(name)
+        for hook in (self.before.get(number), self.each.get(name)):
+            if hook is not None:
+                hook()
+        result = effect()
+        if (hook := self.after.get(number)) is not None:
+            hook()
+        return result
+
+    def clear(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    """A hook that raises this."""
+
+    def hook() -> None:
+        raise error
+
+    return hook
+
+
+def unavailable() -> Callable[[], None]:
+    """A hook that raises what a journal raises when its database is gone."""
+    return raising(JournalUnavailable("the database is gone"))
+
+
+class WiredGateway:
+    """A gateway behind the wire."""
+
+    def __init__(self, inner: PaymentGateway, wire: Wire) -> None:
+        self._inner, self._wire = inner, wire
+
+    @property
+    def live(self) -> bool:
+        return self._inner.live
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        return self._wire.call("look", lambda: self._inner.look(ref))
+
+    def send(self, send: Send, /) -> Answer:
+        return self._wire.call("send", lambda: self._inner.send(send))
+
+
+class WiredJournal:
+    """A journal behind the wire; `in_transaction` may be set."""
+
+    def __init__(self, inner: RefundJournal, wire: Wire) -> None:
+        self._inner, self._wire = inner, wire
+        self.in_transaction = False
+
+    @property
+    def durable(self) -> bool:
+        return self._inner.durable
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        return self._wire.call("load", lambda: self._inner.load(ref, after))
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        return self._wire.call("append", lambda: self._inner.append(ref, events, expected=expected, head=head))
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        return self._wire.call("due", lambda: self._inner.due(limit))
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        return self._wire.call("waiting", lambda: self._inner.waiting(tenant, limit))
+
+
+class AwaitedGateway:
+    """A sync gateway as the async port."""
+
+    def __init__(self, inner: PaymentGateway) -> None:
+        self._inner = inner
+
+    @property
+    def live(self) -> bool:
+        return self._inner.live
+
+    async def look(self, ref: PaymentRef, /) -> Look:
+        return self._inner.look(ref)
+
+    async def send(self, send: Send, /) -> Answer:
+        return self._inner.send(send)
+
+
+class AwaitedJournal:
+    """A sync journal as the async port."""
+
+    def __init__(self, inner: RefundJournal) -> None:
+        self._inner = inner
+
+    @property
+    def durable(self) -> bool:
+        return self._inner.durable
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._inner.in_transaction
+
+    async def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        return self._inner.load(ref, after)
+
+    async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        return self._inner.append(ref, events, expected=expected, head=head)
+
+    async def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        return self._inner.due(limit)
+
+    async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        return self._inner.waiting(tenant, limit)
+
+
+def driven(coroutine: Coroutine[object, object, T]) -> T:
+    """The result of a coroutine that never really waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    raise RuntimeError("the coroutine waited for something")
+
+
+class Driven:
+    """The async service behind the sync face."""
+
+    def __init__(self, service: AsyncRefundService) -> None:
+        self._service = service
+
+    def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+        return driven(self._service.quote(ref, by=by, payouts=payouts))
+
+    def issue(self, command: IssueRefund) -> Refund | Refused:
+        return driven(self._service.issue(command))
+
+    def request(self, command: IssueRefund) -> Refund | Refused:
+        return driven(self._service.request(command))
+
+    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+        return driven(self._service.show(ref, by=by))
+
+    def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
+        return driven(self._service.quote_booking(booking, by=by, payouts=payouts))
+
+    def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
+        return driven(self._service.issue_booking(command))
+
+    def record_outside(
+        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+    ) -> PaymentView | Refused:
+        return driven(self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id))
+
+    def attention(self, *, by: Actor, limit: int = 100) -> tuple[Waiting, ...] | Refused:
+        return driven(self._service.attention(by=by, limit=limit))
+
+    def settle(
+        self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
+    ) -> PaymentView | Refused:
+        return driven(self._service.settle(ref, subject=subject, code=code, choice=choice, by=by))
+
+    def dispatch(self, ref: PaymentRef) -> PaymentView:
+        return driven(self._service.dispatch(ref))
+
+    def recover(self, limit: int = 100) -> Recovery:
+        return driven(self._service.recover(limit))
+
+
+Refunds = RefundService | Driven
+Allowing = Callable[[Actor, Action, Ref | None], bool]
+
+
+def anybody(actor: Actor, action: Action, ref: Ref | None) -> bool:
+    """Everybody may do everything."""
+    return True
+
+
+class World:
+    """A host, its bank and its journal; `refunds` is the service, `service()` another process's."""
+
+    def __init__(
+        self,
+        kind: Kind = "sync",
+        *,
+        policy: Policy = DEFAULT_POLICY,
+        cap: bool = True,
+        allow: Allowing = anybody,
+        is_business_day: Callable[[date], bool] = weekdays,
+    ) -> None:
+        self.kind, self.policy, self.allow = kind, policy, allow
+        self.is_business_day = is_business_day
+        self.clock = Clock()
+        self.bank = MemoryBank(self.clock, cap=cap)
+        self.gateway = MemoryGateway(self.bank)
+        self.store = MemoryJournal(self.clock)
+        self.wire = Wire()
+        self.journal = WiredJournal(self.store, self.wire)
+        self._numbers = itertools.count(1)
+        self.refunds = self.service()
+
+    def new_id(self) -> str:
+        return f"id-{next(self._numbers)}"
+
+    def _allow(self, actor: Actor, action: Action, ref: Ref | None) -> bool:
+        self.wire.asked.append((actor, action, ref))
+        return self.wire.call("allow", lambda: self.allow(actor, action, ref))
+
+    def service(self, gateway: PaymentGateway | None = None, journal: RefundJournal | None = None) -> Refunds:
+        """A fresh service over the same ports: another process, or this one started again."""
+        port = gateway if gateway is not None else WiredGateway(self.gateway, self.wire)
+        store = journal if journal is not None else self.journal
+        if self.kind == "sync":
+            return RefundService(
+                port,
+                store,
+                allow=self._allow,
+                policy=self.policy,
+                is_business_day=self.is_business_day,
+                new_id=self.new_id,
+                monotonic=self.clock.monotonic,
+            )
+
+        async def allow(actor: Actor, action: Action, ref: Ref | None) -> bool:
+            return self._allow(actor, action, ref)
+
+        return Driven(
+            AsyncRefundService(
+                AwaitedGateway(port),
+                AwaitedJournal(store),
+                allow=allow,
+                policy=self.policy,
+                is_business_day=self.is_business_day,
+                new_id=self.new_id,
+                monotonic=self.clock.monotonic,
+            )
+        )
+
+    # --- what tests say often -----------------------------------------------------------------------
+
+    def pay(self, amount: str = "200.00", currency: str = "USD") -> PaymentRef:
+        """A card payment, taken at the bank."""
+        return self.bank.charge(Money.parse(amount, currency))
+
+    def decision(self, ref: PaymentRef, *, by: Actor = MARIA) -> IssueRefund:
+        """What a person decides after seeing a fresh quote."""
+        return self.refunds.quote(ref, by=by).verified(by=by)
+
+    def view(self, ref: Ref, *, by: Actor = MARIA) -> PaymentView:
+        """What `show` shows, through a service of its own, so that no counted call is spent on it."""
+        service = RefundService(
+            self.gateway, self.store, allow=anybody, policy=self.policy, monotonic=self.clock.monotonic
+        )
+        shown = service.show(ref, by=by)
+        if isinstance(shown, Refused):
+            raise LookupError(str(shown))
+        return shown
+
+    def events(self, ref: Ref) -> tuple[Event, ...]:
+        """What the journal holds of this payment."""
+        return self.store.load(ref).events
+
+    def settle_down(self, *, until: timedelta = 32 * HOUR) -> None:
+        """Let time pass with recovery running: every minute at first, then every half hour."""
+        service = self.service(self.gateway, self.store)
+        passed = timedelta(0)
+        while passed < until:
+            step = MINUTE if passed < 5 * MINUTE else 30 * MINUTE
+            self.clock.advance(step)
+            passed += step
+            service.recover()
+
+
+def refund_of(result: Refund | Refused) -> Refund:
+    """The refund; a refusal is a failure of the test."""
+    if isinstance(result, Refused):
+        raise LookupError(f"refused: {result}")
+    return result
+
+
+def codes_of(result: object) -> tuple[str, ...]:
+    """The codes of a refusal, in order; a result that is none is a failure of the test."""
+    if isinstance(result, Quote):
+        return tuple(reason.code for reason in result.refusals)
+    if isinstance(result, Refused):
+        return tuple(reason.code for reason in result.reasons)
+    raise LookupError(f"not refused: {type(result).__name__}")
