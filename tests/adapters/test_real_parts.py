@@ -1,0 +1,190 @@
+"""Real parts together: processes, threads, a file on disk, a socket, and SIGKILL. One refund each, always."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.adapters.issue_child import MARIA, read_line, write_line
+from tests.stripe_mock import server
+
+from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, utc_now
+from refund_adapters.sql import SqliteJournal
+from refund_domain import Money, PaymentRef, Refund, RefundService, Status
+from refund_domain.answers import Send
+from refund_domain.events import SendClaimed
+from refund_domain.ledger import EMPTY, fold
+from refund_domain.refusals import Refused
+
+ROOT = Path(__file__).parents[2]
+AMOUNT = Money.parse("200.00", "USD")
+TOLD = {"in_flight", "already_refunded"}
+
+
+def child(*arguments: str) -> subprocess.Popen[bytes]:
+    """A child process of ours."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.adapters.issue_child", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def test_two_processes_issue_the_same_payments_through_a_socket(tmp_path: Path) -> None:
+    """Two processes issue the same 12 charges at the mock of Stripe, one journal file: one refund each, the
+    other process is told."""
+    reason = server.why_absent()
+    if reason is not None and not server.absence_is_a_failure():
+        pytest.skip(reason)
+    mock = server.shared()
+    charges = [mock.charge(20_000) for _ in range(12)]
+    database = str(tmp_path / "refunds.db")
+    children = [child("stripe", database, mock.base_address, *charges) for _ in range(2)]
+    for each in children:
+        assert each.stdout is not None
+        assert each.stdout.readline() == b"ready\n"
+    for each in children:
+        assert each.stdin is not None
+        each.stdin.write(b"go\n")
+        each.stdin.flush()
+    said: dict[str, list[str]] = {charge: [] for charge in charges}
+    for each in children:
+        output, _ = each.communicate(timeout=60)
+        assert each.returncode == 0
+        for line in output.splitlines():
+            told = json.loads(line)
+            said[told["charge"]] += told["said"]
+    for charge in charges:
+        assert len(mock.refunds(charge)) == 1
+        assert "succeeded" in said[charge]
+        assert set(said[charge]) <= {"succeeded", *TOLD}
+
+
+def test_sixteen_threads_issue_the_same_payments_on_one_file(tmp_path: Path) -> None:
+    """16 threads, each with its own decision about the same 8 payments, on one SQLite file: one refund each,
+    the others told which."""
+    bank = MemoryBank()
+    journal = SqliteJournal(tmp_path / "refunds.db", busy_timeout_s=30)
+    service = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True)
+    refs = [bank.charge(AMOUNT) for _ in range(8)]
+    decisions = [service.quote(ref, by=MARIA).verified(by=MARIA) for ref in refs for _ in range(16)]
+    barrier = threading.Barrier(16)
+
+    def work(number: int) -> list[Refund | Refused]:
+        barrier.wait()
+        return [service.issue(decision) for decision in decisions[number::16]]
+
+    with ThreadPoolExecutor(16) as pool:
+        results = [result for done in pool.map(work, range(16)) for result in done]
+    refunds = [result for result in results if isinstance(result, Refund)]
+    assert len(refunds) == len({refund.id for refund in refunds}) == len(refs)
+    assert all(refund.status is Status.SUCCEEDED for refund in refunds)
+    assert all(bank.made(ref) == 1 for ref in refs)
+    for result in results:
+        if isinstance(result, Refused):
+            assert {reason.code for reason in result.reasons} <= TOLD
+    journal.close()
+
+
+class Parent:
+    """The bank a child refunds at, and the witness of each send: is its claim on disk when it arrives?"""
+
+    def __init__(self, database: Path) -> None:
+        self.database = database
+        self.bank = MemoryBank(utc_now, cap=False)
+        self.gateway = MemoryGateway(self.bank)
+        self.journal = SqliteJournal(database)
+        self.refs: list[PaymentRef] = []
+        self.asked = self.sends = 0
+        self.told: list[tuple[PaymentRef, Status]] = []
+
+    def serve(self, process: subprocess.Popen[bytes], questions: int) -> None:
+        """Answer this many questions of the child, then kill it while it works on the last answer or waits."""
+        assert process.stdout is not None
+        assert process.stdin is not None
+        for number in range(questions):
+            line = process.stdout.readline()
+            if not line:
+                break
+            asked = read_line(line)
+            assert isinstance(asked, tuple)
+            answer = self.answer(*asked)
+            if number == questions - 1 and questions % 2:
+                break  # killed with its question executed and the answer lost
+            write_line(process.stdin.fileno(), answer)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+    def answer(self, word: str, value: object) -> object:
+        """What the child is told."""
+        if word == "next":
+            self.asked += 1
+            if self.asked % 3 != 2:  # every third time the same payment again
+                self.refs.append(self.bank.charge(AMOUNT))
+            return self.refs[-1]
+        if word == "look":
+            assert isinstance(value, PaymentRef)
+            return self.gateway.look(value)
+        if word == "told":
+            assert isinstance(value, tuple)
+            self.told.append(value)
+            return None
+        assert isinstance(value, Send)
+        self.sends += 1
+        claims = [e.send for e in self.journal.load(value.payment).events if isinstance(e, SendClaimed)]
+        assert value in claims, "a send arrived whose claim is not on disk"
+        return self.gateway.send(value)
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Iterator[Parent]:
+    """A parent with an empty bank and a journal file."""
+    parent = Parent(tmp_path / "refunds.db")
+    yield parent
+    parent.journal.close()
+
+
+def test_a_hundred_kills_no_send_without_a_claim_and_one_refund_each(parent: Parent) -> None:
+    """A child is killed with SIGKILL 100 times between any two of its steps: every send's claim was on disk,
+    and after recovery each payment asked for has exactly one refund, shown as it is at the bank."""
+    draw = random.Random(20260302)
+    for _ in range(100):
+        parent.serve(child("bank", str(parent.database)), draw.randint(1, 9))
+    assert parent.sends >= 50
+    assert all(status is Status.SUCCEEDED for _, status in parent.told)
+
+    # A day later, and every few hours: recovery alone finishes what the killed ones left.
+    clock = ManualClock(utc_now())
+    journal = SqliteJournal(parent.database, clock=clock)
+    service = RefundService(parent.gateway, journal, allow=lambda *_: True)
+    for _ in range(40):
+        clock.forward(timedelta(minutes=30))
+        assert service.recover(1000).failed == ()
+    unfinished = 0
+    for ref in parent.refs:
+        ledger = fold(EMPTY, journal.load(ref).events)
+        view = service.show(ref, by=MARIA)
+        assert parent.bank.made(ref) <= 1
+        if isinstance(view, Refused) or not view.refunds:
+            unfinished += 1  # killed before the decision was written: nobody asked for this one
+            assert parent.bank.made(ref) == 0
+            continue
+        assert [refund.status for refund in view.refunds] == [Status.SUCCEEDED]
+        assert parent.bank.made(ref) == 1
+        assert ledger.refunds[0].claims
+    assert unfinished < len(parent.refs)
+    journal.close()
