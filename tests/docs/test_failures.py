@@ -1,0 +1,42 @@
+"""The page of failures names tests that exist, and leaves none of its groups half done."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "explanation" / "failures.md").read_text()
+ROWS = dict(re.findall(r"^\| ([A-H]\d\d) \|(.*)\|$", PAGE, re.MULTILINE))
+GROUPS = {
+    "A": "01 03 04 05 07 08 10 11 13 14 15 18 20",
+    "C": "01 02 04 05 07 10 11 13 14 15 16",
+    "D": "01 03 05 06 07 08 09 10 12 15 16",
+    "E": "01 02 04 05 07",
+    "H": "04 05 06 08 09",
+}
+"""The failures this version answers for, by group."""
+
+
+def test_every_failure_of_these_groups_has_its_row() -> None:
+    """No failure is left out."""
+    wanted = {group + number for group, numbers in GROUPS.items() for number in numbers.split()}
+    assert wanted <= set(ROWS)
+
+
+@pytest.mark.parametrize("failure", sorted(ROWS))
+def test_row_names_tests_that_exist_or_says_why_not(failure: str) -> None:
+    """Each row names at least one test, and every test it names exists; or it says out of scope, and why."""
+    row = ROWS[failure]
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", row)
+    if "*Out of scope:*" in row:
+        assert len(row.split("*Out of scope:*")[1].strip()) > 20
+        return
+    assert named
+    for path, function in named:
+        tree = ast.parse((ROOT / "tests" / path).read_text())
+        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert not function or function in functions, f"{path} has no {function}"
