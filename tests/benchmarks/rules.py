@@ -73,7 +73,11 @@ def cases(quick: bool) -> list[Case]:
     done = Observed(attrs.evolve(made, status="succeeded"), START)
 
     def decide_all() -> int:
-        return sum(len(decide(ledger, given, POLICY)) for ledger, given, _ in steps)  # type: ignore[arg-type]
+        count = 0
+        for ledger, given, _ in steps:
+            said = decide(ledger, given, POLICY)
+            count += 0 if isinstance(said, Refused) else len(said)
+        return count
 
     def fold_all() -> Status:
         ledger = EMPTY

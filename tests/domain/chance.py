@@ -29,7 +29,7 @@ from refund_domain.attention import attention
 from refund_domain.commands import Actor, Choice, Reason
 from refund_domain.decide import Events, decide
 from refund_domain.inputs import Input
-from refund_domain.ledger import EMPTY, Status, evolve, fold, record_of, status_of
+from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status, evolve, fold, record_of, status_of
 from refund_domain.payments import Dispute, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
@@ -37,7 +37,7 @@ from refund_domain.rules import refundable
 
 
 class Met:
-    """What the histories came across: a search that never gets anywhere proves nothing."""
+    """What the histories came across."""
 
     def __init__(self) -> None:
         self.statuses: set[Status] = set()
@@ -236,10 +236,16 @@ class Histories(RuleBasedStateMachine):
         self.story.answer(said, claim=claim, refund_id=refund_id, at=self.story.now - delay)
 
     @precondition(lambda self: any(record.request for record in self.story.ledger.refunds))
-    @rule(which=st.sampled_from([0, 0, 1, 2]), word=st.sampled_from(WORDS), seen=st.booleans())
-    def ours_is_made_or_changes(self, which: int, word: str, seen: bool) -> None:
+    @rule(
+        which=st.sampled_from([0, 0, 1, 2]),
+        word=st.sampled_from(WORDS),
+        cause=st.sampled_from([None, "declined", DISPUTE_FAILURE]),
+        seen=st.booleans(),
+    )
+    def ours_is_made_or_changes(self, which: int, word: str, cause: str | None, seen: bool) -> None:
         records = [record for record in self.story.ledger.refunds if record.request]
-        self.story.shows(self.story.ours(records[-1 - which % len(records)].id, word))
+        ours = self.story.ours(records[-1 - which % len(records)].id, word)
+        self.story.shows(attrs.evolve(ours, failure_reason=cause if word in DEAD_WORDS else None))
         if seen:
             self.story.quote()
 

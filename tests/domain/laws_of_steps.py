@@ -7,7 +7,7 @@ the bare events and by the input, not by the decider's own helpers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import attrs
 from tests.domain.histories import REF, naive_left, naive_status, observations
@@ -41,13 +41,24 @@ from refund_domain.inputs import (
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import HOLDS, TRANSITIONS, Ledger, RefundRecord, Status, evolve, record_of, status_of
+from refund_domain.ledger import (
+    DISPUTE_FAILURE,
+    HOLDS,
+    TRANSITIONS,
+    Ledger,
+    RefundRecord,
+    Status,
+    evolve,
+    record_of,
+    status_of,
+)
 from refund_domain.payments import ChargeKind, Payment, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
 from refund_domain.views import view_payment
 
+ENDED = (Status.DECLINED, Status.DROPPED, Status.NOT_MADE)
 UNDER_WAY = (Status.REQUESTED, Status.IN_DOUBT)
 NEWS = (StreamOpened, PaymentSeen, RefundObserved, LookScheduled)
 OF_INPUT: dict[type[Input], tuple[type[Event], ...]] = {
@@ -145,6 +156,22 @@ def law_every_change_of_status_is_a_step_of_the_table(step: Step) -> None:
         ledger = then
 
 
+def law_a_refund_shown_after_its_end_is_a_surprise_and_nothing_else_is(step: Step) -> None:
+    """From declined, dropped or not made to what the gateway shows: named once, with the belief it contradicts."""
+    ledger = step.before
+    for event in step.events:
+        then = evolve(ledger, event)
+        for record in then.refunds:
+            old = record_of(ledger, record.id)
+            was = None if old is None else status_of(ledger, old)
+            status = status_of(then, record)
+            if was in ENDED and status not in ENDED:
+                assert record.surprise is was
+            elif old is not None:
+                assert record.surprise is old.surprise
+        ledger = then
+
+
 def law_what_was_shown_outranks_every_belief(step: Step) -> None:
     """The status of a refund with our mark and amount is the highest of all its words, else a belief."""
     seen = observations(step.written)
@@ -171,13 +198,15 @@ def law_one_refund_of_ours_is_under_way(step: Step) -> None:
 
 
 def law_a_request_is_for_all_that_is_left_and_nothing_else(step: Step) -> None:
-    """R3, R4: a new request has the verified amount, all that is left, of an undisputed payment."""
+    """R3, R4: a new request has the verified amount, all that is left, of an undisputed payment of which no
+    refund of ours has failed because of a dispute."""
     for event in step.events:
         if isinstance(event, RefundRequested):
             assert event.amount.amount_minor == naive_left(step.history) != 0
             assert step.before.payment is not None
             _assert_payment_allows(step.before.payment, event.at, step.policy)
             assert not [r for r in step.before.refunds if HOLDS[status_of(step.before, r)]]
+            assert not [o for o in observations(step.history) if o.mark and o.failure_reason == DISPUTE_FAILURE]
 
 
 def law_a_send_is_claimed_only_when_everything_allows_it(step: Step) -> None:
@@ -298,7 +327,8 @@ def _assert_payment_allows(payment: Payment, at: datetime, policy: Policy) -> No
     assert payment.method in ("card", "us_bank_account")
     assert payment.kind in (ChargeKind.PLATFORM, ChargeKind.DIRECT)
     assert all(dispute.status in ("won", "warning_closed", "prevented") for dispute in payment.disputes)
-    assert payment.method == "card" or at - payment.taken_at <= timedelta(days=180)
+    window = policy.card_window if payment.method == "card" else policy.ach_window
+    assert window is None or at - payment.taken_at <= window
 
 
 def _old_and_clear(record: RefundRecord, at: datetime, policy: Policy) -> bool:

@@ -115,7 +115,8 @@ def test_booking_is_refunded_payment_by_payment(world: World) -> None:
     world.bank.elsewhere(refs[1], usd("50.00"))
     world.bank.elsewhere(refs[2])
     quote = world.refunds.quote_booking(booking, by=MARIA)
-    results = world.refunds.issue_booking(quote.verified(by=MARIA, note="n"))
+    command = quote.verified(by=MARIA, note="n")
+    results = world.refunds.issue_booking(attrs.evolve(command, refunds=command.refunds[::-1]))
     refunds = [refund_of(result) for result in results if not isinstance(result, NotTried)]
     assert [(refund.payment, refund.amount) for refund in refunds] == [
         (refs[0], usd("200.00")),

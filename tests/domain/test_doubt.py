@@ -27,9 +27,9 @@ from refund_domain.answers import Answer, Declined, Look, Missing, NotSent, Outc
 from refund_domain.attention import attention
 from refund_domain.commands import Choice
 from refund_domain.doubt import STEPS, Step, Verdict, Zone, steps
-from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMade, SendClaimed
+from refund_domain.events import Event, PaymentSeen, PersonAsked, RefundDropped, RefundNotMade, SendClaimed
 from refund_domain.inputs import OwedLook
-from refund_domain.ledger import EMPTY, Status
+from refund_domain.ledger import EMPTY, Status, fold
 from refund_domain.money import Currency
 from refund_domain.payments import ChargeKind, Dispute, PaymentStatus
 from refund_domain.policy import Policy
@@ -384,6 +384,18 @@ def test_a_look_without_a_refund_under_way_only_looks() -> None:
     story.shows(story.ours(status="pending"))
     assert kinds(story.until_due().look()) == ["RefundObserved", "LookScheduled"]
     assert steps(story.ledger, OwedLook(at=story.now, latest=story.now, look=story.picture()), POLICY) == ()
+
+
+def test_a_journal_that_lost_what_was_seen_sends_and_ends_nothing() -> None:
+    """A request or a claim without any look behind it, as no decider writes them: nothing is claimed on it and
+    the gateway's cap rules nothing out."""
+    story = Story().claimed()
+    lost = [event for event in story.events if not isinstance(event, PaymentSeen)]
+    for history in (lost, [event for event in lost if not isinstance(event, SendClaimed)]):
+        ledger = fold(EMPTY, history)
+        assert ledger.payment is None
+        given = OwedLook(at=START + DAY - SECOND, latest=START + DAY - SECOND, look=story.picture())
+        assert steps(ledger, given, POLICY) == ()
 
 
 def test_a_person_is_asked_once_until_they_answer() -> None:

@@ -374,6 +374,20 @@ def test_a_yes_after_a_no_on_another_claim_is_no_surprise_in_either_order() -> N
     assert results[0][:2] == (Status.SUCCEEDED, None)
 
 
+def test_a_late_no_to_a_refund_that_is_shown_changes_nothing() -> None:
+    """The second send was refused because the first had executed, and a look came before both answers: what is
+    shown stands, and seeing it go on is no surprise."""
+    story = Story().claimed()
+    story.shows(story.ours(status="pending")).wait(MINUTE)
+    story.quote()
+    story.answer(Declined(code="charge_already_refunded"))
+    assert story.status() is Status.PENDING
+    story.shows(story.ours()).wait(MINUTE)
+    story.quote()
+    assert story.status() is Status.SUCCEEDED
+    assert story.record().surprise is None
+
+
 def test_the_age_of_a_key_runs_from_the_first_claim_not_answered_not_sent() -> None:
     """Claims that never executed do not age the key; one that may have executed does, whatever follows."""
     story = Story().claimed()

@@ -106,7 +106,7 @@ def test_only_a_currency_is_a_currency(currency: object) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_amounts_end_at_the_limit(sign: int) -> None:
     """The limit itself is an amount, one unit more is none, either way."""
-    assert Money(sign * LIMIT_MINOR, USD).amount_minor == sign * LIMIT_MINOR
+    assert Money(sign * 10**15, USD).amount_minor == sign * LIMIT_MINOR
     for beyond in (LIMIT_MINOR + 1, 10**30):
         with pytest.raises(ValueError, match="amount_minor must lie within"):
             Money(sign * beyond, USD)
@@ -145,7 +145,8 @@ def test_major_shows_as_many_decimals_as_the_currency_has(amount: Money) -> None
     whole, _, decimals = amount.major.partition(".")
     assert len(decimals) == amount.currency.exponent
     assert Decimal(amount.major) == Decimal(amount.amount_minor).scaleb(-amount.currency.exponent)
-    assert whole.removeprefix("-").isdigit()
+    assert whole in (str(int(whole)), "-0")  # no plus, no space, no zeros in front
+    assert whole.startswith("-") == (amount.amount_minor < 0)
     assert str(amount) == f"{amount.major} {amount.currency.code}"
 
 
@@ -201,6 +202,24 @@ def test_a_fraction_of_a_unit_is_refused_not_rounded(text: str, code: str) -> No
 def test_decimal_fractions_add_up() -> None:
     """E07: a tenth and two tenths are three tenths, which they are not in floats."""
     assert Money.parse("0.1", "USD") + Money.parse("0.2", "USD") == Money.parse("0.3", "USD")
+
+
+@pytest.mark.parametrize(
+    ("minor", "code", "text"),
+    [
+        (0, "USD", "0.00"),
+        (0, "JPY", "0"),
+        (-5, "USD", "-0.05"),
+        (5, "KWD", "0.005"),
+        (-1_234_567, "KWD", "-1234.567"),
+        (100, "JPY", "100"),
+        (50_000, "HUF", "500.00"),
+        (150, "UGX", "1.50"),
+    ],
+)
+def test_amounts_are_written_as_people_write_them(minor: int, code: str, text: str) -> None:
+    """E05: a few written out: nothing has no sign, small ones keep their zeros, yen have no decimals."""
+    assert Money(minor, Currency.of(code)).major == text
 
 
 # --- arithmetic and order ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
@@ -370,6 +371,19 @@ def test_a_payout_arrives_on_a_date(day: object) -> None:
         Payout(id="po_1", amount=Money(1, USD), arrives_on=day)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("bad", [5, 5.0, True, "5.00", None], ids=repr)
+def test_amounts_and_payouts_are_values(bad: object) -> None:
+    """A bare number is no amount of a payout or a forecast, and a payout's id is no payout."""
+    with pytest.raises(TypeError, match="amount must be Money"):
+        Payout(id="po_1", amount=bad, arrives_on=DAY)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="amount must be Money"):
+        Funding(amount=bad)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="amount must be Money"):
+        FromPayout(payout=payout("po_1", 100), amount=bad, after_minor=0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="payout must be Payout"):
+        FromPayout(payout=bad, amount=Money(5, USD), after_minor=0)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("status", ["pending", "in_transit", "paid", "failed", "", None, True])
 def test_a_payout_is_in_one_of_two_states(status: object) -> None:
     """Only payouts in progress exist here: the words themselves are not taken, so 'paid' cannot slip in."""
@@ -436,6 +450,19 @@ def test_a_forecast_adds_up_or_is_none() -> None:
         Funding(amount=Money(5, USD), parts=[five])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="each of parts"):
         Funding(amount=Money(5, USD), parts=(Money(5, USD),))  # type: ignore[arg-type]
+
+
+def test_payouts_from_another_process_are_the_same_payouts() -> None:
+    """Copies that went through a queue hold equal, not identical, currencies; the forecast is the same."""
+    listed = [payout("po_1", 100), payout("po_2", 100, day=5)]
+    copied = pickle.loads(pickle.dumps(listed))
+    assert forecast_funding(Money(150, USD), copied) == forecast_funding(Money(150, USD), listed)
+    sent = pickle.loads(pickle.dumps(Money(250, USD)))
+    assert flat(forecast_funding(sent, listed)) == [
+        ("po_1", 100, 100, 0),
+        ("po_2", 100, 100, 0),
+        ("bank", 50, 0, 0),
+    ]
 
 
 def test_a_currency_of_the_same_code_but_other_decimals_is_another_currency() -> None:

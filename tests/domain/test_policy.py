@@ -79,6 +79,10 @@ def test_the_default_policy_holds_the_documented_values() -> None:
     assert (policy.key_life, policy.resend_within, policy.end_after) == (24 * HOUR, 22 * HOUR, 28 * HOUR)
     assert (policy.executes_within, policy.completes_within, policy.list_lag) == (HOUR, 2 * HOUR, HOUR)
     assert (policy.clock_skew, policy.licence, policy.quote_valid) == (5 * MINUTE, MINUTE, 15 * MINUTE)
+    assert (policy.request_valid, policy.answer_wait) == (24 * HOUR, 2 * MINUTE)
+    assert (policy.look_first, policy.look_most, policy.look_daily) == (MINUTE, HOUR, 24 * HOUR)
+    assert (policy.poll_first, policy.poll_most) == (10 * MINUTE, 24 * HOUR)
+    assert (policy.watch, policy.watch_most) == (60 * DAYS, 7 * DAYS)
     assert (policy.ach_window, policy.card_window) == (180 * DAYS, None)
     assert (policy.allow_fraudulent, policy.accept_unsettled_ach, policy.gateway_caps) == (False, False, True)
 

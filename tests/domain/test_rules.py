@@ -342,6 +342,12 @@ def test_r3_a_dispute_over_nothing_is_a_dispute() -> None:
     assert refund_refusals(story.ledger, START, POLICY) == (Disputed(amount=usd(0)),)
 
 
+def test_r3_a_dispute_never_adds_to_what_may_go_back() -> None:
+    """R3: a negative dispute cannot be made, so nothing lifts what may go back above what was captured."""
+    with pytest.raises(ValueError, match="must not be negative"):
+        disputed("lost", -1)
+
+
 def test_r3_absurd_sums_are_capped_and_raise_nothing() -> None:
     """R3: two disputes that together exceed all money are shown as the most there can be."""
     most = usd(LIMIT_MINOR)

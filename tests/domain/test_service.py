@@ -18,6 +18,7 @@ from tests.domain.worlds import (
     START,
     AwaitedGateway,
     AwaitedJournal,
+    Crash,
     Kind,
     World,
     anybody,
@@ -850,6 +851,23 @@ def test_attention_is_of_the_actors_tenant(world: World) -> None:
     assert [payment.payment for payment in others] == [theirs]
 
 
+def test_journal_that_names_too_much_shows_nobody_elses(kind: Kind) -> None:
+    """Even a journal whose index names other tenants' payments shows an actor only those of the own tenant."""
+
+    class Careless(MemoryJournal):
+        def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+            return super().waiting("acme", limit)
+
+    world = World(kind)
+    world.store = Careless(world.clock)
+    world.refunds = world.service(world.gateway, world.store)
+    ref = world.pay()
+    world.gateway.script(Fault.UNAUTHORIZED)
+    world.refunds.issue(world.decision(ref))
+    assert len(waiting(world)) == 1
+    assert waiting(world, EVE) == []
+
+
 def test_what_was_answered_meanwhile_is_not_shown(world: World) -> None:
     """A payment that somebody answered for between the index and the reading is left out."""
     ref = world.pay()
@@ -974,14 +992,18 @@ def test_payments_that_always_break_starve_nobody(world: World) -> None:
 
 
 def test_recovery_keeps_its_limit(world: World) -> None:
-    """Recovery goes on with at most `limit` payments, the longest due first."""
-    refs = [world.pay() for _ in range(5)]
+    """Recovery goes on with at most `limit` payments, the longest due first; one that breaks does not count."""
+    refs = [world.pay() for _ in range(6)]
     for ref in refs:
         world.refunds.request(world.decision(ref))
         world.clock.advance(SECOND)
-    assert world.refunds.recover(limit=2).looked == 2
-    assert [world.bank.made(ref) for ref in refs] == [1, 1, 0, 0, 0]
-    assert world.refunds.recover().looked == 3
+    assert world.refunds.recover(limit=2) == Recovery(looked=2)
+    assert [world.bank.made(ref) for ref in refs] == [1, 1, 0, 0, 0, 0]
+    world.wire.clear()
+    world.wire.before[1] = raising(OSError())
+    assert world.refunds.recover(limit=2) == Recovery(looked=2, failed=((refs[2], "OSError"),))
+    assert [world.bank.made(ref) for ref in refs] == [1, 1, 0, 1, 1, 0]
+    assert world.refunds.recover() == Recovery(looked=2)
     assert world.refunds.recover() == Recovery(looked=0)
 
 
@@ -1018,6 +1040,69 @@ def test_licence_runs_out_after_a_minute(world: World, slow: int, seconds: int, 
     assert refund_of(world.refunds.issue(command)).status is Status.SUCCEEDED
     assert [send.refund_id for send in world.gateway.sent] == [refund.id]
     assert world.bank.made(ref) == 1
+
+
+@pytest.mark.parametrize("clock", ["journal", "worker"])
+@pytest.mark.parametrize("slow", [3, 4], ids=["look", "append of the claim"])
+def test_two_clocks_bound_the_licence(world: World, slow: int, clock: str) -> None:
+    """A minute by either clock ends the licence: the journal's may stand still, the worker's be suspended."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+
+    def passes() -> None:
+        world.clock.advance(61 * SECOND)
+        if clock == "journal":
+            world.clock.elapsed -= 61
+        else:
+            world.clock.now -= 61 * SECOND
+
+    world.wire.before[slow] = passes
+    assert refund_of(world.refunds.issue(command)).status is Status.REQUESTED
+    assert world.gateway.sent == ()
+    world.settle_down(until=HOUR)
+    assert world.bank.made(ref) == 1
+
+
+def test_claim_is_shown_in_doubt_after_its_minute(world: World) -> None:
+    """A claim without an answer shows as requested while its worker may send, and as in doubt from then on."""
+    # failure: B01
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+    world.wire.before[5] = raising(Crash())
+    with pytest.raises(Crash):
+        world.refunds.issue(command)
+    world.wire.clear()
+    assert refund_of(world.refunds.issue(command)).status is Status.REQUESTED
+    world.clock.advance(59 * SECOND)
+    assert refund_of(world.refunds.issue(command)).status is Status.REQUESTED
+    # The last second passes by the worker's own clock, between its reading of the journal and its showing.
+    ticks = iter([0.0, 1.0])
+    world.clock.monotonic = lambda: next(ticks)  # type: ignore[method-assign]
+    shown = world.service(world.gateway, world.store).show(ref, by=MARIA)
+    assert isinstance(shown, PaymentView)
+    assert shown.refunds[0].status is Status.IN_DOUBT
+
+
+def test_key_too_old_is_only_looked_for(world: World) -> None:
+    """A lost request is not sent again after 22 hours; after 28 it was not made, and a person is told."""
+    # failures: B02, B04
+    ref = world.pay()
+    command = world.decision(ref)
+    world.gateway.script(Fault.REQUEST_LOST)
+    refund = refund_of(world.refunds.issue(command))
+    for age in (22 * HOUR, 25 * HOUR, 28 * HOUR - SECOND):
+        world.clock.advance(START + age - world.clock.now)
+        world.refunds.recover()
+        assert refund_of(world.refunds.issue(command)).status is Status.IN_DOUBT
+        assert codes_of(world.refunds.quote(ref, by=MARIA)) == ("in_flight",)
+    world.clock.advance(HOUR)
+    world.refunds.recover()
+    assert refund_of(world.refunds.issue(command)).status is Status.NOT_MADE
+    assert [code for code, _ in waiting(world)] == ["not_made"]
+    assert [send.refund_id for send in world.gateway.sent] == [refund.id]
+    assert refund_of(world.refunds.issue(world.decision(ref))).id != refund.id
 
 
 def test_clock_that_fell_back_only_looks(world: World) -> None:

@@ -28,7 +28,7 @@ from tests.domain.worlds import (
 
 from refund_adapters.memory import Fault, MemoryGateway, Planned
 from refund_domain import IssueRefund, Money, PaymentRef, Refund, Refused, Status
-from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, Picture, Send, Unread
+from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.commands import Choice
 from refund_domain.errors import GatewayUnreadable, JournalConflict, JournalUnavailable
 from refund_domain.events import SendAnswered, SendClaimed
@@ -159,6 +159,17 @@ def test_failure_in_a_later_turn_is_not_raised(world: World) -> None:
     assert finished(world, ref, command).id == refund.id
 
 
+def test_interrupt_in_a_later_turn_passes(world: World) -> None:
+    """An interrupt in a later turn of the loop is no failure to be kept quiet about: it passes through."""
+    ref, command = ready(world)
+    world.gateway.script(Fault.LOOK_UNREADABLE)
+    world.wire.before[3] = lambda: world.clock.advance(2 * MINUTE)
+    world.wire.before[5] = raising(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        world.refunds.issue(command)
+    assert finished(world, ref, command).status is Status.SUCCEEDED
+
+
 # --- the gateway breaks -------------------------------------------------------------------------------------
 
 LONG_NAME = type("E" * 300, (Exception,), {})
@@ -221,12 +232,15 @@ class OddGateway(MemoryGateway):
         super().__init__(world.bank)
         self.looks: list[Callable[[PaymentRef], object]] = []
         self.answers: list[Callable[[Send], object]] = []
+        self.executes = True
 
     def look(self, ref: PaymentRef, /) -> Look:
         look = super().look(ref)
         return self.looks.pop(0)(ref) if self.looks else look  # type: ignore[return-value]
 
     def send(self, send: Send, /) -> Answer:
+        if not self.executes:
+            self.script(Fault.REQUEST_LOST)
         answer = super().send(send)
         return self.answers.pop(0)(send) if self.answers else answer  # type: ignore[return-value]
 
@@ -306,6 +320,30 @@ def test_answer_that_is_none_leaves_the_outcome_unknown(world: World, odd: str) 
     assert world.refunds.attention(by=MARIA) == ()
 
 
+def test_answer_that_is_none_ends_with_a_person(world: World) -> None:
+    """Where an odd answer came and nothing was made, the key is spent and only a person ends the doubt."""
+    gateway = OddGateway(world)
+    world.refunds = world.service(gateway)
+    command = world.decision(world.pay())
+    gateway.answers = [lambda send: None]
+    gateway.executes = False
+    assert refund_of(world.refunds.issue(command)).status is Status.IN_DOUBT
+    gateway.executes = True
+    told = world.refunds.attention(by=MARIA)
+    assert isinstance(told, tuple)
+    (item,) = told[0].items
+    for _ in range(4):
+        world.refunds.settle(
+            command.payment, subject=item.subject, code=item.code, choice=Choice.KEEP_LOOKING, by=MARIA
+        )
+        world.settle_down(until=8 * HOUR)
+    told = world.refunds.attention(by=MARIA)
+    assert isinstance(told, tuple)
+    assert "not_shown" in [each.code for each in told[0].items]
+    assert refund_of(world.refunds.issue(command)).status is Status.IN_DOUBT
+    assert len(gateway.sent) == 1
+
+
 # --- in doubt -----------------------------------------------------------------------------------------------
 
 
@@ -338,9 +376,16 @@ def test_lost_request_goes_out_again_under_its_key(world: World) -> None:
     first, second = world.gateway.sent
     assert attrs.evolve(first, claim=2) == second
     assert [received.key for received in world.bank.received] == [refund.id]
+    answers = [event for event in world.events(command.payment) if isinstance(event, SendAnswered)]
+    assert [(event.claim, type(event.answer)) for event in answers] == [(1, OutcomeUnknown), (2, Accepted)]
 
 
-def test_gateway_silent_for_days_changes_nothing(world: World) -> None:
+@pytest.mark.parametrize(
+    ("told_of", "code"),
+    [(Unread(why="timeout"), "look_alarm_unreadable"), (Missing(), "look_alarm_not_found")],
+    ids=["unread", "missing"],
+)
+def test_gateway_silent_for_days_changes_nothing(world: World, told_of: Look, code: str) -> None:
     """While the gateway cannot answer, a doubt of any age stays a doubt, holds its amount, and tells a person."""
     # failures: B02, B03
     ref, command = ready(world)
@@ -349,10 +394,10 @@ def test_gateway_silent_for_days_changes_nothing(world: World) -> None:
     silent = OddGateway(world)
     refunds = world.service(silent)
     for _ in range(5 * 24):
-        silent.looks = [lambda asked: Unread(why="timeout")]
+        silent.looks = [lambda asked: told_of]
         world.clock.advance(HOUR)
         refunds.recover()
-    silent.looks = [lambda asked: Unread(why="timeout")]
+    silent.looks = [lambda asked: told_of]
     known = refund_of(refunds.issue(command))
     assert (known.id, known.status) == (refund.id, Status.IN_DOUBT)
     assert codes_of(refunds.request(attrs.evolve(command, request_id="r2", quoted_at=world.clock.now)))[0] == (
@@ -360,7 +405,7 @@ def test_gateway_silent_for_days_changes_nothing(world: World) -> None:
     )
     told = refunds.attention(by=MARIA)
     assert isinstance(told, tuple)
-    assert [item.code for item in told[0].items] == ["look_alarm_unreadable"]
+    assert [item.code for item in told[0].items] == [code]
     silent.looks = []
     world.clock.advance(2 * DAY)
     refunds.recover()

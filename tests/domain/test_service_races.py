@@ -296,8 +296,17 @@ def test_timed_out_call_leaves_its_claim_open() -> None:
     command = world.decision(ref)
 
     async def limited() -> None:
+        gateway = HangingGateway(world)
+
+        async def expire() -> None:
+            await gateway.sending.wait()
+            limit.reschedule(asyncio.get_running_loop().time())
+
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(async_service(world, HangingGateway(world)).issue(command), 0.01)
+            async with asyncio.timeout(None) as limit:
+                expiry = asyncio.create_task(expire())
+                await async_service(world, gateway).issue(command)
+        await expiry
 
     asyncio.run(limited())
     assert claims(world, ref) == 1

@@ -140,6 +140,14 @@ def test_values_cannot_be_changed(kind: type[attrs.AttrsInstance], data: st.Data
         value.something_else = 1  # type: ignore[attr-defined]
 
 
+@EVERY_VALUE
+def test_values_are_made_by_name(kind: type[attrs.AttrsInstance]) -> None:
+    """Fields are given by name, so that two amounts are never swapped; the shortest four values are exempt."""
+    by_name = {field.name for field in attrs.fields(kind) if field.kw_only}
+    short = kind in (Currency, Money, PaymentRef, refusals.Refused)
+    assert by_name == (set() if short else {field.name for field in attrs.fields(kind)})
+
+
 @given(decision=given_a.issue_refunds())
 def test_a_note_is_never_shown_by_repr(decision: IssueRefund) -> None:
     """A note is for the audit trail: it must not reach a log by way of repr, of the decision or of its event."""

@@ -44,7 +44,9 @@ class MemoryJournal:
             )
 
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
-        """All events or `JournalConflict`; see the port."""
+        """All events or `JournalConflict`; see the port. Refuses no events at all (ValueError)."""
+        if not events:
+            raise ValueError("events must hold at least one event: without news nothing is written")
         with self._lock:
             stream = str(ref)
             before = self._events.get(stream, ())

@@ -7,7 +7,7 @@ journal with any clock that does not run back can be tried.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -163,10 +163,6 @@ class _Breaking(Sequence[Event]):
         if index == 0:
             return self._events[0]
         raise OSError("the second event cannot be read")
-
-    def __iter__(self) -> Iterator[Event]:
-        for index in range(len(self)):
-            yield self[index]
 
 
 def broken_append(desk: Desk) -> None:
