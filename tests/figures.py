@@ -99,6 +99,8 @@ def measure(seeds: str, sqlite_seeds: str, steps: int, jobs: int) -> None:
 def page(figures: dict[str, Any]) -> str:
     """The page."""
     memory, sqlite = figures["memory"], figures["sqlite"]
+    sizes: dict[str, int] = figures["lines"]
+    largest_first = sorted(sizes, key=lambda name: -sizes[name])
     parts = [
         NOTE,
         "# What was measured\n",
@@ -107,8 +109,8 @@ def page(figures: dict[str, Any]) -> str:
         "Repeat it with `python -m tests.figures measure`.\n",
         "## The simulator\n",
         "The shipped async service, driven by hand: it stops before and after every call of a port, where it may "
-        "be crashed, paused or overtaken. A step is one resumption there. First safety under faults, judged by the "
-        "bank's truth; then the faults stop and everything must settle.\n",
+        "be crashed, paused or overtaken. A step is one resumption there. First safety under faults, judged by "
+        "the bank's truth; then the faults stop and everything must settle.\n",
         _simulated(memory, sqlite),
         f"Seeds {memory['seeds']} (memory) and {sqlite['seeds']} (SQLite), {memory['steps_under_faults']} steps "
         "under faults each. *Doubled*: more than one live refund of one payment by us, or more than was captured "
@@ -129,8 +131,8 @@ def page(figures: dict[str, Any]) -> str:
         "Medians of interleaved rounds, in microseconds, with the spread.\n",
         _benchmarks(figures["benchmarks"]),
         "## Size of the core\n",
-        f"Lines of code by module, docstrings and comments left out: {sum(figures['lines'].values())} in all.\n",
-        table(("module", "lines"), sorted(figures["lines"].items(), key=lambda item: int(item[1]), reverse=True)),
+        f"Lines of code by module, docstrings and comments left out: {sum(sizes.values())} in all.\n",
+        table(("module", "lines"), [(name, sizes[name]) for name in largest_first]),
         _limits(),
     ]
     return "\n".join(parts)
