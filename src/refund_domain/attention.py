@@ -107,7 +107,9 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
             says=says,
         )
     if record.surprise is not None:
-        says = f"This refund was held to be {record.surprise} and exists after all; nothing else may repay it."
+        says = (
+            f"This refund was held to be {record.surprise} and exists after all ({status}); check what was repaid."
+        )
         yield _note(record.id, f"adopted_after_{record.surprise}", says)
     match status:
         case Status.FAILED | Status.CANCELED:

@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from refund_domain.answers import Missing, Picture, Send, Unread
-from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMade, SendClaimed
+from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMade, RefundRequested, SendClaimed
 from refund_domain.inputs import OwedLook
 from refund_domain.ledger import Ledger, RefundRecord, in_flight
 from refund_domain.policy import Policy
@@ -69,11 +69,13 @@ STEPS: Final[dict[tuple[Zone, Verdict], Step]] = {
 def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     """What this owed look does to the refund under way, if there is one."""
     record = in_flight(ledger)
-    if record is None or record.request is None or _behind(ledger, given, policy):
+    request = None if record is None else record.request
+    if record is None or request is None or _behind(ledger, given, policy):
         return ()
-    if record.doubted_since is None:
-        return _first_send(ledger, record, given, policy)
-    return _doubt(ledger, record, record.doubted_since, given, policy)
+    since = record.doubted_since
+    if since is None:
+        return _first_send(ledger, record, request, given, policy)
+    return _doubt(ledger, record, request, since, given, policy)
 
 
 def _behind(ledger: Ledger, given: OwedLook, policy: Policy) -> bool:
@@ -96,11 +98,10 @@ def unreadable(ledger: Ledger, given: OwedLook, policy: Policy) -> str | None:
     return look.alarm
 
 
-def _first_send(ledger: Ledger, record: RefundRecord, given: OwedLook, policy: Policy) -> Events:
+def _first_send(
+    ledger: Ledger, record: RefundRecord, request: RefundRequested, given: OwedLook, policy: Policy
+) -> Events:
     """Nothing of this refund can be at the gateway: drop it, send it, or wait."""
-    request = record.request
-    if request is None:
-        return ()
     if given.at - request.at >= policy.request_valid:
         return (_dropped(record, given.at, (QuoteStale(quoted_at=request.quoted_at),)),)
     match given.look:
@@ -114,13 +115,20 @@ def _first_send(ledger: Ledger, record: RefundRecord, given: OwedLook, policy: P
             refusals = refund_refusals(ledger, given.at, policy, amount=request.amount, own=record.id)
             if refusals:
                 return (_dropped(record, given.at, refusals),)
-            return _claim(ledger, record, given.at)
+            return _claim(ledger, record, request, given.at)
 
 
-def _doubt(ledger: Ledger, record: RefundRecord, since: datetime, given: OwedLook, policy: Policy) -> Events:
+def _doubt(
+    ledger: Ledger,
+    record: RefundRecord,
+    request: RefundRequested,
+    since: datetime,
+    given: OwedLook,
+    policy: Policy,
+) -> Events:
     """A send of this refund may have been executed and the look does not show it: see `STEPS`."""
-    request, at = record.request, given.at
-    if request is None or not isinstance(given.look, Picture):
+    at = given.at
+    if not isinstance(given.look, Picture):
         return ()
     if any(claim.answer is None and at < claim.at + policy.answer_wait for claim in record.claims):
         # Its own worker may still be sending this claim.
@@ -131,7 +139,7 @@ def _doubt(ledger: Ledger, record: RefundRecord, since: datetime, given: OwedLoo
         case Step.SEND:
             if refund_refusals(ledger, at, policy, amount=request.amount, own=record.id):
                 return ()
-            return _claim(ledger, record, at)
+            return _claim(ledger, record, request, at)
         case Step.LOOK:
             return ()
         case Step.END:
@@ -164,13 +172,13 @@ def _ruled_out(ledger: Ledger, record: RefundRecord, at: datetime, policy: Polic
     return at - record.claims[-1].at >= settled_after and others >= ledger.payment.captured.amount_minor
 
 
-def _claim(ledger: Ledger, record: RefundRecord, at: datetime) -> Events:
+def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: datetime) -> Events:
     """Claim the next send. Every send of one refund asks for the same thing; only its number rises."""
-    request, payment = record.request, ledger.payment
+    payment = ledger.payment
     if record.claims:
         return (SendClaimed(at=at, send=attrs.evolve(record.claims[0].send, claim=len(record.claims) + 1)),)
-    if request is None or payment is None:
-        return ()
+    if payment is None:
+        return ()  # nothing was ever seen to refund
     send = Send(
         refund_id=record.id,
         claim=1,

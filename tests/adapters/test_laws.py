@@ -14,10 +14,6 @@ from pathlib import Path
 
 import pytest
 import stripe
-from tests.adapters.broken_gateways import BROKEN_GATEWAYS, Broken
-from tests.adapters.broken_journals import BROKEN_JOURNALS, PlainJournal
-from tests.domain.worlds import driven
-from tests.stripe_mock import server
 
 from refund_adapters.memory import (
     AsyncMemoryGateway,
@@ -40,6 +36,10 @@ from refund_domain.testing.laws import LawBroken, Report, Verdict
 from refund_domain.testing.laws_gateway import Bank, check_gateway
 from refund_domain.testing.laws_journal import check_journal
 from refund_domain.testing.laws_samples import sample_events
+from tests.adapters.broken_gateways import BROKEN_GATEWAYS, Broken
+from tests.adapters.broken_journals import BROKEN_JOURNALS, PlainJournal
+from tests.domain.worlds import driven
+from tests.stripe_mock import server
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

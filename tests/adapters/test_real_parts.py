@@ -15,8 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.adapters.issue_child import MARIA, read_line, write_line
-from tests.stripe_mock import server
 
 from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, utc_now
 from refund_adapters.sql import SqliteJournal
@@ -25,6 +23,8 @@ from refund_domain.answers import Send
 from refund_domain.events import SendClaimed
 from refund_domain.ledger import EMPTY, fold
 from refund_domain.refusals import Refused
+from tests.adapters.issue_child import MARIA, read_line, write_line
+from tests.stripe_mock import server
 
 ROOT = Path(__file__).parents[2]
 AMOUNT = Money.parse("200.00", "USD")

@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 import stripe
-from tests.stripe_mock import server
-from tests.stripe_mock.server import KEY, StripeMock
 
 from refund_adapters.stripe import MARK, StripeGateway, _transport
 from refund_adapters.stripe import gateway as gateway_module
@@ -26,6 +24,8 @@ from refund_domain.commands import Reason
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, ChargeKind, PaymentRef, PaymentStatus
 from refund_domain.ports import PaymentGateway
+from tests.stripe_mock import server
+from tests.stripe_mock.server import KEY, StripeMock
 
 USD = Currency.of("usd")
 

@@ -21,22 +21,6 @@ import stripe
 import urllib3
 from stripe import RequestOptions
 from stripe.params import ChargeRetrieveParams, DisputeListParams, RefundCreateParams, RefundListParams
-from tests.adapters.hostile_server import (
-    Act,
-    HostileServer,
-    answer,
-    cut,
-    hang_up,
-    hostile_server,
-    late,
-    redirect,
-    refund_of_request,
-    reset,
-    silence,
-    stall,
-    trickle,
-    unused_port,
-)
 
 from refund_adapters.stripe import StripeGateway, _transport
 from refund_domain.answers import (
@@ -53,6 +37,22 @@ from refund_domain.answers import (
 from refund_domain.commands import Reason
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, ChargeKind, PaymentRef
+from tests.adapters.hostile_server import (
+    Act,
+    HostileServer,
+    answer,
+    cut,
+    hang_up,
+    hostile_server,
+    late,
+    redirect,
+    refund_of_request,
+    reset,
+    silence,
+    stall,
+    trickle,
+    unused_port,
+)
 
 KEY = "sk_test_51Hsecret"
 USD = Currency.of("usd")

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import attrs
+
 from tests.benchmarks import rules
 from tests.benchmarks.timing import Timed, measure
 

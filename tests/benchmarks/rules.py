@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import attrs
-from tests.benchmarks.timing import Case
 
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import Actor, Money, Policy, Refund, RefundService
@@ -19,6 +18,7 @@ from refund_domain.payments import GatewayRefund, Payment, PaymentRef
 from refund_domain.quotes import make_quote
 from refund_domain.refusals import Refused
 from refund_domain.rules import payment_refusals
+from tests.benchmarks.timing import Case
 
 POLICY = Policy()
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)

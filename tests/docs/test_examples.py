@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 import attrs
 import pytest
+
 from docs.examples.inspections.office import Office, sample
 from docs.examples.inspections.recover_refunds import run
 from docs.examples.inspections.web import Application, application
 from docs.examples.inspections.wiring import build
-
 from refund_adapters.memory import Fault, ManualClock, MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef, RefundService

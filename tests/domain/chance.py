@@ -8,6 +8,17 @@ from datetime import timedelta
 import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, NotSent, OutcomeUnknown, Unread
+from refund_domain.attention import attention
+from refund_domain.commands import Actor, Choice, Reason
+from refund_domain.decide import Events, decide
+from refund_domain.inputs import Input
+from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status, evolve, fold, record_of, status_of
+from refund_domain.payments import Dispute, PaymentStatus
+from refund_domain.policy import Policy
+from refund_domain.refusals import Refused
+from refund_domain.rules import refundable
 from tests.domain.histories import (
     DAY,
     DEAD_WORDS,
@@ -23,17 +34,6 @@ from tests.domain.histories import (
     usd,
 )
 from tests.domain.laws_of_steps import LAWS, Step
-
-from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, NotSent, OutcomeUnknown, Unread
-from refund_domain.attention import attention
-from refund_domain.commands import Actor, Choice, Reason
-from refund_domain.decide import Events, decide
-from refund_domain.inputs import Input
-from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status, evolve, fold, record_of, status_of
-from refund_domain.payments import Dispute, PaymentStatus
-from refund_domain.policy import Policy
-from refund_domain.refusals import Refused
-from refund_domain.rules import refundable
 
 
 class Met:

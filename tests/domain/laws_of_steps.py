@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import attrs
-from tests.domain.histories import REF, naive_left, naive_status, observations
 
 from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture
 from refund_domain.arrival import weekdays
@@ -57,6 +56,7 @@ from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
 from refund_domain.views import view_payment
+from tests.domain.histories import REF, naive_left, naive_status, observations
 
 ENDED = (Status.DECLINED, Status.DROPPED, Status.NOT_MADE)
 UNDER_WAY = (Status.REQUESTED, Status.IN_DOUBT)

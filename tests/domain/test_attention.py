@@ -6,6 +6,13 @@ from collections.abc import Callable
 
 import attrs
 import pytest
+
+from refund_domain.answers import Declined, Missing, NotSent, OutcomeUnknown, Unread
+from refund_domain.attention import AFTER_FAILURE, UNKNOWN_FAILURE, Attention, after_failure, attention
+from refund_domain.commands import Choice
+from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status
+from refund_domain.payments import Dispute
+from refund_domain.refusals import Move, Refused
 from tests.domain.histories import (
     DAY,
     HOUR,
@@ -18,13 +25,6 @@ from tests.domain.histories import (
     standing,
     usd,
 )
-
-from refund_domain.answers import Declined, Missing, NotSent, OutcomeUnknown, Unread
-from refund_domain.attention import AFTER_FAILURE, UNKNOWN_FAILURE, Attention, after_failure, attention
-from refund_domain.commands import Choice
-from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status
-from refund_domain.payments import Dispute
-from refund_domain.refusals import Move, Refused
 
 NOTED = (Choice.NOTED,)
 

@@ -8,7 +8,6 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
 
 from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Refund, Refused, Status
@@ -19,6 +18,7 @@ from refund_domain.payments import Ref
 from refund_domain.payouts import FromBankAccount, FromPayout, Payout
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.views import PaymentView
+from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
 
 CASH = OutsideRef(id="cash-7", method="cash", amount=Money.parse("40.00", "USD"))
 

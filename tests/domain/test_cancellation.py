@@ -6,7 +6,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.domain.histories import POLICY, REF, START, WHOLE, Story, kinds, standing, usd
 
 from refund_domain.arrival import weekdays
 from refund_domain.cancellation import cancellation_notice
@@ -14,6 +13,7 @@ from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.views import PaymentView, view_payment
+from tests.domain.histories import POLICY, REF, START, WHOLE, Story, kinds, standing, usd
 
 EUR = Currency.of("EUR")
 CASH = OutsideRef(id="cash-1", method="cash", amount=usd(40_00))

@@ -9,26 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
-from tests.domain.chance import Histories, Met
-from tests.domain.histories import (
-    DAY,
-    HOUR,
-    MARIA,
-    MINUTE,
-    POLICY,
-    REF,
-    SECOND,
-    START,
-    STRANGER,
-    WHOLE,
-    Story,
-    card,
-    codes,
-    kinds,
-    refund,
-    standing,
-    usd,
-)
 
 from refund_domain.answers import Accepted, Answer, Declined, Missing, NotSent, OutcomeUnknown, Unread
 from refund_domain.arrival import weekdays
@@ -65,6 +45,26 @@ from refund_domain.refusals import (
 from refund_domain.rules import refundable
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
+from tests.domain.chance import Histories, Met
+from tests.domain.histories import (
+    DAY,
+    HOUR,
+    MARIA,
+    MINUTE,
+    POLICY,
+    REF,
+    SECOND,
+    START,
+    STRANGER,
+    WHOLE,
+    Story,
+    card,
+    codes,
+    kinds,
+    refund,
+    standing,
+    usd,
+)
 
 # --- over random histories -----------------------------------------------------------------------------------
 

@@ -9,25 +9,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.domain.histories import (
-    DEAD_WORDS,
-    LIVE_WORDS,
-    MARIA,
-    MINUTE,
-    POLICY,
-    REF,
-    SECOND,
-    START,
-    WHOLE,
-    Story,
-    card,
-    codes,
-    kinds,
-    naive_status,
-    refund,
-    standing,
-    usd,
-)
 
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
 from refund_domain.arrival import weekdays
@@ -64,6 +45,25 @@ from refund_domain.refusals import NothingLeft
 from refund_domain.rules import listed_minor, refundable
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
+from tests.domain.histories import (
+    DEAD_WORDS,
+    LIVE_WORDS,
+    MARIA,
+    MINUTE,
+    POLICY,
+    REF,
+    SECOND,
+    START,
+    WHOLE,
+    Story,
+    card,
+    codes,
+    kinds,
+    naive_status,
+    refund,
+    standing,
+    usd,
+)
 
 BELIEFS = (Status.REQUESTED, Status.IN_DOUBT, Status.DECLINED, Status.DROPPED, Status.NOT_MADE)
 SHOWN = (Status.PENDING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED)

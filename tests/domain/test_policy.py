@@ -136,6 +136,8 @@ def test_checks_run_on_every_way_to_make_a_policy(policy: Policy) -> None:
 @pytest.mark.parametrize("name", SPANS)
 def test_a_span_is_from_a_second_to_ten_years(name: str) -> None:
     """Zero, negative, endless and bare numbers are no spans; the complaint names the field and not the value."""
+    assert make({"watch": 3650 * DAYS}).watch == 3650 * DAYS
+    assert make({"watch_most": SECOND}).watch_most == SECOND
     for bad in (timedelta(0), -SECOND, SECOND / 2, 3650 * DAYS + SECOND, timedelta.max, timedelta.min):
         with pytest.raises(ValueError, match=f"{name} must be from"):
             make({name: bad})

@@ -9,26 +9,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.domain.histories import (
-    DAY,
-    HOUR,
-    LIVE_WORDS,
-    MARIA,
-    MINUTE,
-    POLICY,
-    REF,
-    SECOND,
-    START,
-    STRANGER,
-    WHOLE,
-    Story,
-    card,
-    codes,
-    kinds,
-    naive_left,
-    refund,
-    usd,
-)
 
 from refund_domain import commands, inputs, ports
 from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown
@@ -77,6 +57,26 @@ from refund_domain.rules import (
 )
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
+from tests.domain.histories import (
+    DAY,
+    HOUR,
+    LIVE_WORDS,
+    MARIA,
+    MINUTE,
+    POLICY,
+    REF,
+    SECOND,
+    START,
+    STRANGER,
+    WHOLE,
+    Story,
+    card,
+    codes,
+    kinds,
+    naive_left,
+    refund,
+    usd,
+)
 
 CASH = OutsideRef(id="cash-1", method="cash", amount=usd(40_00))
 

@@ -8,26 +8,6 @@ from datetime import date, timedelta
 
 import attrs
 import pytest
-from tests.domain.worlds import (
-    DAY,
-    HOUR,
-    KINDS,
-    MARIA,
-    MINUTE,
-    SECOND,
-    START,
-    AwaitedGateway,
-    AwaitedJournal,
-    Crash,
-    Kind,
-    World,
-    anybody,
-    codes_of,
-    driven,
-    raising,
-    refund_of,
-    unavailable,
-)
 
 from refund_adapters.memory import Course, Fault, MemoryGateway, MemoryJournal
 from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, PaymentRef, RefundService, Status
@@ -51,6 +31,26 @@ from refund_domain.quotes import Quote, make_quote
 from refund_domain.refusals import AlreadyRefunded, AmountChanged, InFlight, NotAllowed, Refused, RequestReused
 from refund_domain.stream import MOST_LOOKS, Recovery, Stream, Waiting
 from refund_domain.views import PaymentView
+from tests.domain.worlds import (
+    DAY,
+    HOUR,
+    KINDS,
+    MARIA,
+    MINUTE,
+    SECOND,
+    START,
+    AwaitedGateway,
+    AwaitedJournal,
+    Crash,
+    Kind,
+    World,
+    anybody,
+    codes_of,
+    driven,
+    raising,
+    refund_of,
+    unavailable,
+)
 
 EVE = Actor(id="eve", tenant="other")
 UNKNOWN = PaymentRef("platform", "ch_404")

@@ -10,6 +10,14 @@ from functools import partial
 
 import attrs
 import pytest
+
+from refund_adapters.memory import Fault, MemoryGateway, Planned
+from refund_domain import IssueRefund, Money, PaymentRef, Refund, Refused, Status
+from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.commands import Choice
+from refund_domain.errors import GatewayUnreadable, JournalConflict, JournalUnavailable
+from refund_domain.events import SendAnswered, SendClaimed
+from refund_domain.payments import GatewayRefund
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -25,14 +33,6 @@ from tests.domain.worlds import (
     refund_of,
     unavailable,
 )
-
-from refund_adapters.memory import Fault, MemoryGateway, Planned
-from refund_domain import IssueRefund, Money, PaymentRef, Refund, Refused, Status
-from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, OutcomeUnknown, Picture, Send, Unread
-from refund_domain.commands import Choice
-from refund_domain.errors import GatewayUnreadable, JournalConflict, JournalUnavailable
-from refund_domain.events import SendAnswered, SendClaimed
-from refund_domain.payments import GatewayRefund
 
 ISSUE = ("allow", "load", "append", "look", "append", "send", "append")
 """The calls of one issue, by number: what a fault is set on."""

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TypeVar
 
 import pytest
-from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, refund_of
 
 from refund_adapters.memory import AsyncMemoryGateway, AsyncMemoryJournal, Fault, MemoryGateway
 from refund_domain import Actor, AsyncRefundService, IssueRefund, PaymentRef, Refund, RefundService, Status
@@ -22,6 +21,7 @@ from refund_domain.events import Event, SendClaimed
 from refund_domain.payments import Ref
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import AlreadyRefunded, InFlight, Refused
+from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, refund_of
 
 T = TypeVar("T")
 WORKERS = 16

@@ -11,6 +11,12 @@ from pathlib import Path
 
 import attrs
 import pytest
+
+from refund_adapters.memory import Course, Fault
+from refund_domain import Actor, AsyncRefundService, Money, OutsideRef, RefundService, service, service_async
+from refund_domain.commands import Choice
+from refund_domain.errors import JournalConflict, RefundError
+from refund_domain.quotes import Booking
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -25,12 +31,6 @@ from tests.domain.worlds import (
     refund_of,
     unavailable,
 )
-
-from refund_adapters.memory import Course, Fault
-from refund_domain import Actor, AsyncRefundService, Money, OutsideRef, RefundService, service, service_async
-from refund_domain.commands import Choice
-from refund_domain.errors import JournalConflict, RefundError
-from refund_domain.quotes import Booking
 
 # --- one syntax tree ----------------------------------------------------------------------------------------
 

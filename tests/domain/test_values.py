@@ -237,7 +237,7 @@ PAYMENT = Payment(ref=REF, method="card", captured=usd(5), given_back=usd(0), ta
 FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
     (REF, {"account": [*ID, *bad("outside")], "charge": ID}),
     (OutsideRef(id="c", method="cash", amount=usd(5)), {"id": ID, "method": text(40), "amount": POSITIVE}),
-    (DISPUTE, {"id": ID, "amount": MONEY, "status": text(60)}),
+    (DISPUTE, {"id": ID, "amount": [*MONEY, *bad(usd(-1))], "status": text(60)}),
     (Trace(kind="refund"), {"kind": text(60), "reference": optional(text(100))}),
     (
         REFUND,
@@ -370,6 +370,22 @@ def test_long_and_foreign_words_are_welcome_up_to_the_limit() -> None:
     )
 
 
+def test_the_least_amounts_are_welcome() -> None:
+    """One unit is a refund; nothing captured, nothing disputed is a payment still."""
+    assert attrs.evolve(REFUND, amount=usd(1)).amount == usd(1)
+    assert attrs.evolve(DISPUTE, amount=usd(0)).amount == usd(0)
+    assert attrs.evolve(PAYMENT, captured=usd(0)).captured == usd(0)
+    assert OutsideRef(id="c", method="cash", amount=usd(1)).amount == usd(1)
+    assert IssueRefund(payment=REF, request_id="r1", amount=usd(1), quoted_at=NOW, by=MARIA).amount == usd(1)
+
+
+def test_an_unknown_outcome_may_be_sent_again_unless_said_otherwise() -> None:
+    """Only an adapter that knows the key is spent says that a resend is of no use; nothing else is assumed."""
+    assert OutcomeUnknown(why="timeout").resend is True
+    assert (Declined(code="no").alarm, NotSent(why="refused").alarm, Unread(why="503").alarm) == (None, None, None)
+    assert Missing().why == "resource_missing"
+
+
 @given(odd=st.text(max_size=300) | st.text(string.ascii_letters + string.digits + "_.:-/ ", max_size=300))
 def test_an_id_is_safe_wherever_it_lands(odd: str) -> None:
     """What passes as an id needs no quoting in an address, breaks no line and fits a key; all else is refused."""
@@ -439,7 +455,7 @@ def test_two_refs_never_share_a_stream(one: payments.Ref, other: payments.Ref) -
 )
 def test_a_text_that_is_no_ref_is_refused(odd: str) -> None:
     """A stream is opened for an account and a charge, and for nothing that merely looks like it."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="must" if "/" in odd else "reads 'account/charge'"):
         PaymentRef.parse(odd)
 
 

@@ -8,22 +8,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.domain.histories import (
-    DEAD_WORDS,
-    LIVE_WORDS,
-    MARIA,
-    MINUTE,
-    POLICY,
-    REF,
-    SECOND,
-    START,
-    WHOLE,
-    Story,
-    card,
-    refund,
-    standing,
-    usd,
-)
 
 from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown
 from refund_domain.arrival import ArrivalWindow, weekdays
@@ -47,6 +31,22 @@ from refund_domain.quotes import (
 from refund_domain.refusals import External, NotCaptured, QuoteStale
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import PaymentView, Refund, view_payment
+from tests.domain.histories import (
+    DEAD_WORDS,
+    LIVE_WORDS,
+    MARIA,
+    MINUTE,
+    POLICY,
+    REF,
+    SECOND,
+    START,
+    WHOLE,
+    Story,
+    card,
+    refund,
+    standing,
+    usd,
+)
 
 CASH = OutsideRef(id="cash-1", method="cash", amount=usd(40_00))
 PAYOUT = Payout(id="po_1", amount=usd(500_00), arrives_on=date(2026, 3, 4))
@@ -144,6 +144,13 @@ def test_a_send_that_may_have_executed_shows_as_in_doubt_at_once() -> None:
     story.until_due().look()
     assert len(story.record().claims) == 2
     assert the_refund(story).status is Status.IN_DOUBT
+    # The same within the minute of the first, under a policy that polls another's pending refund so soon.
+    story = Story(card(), Policy(licence=90 * SECOND, poll_first=MINUTE)).shows(refund("re_x", 1)).claimed()
+    story.answer(OutcomeUnknown(why="timeout"))
+    story.until_due().look()
+    assert [claim.at for claim in story.record().claims] == [START, START + MINUTE]
+    (shown,) = view(story, story.policy).refunds
+    assert shown.status is Status.IN_DOUBT
     story = Story().claimed()
     story.answer(NotSent(why="refused"))
     story.until_due().look()

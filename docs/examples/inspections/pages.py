@@ -10,7 +10,6 @@ from html import escape
 from typing import NamedTuple
 
 from docs.examples.inspections.office import Inspection, Office, User
-
 from refund_adapters.wording import CHOICE, MOVE, quote_rows, to_staff
 from refund_domain import OutsideRef, PaymentRef, Refund, RefundService, Refused
 from refund_domain.cancellation import cancellation_notice

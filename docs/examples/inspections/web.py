@@ -21,7 +21,6 @@ from wsgiref.simple_server import make_server
 from docs.examples.inspections.office import Office, User, sample
 from docs.examples.inspections.pages import NOT_FOUND, Answer, Pages
 from docs.examples.inspections.wiring import build
-
 from refund_adapters.memory import Fault, MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
 from refund_domain import RefundService

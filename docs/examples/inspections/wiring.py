@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from docs.examples.inspections.office import Office
-
 from refund_domain import Actor, PaymentGateway, RefundJournal, RefundService
 from refund_domain.commands import Action
 from refund_domain.payments import Ref
