@@ -167,7 +167,9 @@ def _ruled_out(ledger: Ledger, record: RefundRecord, at: datetime, policy: Polic
     own cap leaves no room for ours, neither made unseen nor still to come."""
     if ledger.payment is None or not record.claims:
         return False
-    settled_after = policy.executes_within + policy.completes_within + policy.list_lag + 2 * policy.clock_skew
+    # Twice executes_within, as in the policy's margins: until the send leaves, and in flight.
+    settled_after = 2 * policy.executes_within + policy.completes_within + policy.list_lag
+    settled_after += 2 * policy.clock_skew
     others = sum(s.refund.amount.amount_minor for s in ledger.observed if s.live and s.refund.mark != record.id)
     return at - record.claims[-1].at >= settled_after and others >= ledger.payment.captured.amount_minor
 

@@ -1,13 +1,17 @@
-"""One payment and everybody around it, acting by chance: a state machine that judges every step it takes."""
+"""One payment and everybody around it, acting by chance: random histories of which every step is judged.
+
+A history is a list of moves drawn from a seed before it is played, so it can be played again, and shortened:
+`explore` reports a broken law with the fewest moves that still break one.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
+from random import Random
 
 import attrs
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, NotSent, OutcomeUnknown, Unread
 from refund_domain.attention import attention
@@ -35,9 +39,34 @@ from tests.domain.histories import (
 )
 from tests.domain.laws_of_steps import LAWS, Step
 
+WORDS = ("pending", "succeeded", "failed", "canceled", "requires_action", "a_new_word")
+DELAYS = (*[timedelta(0)] * 8, SECOND, MINUTE, 4 * MINUTE, 5 * MINUTE + SECOND, 60 * MINUTE)
+JUMPS: dict[str, timedelta] = {
+    "a second": SECOND,
+    "a minute": MINUTE,
+    "the answer's wait": 2 * MINUTE,
+    "a quarter": 15 * MINUTE,
+    "a day": DAY,
+}
+EDGES = ("due", "due", "before the first edge", "the first edge", "before the last edge", "the last edge")
+ANSWERED: tuple[Answer | str, ...] = (
+    Declined(code="no"),
+    Declined(code="not_found", alarm="set_up"),
+    NotSent(why="refused"),
+    NotSent(why="key", alarm="bad_key"),
+    OutcomeUnknown(why="timeout"),
+    OutcomeUnknown(why="503", resend=False),
+    OutcomeUnknown(why="odd", resend=False, alarm="odd_body"),
+    OutcomeUnknown(why="403", alarm="rights"),
+    "accepted",
+    "accepted",
+    "of another mark",
+    "of another amount",
+)
+
 
 class Met:
-    """What the histories came across."""
+    """What histories came across."""
 
     def __init__(self) -> None:
         self.statuses: set[Status] = set()
@@ -47,6 +76,7 @@ class Met:
         self.waiting: set[str] = set()
 
     def note(self, step: Step) -> None:
+        """Remember what this step came across."""
         ledger = step.before
         for event in step.events:
             self.events[type(event).__name__] += 1
@@ -62,60 +92,94 @@ class Met:
         self.waiting |= {item.code.partition("_")[0] for item in attention(step.after)}
 
 
-WORDS = ("pending", "succeeded", "failed", "canceled", "requires_action", "a_new_word")
-DELAYS = st.sampled_from([0, 0, 0, 0, 0, 0, 0, 0, 1, 60, 240, 301, 3600]).map(lambda s: timedelta(seconds=s))
-JUMPS: dict[str, timedelta] = {
-    "a second": SECOND,
-    "a minute": MINUTE,
-    "the answer's wait": 2 * MINUTE,
-    "a quarter": 15 * MINUTE,
-    "a day": DAY,
+@attrs.frozen
+class Move:
+    """What somebody does next: the name of a method of `Play`, and its arguments."""
+
+    name: str
+    facts: dict[str, object]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.facts.items())})"
+
+
+MOVES: dict[str, tuple[int, dict[str, Sequence[object]]]] = {
+    "time_passes": (3, {"jump": (*JUMPS, *EDGES)}),
+    "somebody_looks": (2, {"tenant": ("acme", "acme", None, "zenith"), "delay": DELAYS}),
+    "a_person_decides": (
+        2,
+        {
+            "quoted": (True, True, True, False),
+            "again": (False, False, False, True),
+            "off": (0, 0, 0, 0, 0, 0, 1),
+            "by": (MARIA, MARIA, MARIA, MARIA, STRANGER),
+            "age": (*[timedelta(0)] * 4, 15 * MINUTE, 15 * MINUTE + SECOND),
+            "reason": (*[Reason.DUPLICATE] * 6, Reason.FRAUDULENT),
+        },
+    ),
+    "a_person_issues": (3, {"said": ANSWERED, "word": WORDS, "answered": (True, False)}),
+    "a_worker_looks": (
+        4,
+        {
+            "what": ("all", "all", "all", "all", "none of ours", "unread", "alarm", "missing"),
+            "due": (True, True, False),
+            "delay": DELAYS,
+        },
+    ),
+    "recovery_runs": (2, {"times": (1, 2, 3, 4), "what": ("all", "all", "none of ours", "unread")}),
+    "a_worker_hears": (
+        4,
+        {"which": (0, 0, 0, 1, 2), "number": range(10), "said": ANSWERED, "word": WORDS, "delay": DELAYS},
+    ),
+    "ours_is_made_or_changes": (
+        2,
+        {
+            "which": (0, 0, 1, 2),
+            "word": WORDS,
+            "cause": (None, "declined", DISPUTE_FAILURE),
+            "seen": (True, False),
+        },
+    ),
+    "somebody_else_refunds": (
+        1,
+        {
+            "which": ("re_x1", "re_x2", "re_lost"),
+            "share": (1, 1, 3, 10),
+            "word": (*WORDS, *DEAD_WORDS),
+            "reason": (None, "processing", "declined"),
+        },
+    ),
+    "the_payment_changes": (
+        1,
+        {
+            "status": (*[PaymentStatus.SUCCEEDED] * 4, PaymentStatus.PENDING),
+            "figure": (*["list"] * 4, "nothing", "one more"),
+            "dispute": (*[None] * 5, "won", "lost", "needs_response", "a_new_word"),
+            "fee": (None, 1, 2),
+        },
+    ),
+    "somebody_gives_cash": (1, {"minor": (1, 5, 30), "number": (1, 2, 3), "by": (MARIA, MARIA, STRANGER)}),
+    "a_person_answers": (1, {"which": range(10), "choice": tuple(Choice), "fits": (True, False)}),
+    "something_is_delivered_again": (1, {"which": range(30)}),
 }
-EDGES = (
-    "due",
-    "before the first edge",
-    "the first edge",
-    "before the last edge",
-    "the last edge",
-    "the last edge",
-)
-ANSWERED = st.sampled_from(
-    [
-        Declined(code="no"),
-        Declined(code="not_found", alarm="set_up"),
-        NotSent(why="refused"),
-        NotSent(why="key", alarm="bad_key"),
-        OutcomeUnknown(why="timeout"),
-        OutcomeUnknown(why="503", resend=False),
-        OutcomeUnknown(why="odd", resend=False, alarm="odd_body"),
-        OutcomeUnknown(why="403", alarm="rights"),
-        "accepted",
-        "accepted",
-        "of another mark",
-        "of another amount",
-    ]
-)
+"""By name: how often, and what each argument is drawn from."""
 
 
-class Histories(RuleBasedStateMachine):
-    """One payment, its gateway, its people and its workers, all acting by chance; every step is judged."""
+class Play:
+    """A payment of which the moves are played one by one."""
 
-    met = Met()
-
-    @initialize(
-        captured=st.sampled_from([WHOLE, 100, 50]),
-        bank=st.booleans(),
-        caps=st.booleans(),
-        eager=st.booleans(),
-        poll=st.sampled_from([MINUTE, 10 * MINUTE]),
-    )
-    def open(self, captured: int, bank: bool, caps: bool, eager: bool, poll: timedelta) -> None:
-        policy = Policy(gateway_caps=caps, accept_unsettled_ach=eager, poll_first=poll)
-        payment = attrs.evolve(card(captured), method="us_bank_account" if bank else "card")
-        self.story = Story(payment, policy)
+    def __init__(self, random: Random, met: Met) -> None:
+        policy = Policy(
+            gateway_caps=random.random() < 0.5,
+            accept_unsettled_ach=random.random() < 0.5,
+            poll_first=random.choice([MINUTE, 10 * MINUTE]),
+        )
+        method = random.choice(["card", "us_bank_account"])
+        self.story = Story(attrs.evolve(card(random.choice([WHOLE, 100, 50])), method=method), policy)
+        self.story.give = self.judge  # type: ignore[method-assign]
         self.past: list[Input] = []
         self.asked = 0
-        self.story.give = self.judge  # type: ignore[method-assign]
+        self.met = met
         self.story.quote()
 
     def judge(self, given: Input) -> Events | Refused:
@@ -132,7 +196,6 @@ class Histories(RuleBasedStateMachine):
         story.ledger, story.events = after, step.written
         return said
 
-    @rule(jump=st.sampled_from([*JUMPS, *EDGES]))
     def time_passes(self, jump: str) -> None:
         story = self.story
         since = [record.doubted_since for record in story.ledger.refunds if record.doubted_since]
@@ -142,20 +205,11 @@ class Histories(RuleBasedStateMachine):
             story.until_due()
         elif since:
             edge = story.policy.resend_within if jump.endswith("first edge") else story.policy.end_after
-            story.now = max(story.now, since[-1] + edge - (SECOND if jump.startswith("before") else 0 * SECOND))
+            story.now = max(story.now, since[-1] + edge - SECOND * jump.startswith("before"))
 
-    @rule(tenant=st.sampled_from(["acme", "acme", None, "zenith"]), delay=DELAYS)
     def somebody_looks(self, tenant: str | None, delay: timedelta) -> None:
         self.story.quote(tenant=tenant, at=self.story.now - delay)
 
-    @rule(
-        quoted=st.sampled_from([True, True, True, False]),
-        again=st.sampled_from([False, False, False, True]),
-        off=st.sampled_from([0, 0, 0, 0, 0, 0, 1]),
-        by=st.sampled_from([MARIA, MARIA, MARIA, MARIA, MARIA, STRANGER]),
-        age=st.sampled_from([0, 0, 0, 0, 900, 901]).map(lambda s: timedelta(seconds=s)),
-        reason=st.sampled_from([Reason.DUPLICATE] * 6 + [Reason.FRAUDULENT]),
-    )
     def a_person_decides(
         self, quoted: bool, again: bool, off: int, by: Actor, age: timedelta, reason: Reason
     ) -> None:
@@ -167,35 +221,28 @@ class Histories(RuleBasedStateMachine):
         quoted_at = self.story.now - age
         self.story.request(f"r{self.asked}", amount=usd(minor + off), quoted_at=quoted_at, by=by, reason=reason)
 
-    @rule(word=st.sampled_from(WORDS), said=ANSWERED, made=st.booleans())
-    def a_person_issues(self, word: str, said: Answer | str, made: bool) -> None:
-        """The common way: quote, request, look, send, answer."""
-        story = self.story
-        story.quote()
+    def a_person_issues(self, said: Answer | str, word: str, answered: bool) -> None:
+        """The common way: quote, request, look, send, and mostly an answer."""
+        self.story.quote()
         self.asked += 1
-        story.request(f"r{self.asked}", reason=Reason.DUPLICATE)
-        story.look()
-        claimed = [record for record in story.ledger.refunds if record.id == f"r{self.asked}" and record.claims]
-        if claimed and made:
-            self.answer(claimed[0].id, 1, said, word, timedelta(0))
+        mine = f"r{self.asked}"
+        self.story.request(mine, reason=Reason.DUPLICATE)
+        self.story.look()
+        record = record_of(self.story.ledger, mine)
+        if record is not None and record.claims and answered:
+            self._answer(mine, 1, said, word, timedelta(0))
 
-    @rule(
-        what=st.sampled_from(["all", "all", "all", "all", "none of ours", "unread", "alarm", "missing"]),
-        due=st.sampled_from([True, True, False]),
-        delay=DELAYS,
-    )
     def a_worker_looks(self, what: str, due: bool, delay: timedelta) -> None:
         if due and self.story.ledger.due is not None:
             self.story.until_due()
-        self.story.look(self.look(what), at=self.story.now - delay)
+        self.story.look(self._look(what), at=self.story.now - delay)
 
-    @rule(times=st.integers(1, 4), what=st.sampled_from(["all", "all", "none of ours", "unread"]))
     def recovery_runs(self, times: int, what: str) -> None:
         for _ in range(times):
             if self.story.ledger.due is not None:
-                self.story.until_due().look(self.look(what))
+                self.story.until_due().look(self._look(what))
 
-    def look(self, what: str) -> Look:
+    def _look(self, what: str) -> Look:
         picture = self.story.picture()
         match what:
             case "all":
@@ -207,22 +254,15 @@ class Histories(RuleBasedStateMachine):
             case _:
                 return Unread(why="no answer", alarm="bad_key" if what == "alarm" else None)
 
-    @precondition(lambda self: any(record.claims for record in self.story.ledger.refunds))
-    @rule(
-        which=st.sampled_from([0, 0, 0, 1, 2]),
-        number=st.integers(0, 9),
-        said=ANSWERED,
-        word=st.sampled_from(WORDS),
-        delay=DELAYS,
-    )
     def a_worker_hears(self, which: int, number: int, said: Answer | str, word: str, delay: timedelta) -> None:
         records = [record for record in self.story.ledger.refunds if record.claims]
-        record = records[-1 - which % len(records)]
-        unanswered = [claim.send.claim for claim in record.claims if claim.answer is None]
-        claim = unanswered[-1] if unanswered and number < 7 else 1 + number % (len(record.claims) + 1)
-        self.answer(record.id, claim, said, word, delay)
+        if records:
+            record = records[-1 - which % len(records)]
+            unanswered = [claim.send.claim for claim in record.claims if claim.answer is None]
+            claim = unanswered[-1] if unanswered and number < 7 else 1 + number % (len(record.claims) + 1)
+            self._answer(record.id, claim, said, word, delay)
 
-    def answer(self, refund_id: str, claim: int, said: Answer | str, word: str, delay: timedelta) -> None:
+    def _answer(self, refund_id: str, claim: int, said: Answer | str, word: str, delay: timedelta) -> None:
         if isinstance(said, str):
             ours = self.story.ours(refund_id, word)
             if said == "accepted":
@@ -235,51 +275,38 @@ class Histories(RuleBasedStateMachine):
             said = Accepted(refund=ours)
         self.story.answer(said, claim=claim, refund_id=refund_id, at=self.story.now - delay)
 
-    @precondition(lambda self: any(record.request for record in self.story.ledger.refunds))
-    @rule(
-        which=st.sampled_from([0, 0, 1, 2]),
-        word=st.sampled_from(WORDS),
-        cause=st.sampled_from([None, "declined", DISPUTE_FAILURE]),
-        seen=st.booleans(),
-    )
     def ours_is_made_or_changes(self, which: int, word: str, cause: str | None, seen: bool) -> None:
         records = [record for record in self.story.ledger.refunds if record.request]
-        ours = self.story.ours(records[-1 - which % len(records)].id, word)
-        self.story.shows(attrs.evolve(ours, failure_reason=cause if word in DEAD_WORDS else None))
+        if records:
+            ours = self.story.ours(records[-1 - which % len(records)].id, word)
+            self.story.shows(attrs.evolve(ours, failure_reason=cause if word in DEAD_WORDS else None))
         if seen:
             self.story.quote()
 
-    @rule(
-        which=st.sampled_from(["re_x1", "re_x2", "re_lost"]),
-        share=st.sampled_from([1, 1, 3, 10]),
-        word=st.sampled_from(WORDS),
-        reason=st.sampled_from([None, "processing", "declined"]),
-    )
     def somebody_else_refunds(self, which: str, share: int, word: str, reason: str | None) -> None:
-        known = self.story.listed.get(which)
-        minor = (
-            known.amount.amount_minor if known else max(1, self.story.payment.captured.amount_minor * share // 10)
-        )
+        known, whole = self.story.listed.get(which), self.story.payment.captured.amount_minor
+        minor = known.amount.amount_minor if known else max(1, whole * share // 10)
         made = attrs.evolve(refund(which, minor, word), pending_reason=reason, failure_reason=reason)
         self.story.shows(attrs.evolve(made, mark="lost" if which == "re_lost" else None))
 
-    @rule(
-        status=st.sampled_from([PaymentStatus.SUCCEEDED, PaymentStatus.SUCCEEDED, PaymentStatus.PENDING]),
-        figure=st.sampled_from(["list", "list", "list", "list", "nothing", "one more"]),
-        dispute=st.sampled_from([None, None, None, None, "won", "needs_response", "a_new_word"]),
-    )
-    def the_payment_changes(self, status: PaymentStatus, figure: str, dispute: str | None) -> None:
+    def the_payment_changes(
+        self, status: PaymentStatus, figure: str, dispute: str | None, fee: int | None
+    ) -> None:
         story = self.story
         live = sum(r.amount.amount_minor for r in story.listed.values() if r.status not in DEAD_WORDS)
         given_back = {"list": live, "nothing": 0, "one more": live + 1}[figure]
         disputes = () if dispute is None else (Dispute(id="dp_1", amount=usd(7), status=dispute),)
-        story.payment = attrs.evolve(story.payment, status=status, given_back=usd(given_back), disputes=disputes)
+        story.payment = attrs.evolve(
+            story.payment,
+            status=status,
+            given_back=usd(given_back),
+            disputes=disputes,
+            fee=None if fee is None else usd(fee),
+        )
 
-    @rule(minor=st.integers(1, 30), number=st.integers(1, 3), by=st.sampled_from([MARIA, MARIA, STRANGER]))
     def somebody_gives_cash(self, minor: int, number: int, by: Actor) -> None:
         self.story.outside(minor, f"o{number}", by=by)
 
-    @rule(which=st.integers(0, 9), choice=st.sampled_from(Choice), fits=st.booleans())
     def a_person_answers(self, which: int, choice: Choice, fits: bool) -> None:
         items = attention(self.story.ledger)
         if not items:
@@ -288,11 +315,38 @@ class Histories(RuleBasedStateMachine):
         item = items[which % len(items)]
         self.story.settle(item.subject, item.code, item.choices[which % len(item.choices)] if fits else choice)
 
-    @precondition(lambda self: self.past)
-    @rule(which=st.integers(0, 30))
     def something_is_delivered_again(self, which: int) -> None:
         self.judge(self.past[-1 - which % len(self.past)])
 
-    def teardown(self) -> None:
-        if hasattr(self, "story"):
-            assert fold(EMPTY, self.story.events) == self.story.ledger
+
+def moves_of(random: Random, count: int) -> list[Move]:
+    """So many moves, drawn by weight."""
+    names = random.choices(list(MOVES), [weight for weight, _ in MOVES.values()], k=count)
+    return [Move(name, {fact: random.choice(drawn) for fact, drawn in MOVES[name][1].items()}) for name in names]
+
+
+def broken(seed: str, moves: Sequence[Move], met: Met) -> AssertionError | None:
+    """The law that these moves break, if they do."""
+    try:
+        play = Play(Random(seed), met)
+        for move in moves:
+            getattr(play, move.name)(**move.facts)
+        if fold(EMPTY, play.story.events) != play.story.ledger:
+            raise AssertionError("folding on from what is known differs from folding from zero")
+    except AssertionError as error:
+        return error
+    return None
+
+
+def explore(seed: str, moves: int, met: Met) -> None:
+    """Play the history of this seed; if a law breaks, fail with the shortest history found that breaks one."""
+    drawn = moves_of(Random(f"moves of {seed}"), moves)
+    error = broken(seed, drawn, met)
+    if error is None:
+        return
+    for place in reversed(range(len(drawn))):
+        shorter = drawn[:place] + drawn[place + 1 :]
+        if (still := broken(seed, shorter, Met())) is not None:
+            drawn, error = shorter, still
+    told = "\n".join(f"  {move}" for move in drawn)
+    raise AssertionError(f"seed {seed!r} breaks a law after\n{told}") from error

@@ -323,7 +323,8 @@ def _assert_young(record: RefundRecord, at: datetime, policy: Policy) -> None:
 
 def _assert_payment_allows(payment: Payment, at: datetime, policy: Policy) -> None:
     settled = payment.status is PaymentStatus.SUCCEEDED
-    assert settled or (payment.status is PaymentStatus.PENDING and policy.accept_unsettled_ach)
+    waits = payment.status is PaymentStatus.PENDING and payment.method == "us_bank_account"
+    assert settled or (waits and policy.accept_unsettled_ach)
     assert payment.method in ("card", "us_bank_account")
     assert payment.kind in (ChargeKind.PLATFORM, ChargeKind.DIRECT)
     assert all(dispute.status in ("won", "warning_closed", "prevented") for dispute in payment.disputes)

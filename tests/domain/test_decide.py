@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import run_state_machine_as_test
 
 from refund_domain.answers import Accepted, Answer, Declined, Missing, NotSent, OutcomeUnknown, Unread
 from refund_domain.arrival import weekdays
@@ -45,7 +44,7 @@ from refund_domain.refusals import (
 from refund_domain.rules import refundable
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
-from tests.domain.chance import Histories, Met
+from tests.domain.chance import Met, explore
 from tests.domain.histories import (
     DAY,
     HOUR,
@@ -69,20 +68,22 @@ from tests.domain.histories import (
 # --- over random histories -----------------------------------------------------------------------------------
 
 
-def test_every_step_of_random_histories_keeps_every_law() -> None:
+@pytest.mark.parametrize("block", range(6))
+def test_every_step_of_random_histories_keeps_every_law(block: int) -> None:
     """Total, quiet without news, within TRANSITIONS, one under way, never more than is left: over random
-    histories, which between them meet every status, every step, every event (failures B02, B07, D06)."""
+    histories, which meet every status, every event and most steps of the table (failures B02, B07, D06)."""
     # failure: B02
     # failure: B07
     # failure: D06
-    met = Histories.met = Met()
-    run_state_machine_as_test(Histories, settings=settings(max_examples=600, stateful_step_count=50))
+    met = Met()
+    for number in range(300):
+        explore(f"{block}/{number}", 40, met)
     # A search that never gets anywhere proves nothing.
     steps = {(before, after) for before, row in TRANSITIONS.items() for after in row}
     assert met.statuses == set(Status)
-    assert len(met.edges & steps) >= len(steps) // 2
+    assert len(met.edges & steps) > len(steps) // 2
     assert set(met.events) == {kind.__name__ for kind in EVENTS}
-    assert met.waiting >= {"adopted", "alarm", "declined", "dropped", "failed", "look", "not"}
+    assert met.waiting >= {"adopted", "alarm", "canceled", "declined", "dropped", "failed", "look", "mark", "not"}
     assert met.refusals >= {
         "in_flight",
         "already_refunded",

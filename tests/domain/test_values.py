@@ -473,7 +473,7 @@ ODD_FIELDS: dict[str, list[str]] = {
     "request_id": ["../s3cr3t", "s3cr3t\n", "s3cr3t é", "-s3cr3t", "s3cr3t" * 60],
     "amount_minor": [
         *"s3cr3t 0 000 -5 +5 5.0 1e3 NaN inf ٣ ５ ² 0x5 1_000".split(),
-        *[" 5", "5 ", "9" * 17, "9" * 301],
+        *[" 5", "5 ", "9" * 16, str(10**15 + 1), "0" * 16 + "5", "9" * 301],
     ],
     "currency": ["s3cr3t", "US", "USDX", "U D", "ＵＳＤ", "us\n", "12$", LONE_SURROGATE * 3],
     "quoted_at": [
@@ -506,6 +506,11 @@ def test_a_form_brings_back_what_was_verified(decision: IssueRefund) -> None:
         form_of(decision), payment=decision.payment, by=decision.by, reason=decision.reason, note=decision.note
     )
     assert back == decision
+
+
+def test_the_largest_amount_comes_back_too() -> None:
+    """The limit of Money is the form's limit: what a quote can show, a form can bring back."""
+    assert read(FORM | {"amount_minor": str(money.LIMIT_MINOR)}).amount == usd(money.LIMIT_MINOR)
 
 
 def test_a_form_cannot_choose_payment_tenant_or_reason() -> None:

@@ -1,0 +1,49 @@
+"""What the invariants know of a stream: its events folded as they were committed, claims, requests."""
+
+from __future__ import annotations
+
+import attrs
+
+from refund_domain.answers import Send
+from refund_domain.events import Event, RefundRequested
+from refund_domain.ledger import EMPTY, OBSERVED, Ledger, Status
+from refund_domain.payments import GatewayRefund, Ref
+
+
+@attrs.frozen(kw_only=True)
+class Violation:
+    """An invariant that did not hold: its name, what was found, and after how many steps."""
+
+    name: str
+    what: str
+    step: int
+
+
+class Book:
+    """What the invariants know of one stream: its events folded as they were appended, claims, requests."""
+
+    __slots__ = (
+        "captured_minor", "claims", "events", "ledger", "made", "outside_minor", "ref", "requests", "sent",
+        "statuses", "version",
+    )  # fmt: skip
+
+    def __init__(self, ref: Ref, captured_minor: int) -> None:
+        self.ref, self.captured_minor = ref, captured_minor
+        self.made: set[str] = set()
+        self.sent: set[tuple[str, int]] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again at version 0."""
+        self.ledger: Ledger = EMPTY
+        self.version = 0
+        self.events: list[Event] = []
+        self.statuses: dict[str, Status] = {}
+        self.claims: dict[tuple[str, int], tuple[Send, int, int]] = {}
+        self.requests: dict[str, RefundRequested] = {}
+        self.outside_minor = 0
+
+
+def word(refund: GatewayRefund) -> Status:
+    """What the gateway's word for this refund means."""
+    return OBSERVED.get(refund.status, (1, Status.PENDING))[1]

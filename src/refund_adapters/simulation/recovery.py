@@ -1,0 +1,94 @@
+"""After the faults: the clocks agree, money is there, persons answer, workers recover. All must come to rest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from refund_adapters.simulation.actions import Start
+from refund_adapters.simulation.ports import WORKS
+from refund_adapters.simulation.rest import at_end, unsettled
+from refund_adapters.simulation.scenario import USD
+from refund_domain.attention import attention
+from refund_domain.commands import Choice
+from refund_domain.money import Money
+
+if TYPE_CHECKING:
+    from refund_adapters.simulation.world import World
+
+MOST_ROUNDS: Final = 400
+"""How many rounds of recovery may pass before something that has not settled is called stuck."""
+
+_US: Final = timedelta(microseconds=1)
+_FIRST_OP: Final = 1_000_000
+
+
+def recover_all(world: World) -> None:
+    """Let everything settle; what does not is a broken invariant."""
+    checker = world.checker
+    _mend(world)
+    while world.flying and checker.found is None:
+        for op in world.flying:
+            world.resume(op.id, WORKS, 0)
+    number = _FIRST_OP
+    for _ in range(MOST_ROUNDS):
+        number = _round(world, number)
+        if checker.found is not None:
+            return
+        if world.bank.next_at is None and all(unsettled(world, book) is None for book in checker.books):
+            break
+        if not _wait(world):
+            break
+    at_end(world)
+
+
+def _mend(world: World) -> None:
+    """No more faults, and whatever waits for somebody gets what it waits for."""
+    for worker in world.workers:
+        worker.back = timedelta(0)
+    bank = world.bank
+    for ref in world.payments:
+        picture = bank.picture(ref)
+        if picture is not None and picture.payment.status == "pending":
+            bank.settle_payment(ref)
+        bank.fund(ref.account, Money(10_000_000, USD))
+        for refund in bank.refunds(ref):
+            if refund.status not in ("succeeded", "failed", "canceled") and bank.next_at is None:
+                bank.settle(refund.id, "succeeded")
+    world.checker.bank_moved()
+
+
+def _round(world: World, number: int) -> int:
+    """Persons answer what waits for them, a worker recovers what is due."""
+    for pay, ref in enumerate(world.payments):
+        items = attention(world.checker.book(ref).ledger)
+        for place, item in enumerate(items):
+            if item.choices != (Choice.NOTED,):
+                world.run(Start(number, number % len(world.workers), "settle", pay, place, 0))
+                number += 1
+    world.run(Start(number, number % len(world.workers), "recover", 0, 0, 0))
+    _nudge(world)
+    return number + 1
+
+
+def _nudge(world: World) -> None:
+    """Refunds whose course left them pending for good are moved on by the bank."""
+    if world.bank.next_at is not None:
+        return
+    for ref in world.payments:
+        for refund in world.bank.refunds(ref):
+            if refund.status not in ("succeeded", "failed", "canceled"):
+                world.bank.settle(refund.id, "succeeded")
+    world.checker.bank_moved()
+
+
+def _wait(world: World) -> bool:
+    """Until the next thing is due, by the slowest clock; False: nothing ever will be."""
+    slowest = min(worker.offset for worker in world.workers)
+    moments = [book.ledger.due - slowest for book in world.checker.books if book.ledger.due is not None]
+    if world.bank.next_at is not None:
+        moments.append(world.bank.next_at)
+    if not moments:
+        return False
+    world.pass_time(max(1, (min(moments) - world.now) // _US))
+    return True

@@ -1,0 +1,271 @@
+"""The simulated world: true time, the bank, the journal, the workers. Nothing in it is random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from refund_adapters.memory import MemoryBank
+from refund_adapters.simulation.actions import Start
+from refund_adapters.simulation.invariants import Checker
+from refund_adapters.simulation.modes import Mode
+from refund_adapters.simulation.ports import WORKS, Handle, Shared
+from refund_adapters.simulation.scenario import COURSES, USD, Scenario
+from refund_adapters.simulation.told import raised, returned
+from refund_adapters.simulation.workers import Flight, Op, Worker, begin
+from refund_domain.money import Money
+from refund_domain.payments import PaymentRef
+from refund_domain.policy import Policy
+from refund_domain.ports import RefundJournal
+from refund_domain.quotes import Quote
+
+START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
+_US: Final = timedelta(microseconds=1)
+_SECOND: Final = timedelta(seconds=1)
+STEP_US: Final = 10_000
+"""How long one step takes, in microseconds of true time."""
+
+MakeHandle = Callable[[Callable[[], datetime]], RefundJournal]
+"""Makes one worker's handle on the seed's journal, given that worker's clock."""
+
+
+class World:
+    """One seed's world. `us` is true time in microseconds since `START`; nobody in it knows it exactly."""
+
+    def __init__(self, scenario: Scenario, mode: Mode, make_handle: MakeHandle | None = None) -> None:
+        self.scenario, self.mode = scenario, mode
+        self.us = 0
+        self.now = START
+        self.fault, self.delay_s = WORKS, 0
+        self.ids = 0
+        self.bank_next: datetime | None = None  # when the bank will do something by itself, as far as was asked
+        self.executes_most_us = mode.executes_most // _US
+        self.licence_us = Policy().licence // _US
+        self.resend_us = (Policy().resend_within + 2 * Policy().clock_skew) // _US
+        self.key_life_us = Policy().key_life // _US
+        self.policy: Policy = mode.policy(accept_unsettled_ach=scenario.unsettled_accepted)
+        self.shared = Shared()
+        self._make_handle = make_handle or (lambda clock: Handle(self.shared, clock))
+        self._lag = 0
+        self.bank = MemoryBank(
+            lambda: self.now,
+            cap=mode.caps,
+            key_life=mode.key_life,
+            list_lag=self._next_lag,
+            figure_lags=scenario.figure_lags,
+            refuse_disputed=scenario.refuse_disputed,
+        )
+        self.payments = self._take_payments()
+        self.ops: dict[int, Op] = {}
+        self.graveyard: list[Flight] = []
+        self.checker = Checker(self)
+        self.workers = [Worker(self, number, offset) for number, offset in enumerate(scenario.offsets)]
+        self.driven = Op(-1, self.workers[0], "nobody", 0, 0)
+        self.disputes: list[tuple[int, str]] = []
+        self.counts: dict[str, int] = {}
+        self.flying: list[Op] = []
+        self.trace: list[tuple[object, ...]] = []
+
+    def _take_payments(self) -> tuple[PaymentRef, ...]:
+        refs = []
+        for taken in self.scenario.payments:
+            amount = Money(taken.amount_minor, USD)
+            captured = amount if taken.captured_minor is None else Money(taken.captured_minor, USD)
+            ref = self.bank.charge(
+                amount,
+                captured=captured,
+                account=taken.account,
+                method=taken.method,
+                settled=not taken.unsettled,
+            )
+            self.bank.plan(ref, *(COURSES[course] for course in taken.courses))
+            if self.scenario.drained:
+                self.bank.drain(taken.account, Money(taken.amount_minor // 2, USD))
+            refs.append(ref)
+        return tuple(refs)
+
+    def _next_lag(self) -> timedelta:
+        lags = self.scenario.lags
+        self._lag += 1
+        return lags[self._lag % len(lags)]
+
+    def handle(self, clock: Callable[[], datetime]) -> RefundJournal:
+        """A handle on the journal for a worker with this clock."""
+        return self._make_handle(clock)
+
+    def new_id(self) -> str:
+        """The next id; the ids of a seed are told apart by their number."""
+        self.ids += 1
+        return f"id-{self.ids}"
+
+    def count(self, what: str) -> None:
+        """One more of these, for the report."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    # -- time -----------------------------------------------------------------------------------------------
+
+    def pass_time(self, us: int) -> None:
+        """True time goes on; what the bank does by itself happens at its own moment, and is judged there."""
+        end_us = self.us + us
+        end = START + end_us * _US
+        while (due := self.bank.next_at) is not None and due <= end:
+            self.now = max(due, self.now)
+            self.us = (self.now - START) // _US
+            self.bank.tick()
+            self.checker.bank_moved()
+        self.us, self.now = end_us, end
+
+    # -- what others do ----------------------------------------------------------------------------------------
+
+    def outside(self, kind: str, pay: int, arg: int) -> None:
+        """The world moves at the bank; what is not possible there does not happen."""
+        ref = self.payments[pay % len(self.payments)]
+        with suppress(ValueError):  # the bank refuses what is not possible at this moment
+            self._outside(kind, ref, pay % len(self.payments), arg)
+            self.count(kind)
+        self.checker.bank_moved()
+
+    def _outside(self, kind: str, ref: PaymentRef, pay: int, arg: int) -> None:
+        bank = self.bank
+        captured = self.checker.captured_minor(ref)
+        match kind:
+            case "elsewhere":
+                part = None if arg % 5 == 0 else Money(max(1, captured * (arg % 16) // 100), USD)
+                bank.elsewhere(ref, part, course=COURSES[arg % len(COURSES)])
+            case "dispute":
+                status = ("needs_response", "warning_needs_response", "under_review")[arg % 3]
+                self.disputes.append((pay, bank.dispute(ref, status=status)))
+            case "close":
+                ours = [dispute for owner, dispute in self.disputes if owner == pay]
+                if ours:
+                    bank.close_dispute(
+                        ours[(arg >> 3) % len(ours)], ("won", "warning_closed", "won", "lost")[arg % 4]
+                    )
+            case "fate":
+                refunds = bank.refunds(ref)
+                if refunds:
+                    status, reason = (
+                        ("failed", "expired_or_canceled_card"),
+                        ("canceled", "merchant_request"),
+                        ("succeeded", None),
+                        ("failed", "charge_for_pending_refund_disputed"),
+                    )[arg % 4]
+                    bank.settle(refunds[(arg >> 2) % len(refunds)].id, status, reason)
+            case "drain":
+                bank.drain(ref.account, Money(arg % 100, USD))
+            case "fund":
+                bank.fund(ref.account, Money(10_000 + arg, USD))
+            case "settle_payment":
+                if arg % 4:
+                    bank.settle_payment(ref)
+                else:
+                    bank.fail_payment(ref)
+            case _:
+                raise KeyError(kind)
+
+    # -- operations ---------------------------------------------------------------------------------------------
+
+    def start(self, action: Start) -> None:
+        """Begin an operation, unless there is nothing to do."""
+        op = Op(action.op, self.workers[action.worker % len(self.workers)], action.kind, action.pay, action.who)
+        op.pay %= len(self.payments)
+        if op.who and self.checker.book(self.payments[op.pay]).ledger.tenant is None:
+            return  # whoever is allowed to quote first owns the payment: not what is tried here
+        try:
+            op.flight = begin(self, op, action.arg)
+        except Exception as error:
+            raised(self.checker, op, error)
+        if op.flight is None:
+            return
+        self.ops[op.id] = op
+        self.flying.append(op)
+        self.count(f"op {op.kind}")
+        self.trace.append((op.id, op.kind, op.pay, op.who, self.us))
+
+    def resume(self, number: int, fault: str, delay_s: int) -> None:
+        """Let an operation go on to its next stop: one step."""
+        op = self.ops.get(number)
+        if op is None or op.flight is None:
+            return
+        if fault:
+            self.count(f"fault {fault}")
+        self.us += STEP_US
+        self.now = START + self.us * _US
+        if self.bank_next is not None and self.bank_next <= self.now:
+            self.bank.tick()
+            self.checker.bank_moved()
+        self.checker.steps += 1
+        self.driven, self.fault, self.delay_s = op, fault, delay_s
+        try:
+            op.stop = op.flight.send(None)
+        except StopIteration as stopped:
+            self._over(op, "returned")
+            returned(self.checker, op, stopped.value)
+            if op.kind == "quote" and isinstance(stopped.value, Quote):
+                op.quote = stopped.value
+        except Exception as error:
+            self._over(op, type(error).__name__)
+            raised(self.checker, op, error)
+        self.trace.append((number, op.stop, fault, delay_s, self.us))
+
+    def run(self, action: Start) -> None:
+        """Begin an operation and let nothing disturb it until it is over."""
+        self.start(action)
+        op = self.ops.get(action.op)
+        while op is not None and op.flight is not None and self.checker.found is None:
+            self.resume(op.id, WORKS, 0)
+
+    def _over(self, op: Op, how: str) -> None:
+        op.stop, op.flight = how, None
+        self.flying.remove(op)
+
+    def crash(self, number: int, lost: int) -> None:
+        """The worker's process dies: its operations are never resumed, and kept so that nothing of them runs."""
+        worker = self.workers[number % len(self.workers)]
+        for op in [op for op in self.flying if op.worker is worker]:
+            if op.flight is not None:
+                self.graveyard.append(op.flight)
+            self._over(op, "crashed")
+        worker.restart()
+        self.count("crash")
+        if lost:
+            self.shared.lose(lost)
+            self.checker.lost_appends()
+        self.trace.append(("crash", number, lost))
+
+    def cancel(self, number: int, error: BaseException) -> None:
+        """The operation's task is cancelled: that passes through, unrecorded."""
+        op = self.ops.get(number)
+        if op is None or op.flight is None or op.stop == "begin":
+            return
+        self.driven, self.fault, self.delay_s = op, WORKS, 0
+        self.count("cancel")
+        try:
+            op.flight.throw(error)
+        except BaseException as raised:
+            if raised is not error:
+                self.checker.broken("cancel", f"a cancelled {op.kind} raised {type(raised).__name__}")
+        else:
+            self.checker.broken("cancel", f"a cancelled {op.kind} went on")
+        self._over(op, "cancelled")
+        self.trace.append(("cancel", number))
+
+    def jump(self, number: int, back_s: int) -> None:
+        """The worker's clock jumps back so far, under a process that has just read it; 0 mends it."""
+        worker = self.workers[number % len(self.workers)]
+        worker.jump_back(back_s * _SECOND)
+        if back_s:
+            self.count("clock jump")
+        self.trace.append(("clock", number, back_s))
+
+    def close(self) -> None:
+        """The seed is over: drop what was crashed, without a word of it being judged any more."""
+        for op in self.flying:
+            if op.flight is not None:
+                self.graveyard.append(op.flight)
+        for flight in self.graveyard:
+            with suppress(BaseException):
+                flight.close()
+        self.graveyard.clear()

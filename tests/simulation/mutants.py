@@ -1,0 +1,500 @@
+"""Named mutants: the library with one thing wrong, each of which the simulator must find.
+
+`python -m tests.simulation.mutants [NAME …]` says for each how many seeds it took and which invariant broke.
+A rule kept in two places is mutated in both, and the name says so; what then still survives is named at the end.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any, Final
+from unittest.mock import patch
+
+import attrs
+
+from refund_adapters.memory import gateway as memory_gateway
+from refund_adapters.simulation.books import Violation
+from refund_adapters.simulation.modes import MODES
+from refund_adapters.simulation.run import run_seed
+from refund_domain import decide, doubt, ledger, quotes, rhythm, rules, service_async
+from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown, Picture, Send
+from refund_domain.doubt import Step, Verdict, Zone
+from refund_domain.errors import GatewayUnreadable
+from refund_domain.events import SendClaimed
+from refund_domain.inputs import FreeLook, GatewayAnswered, OwedLook, RecordOutside, RequestRefund, SettleAttention
+from refund_domain.ledger import Status
+from refund_domain.money import Money
+from refund_domain.payments import PaymentRef
+from refund_domain.refusals import AmountChanged, Disputed, Refused
+from refund_domain.service_async import AsyncRefundService
+from refund_domain.stream import appended, claim_in, in_doubt
+from refund_domain.stream import head as stream_head
+
+Apply = Callable[[], AbstractContextManager[object]]
+
+STEPS: Final = 300
+"""How many steps a seed runs under faults."""
+
+
+@attrs.frozen(kw_only=True)
+class Mutant:
+    """One thing wrong. Killed in `mode` within `seeds` seeds from 0, by one of the invariants `by`."""
+
+    name: str
+    apply: Apply
+    seeds: int
+    by: tuple[str, ...]
+    mode: str = "cap-off"
+    deaf: tuple[str, ...] = ()
+
+
+@contextmanager
+def swapped(*pairs: tuple[object, object]) -> Iterator[None]:
+    """Every name in the library that is bound to the first of a pair is bound to the second meanwhile."""
+    with ExitStack() as stack:
+        for old, new in pairs:
+            for name, module in tuple(sys.modules.items()):
+                if not name.startswith(("refund_domain", "refund_adapters")):
+                    continue
+                for attribute, value in tuple(vars(module).items()):
+                    if value is old:
+                        stack.enter_context(patch.object(module, attribute, new))
+        yield
+
+
+def swap(old: object, new: object) -> Apply:
+    """A mutant that is one function replaced by another, wherever it was imported."""
+    return lambda: swapped((old, new))
+
+
+def method(name: str, new: object) -> Apply:
+    """A mutant that is another method of the service."""
+    return lambda: patch.object(AsyncRefundService, name, new)
+
+
+def step(rows: dict[tuple[Zone, Verdict], Step]) -> Apply:
+    """A mutant that is other rows in the table of doubt."""
+    return lambda: patch.dict(doubt.STEPS, rows)
+
+
+# --- the key, the mark, the answer ---------------------------------------------------------------------
+
+
+def _keyed(key: Callable[[Send], str | None]) -> Apply:
+    """The adapter sends another key than the refund's id."""
+
+    def execute(bank: Any, send: Send, breaks: Any) -> Any:
+        where, amount = send.payment, send.amount.amount_minor
+        mark, reason = send.refund_id, send.reason.value
+        return bank.refund(
+            where.account, where.charge, amount, key=key(send), mark=mark, reason=reason, breaks=breaks
+        )
+
+    def later(bank: Any, send: Send, delay: timedelta) -> None:
+        where, amount = send.payment, send.amount.amount_minor
+        mark, reason = send.refund_id, send.reason.value
+        bank.refund_later(delay, where.account, where.charge, amount, key=key(send), mark=mark, reason=reason)
+
+    return lambda: swapped((memory_gateway._execute, execute), (memory_gateway._execute_later, later))
+
+
+def _answering(change: Callable[[Answer], Answer]) -> Apply:
+    """The adapter reads the gateway's answer wrongly."""
+    real = memory_gateway.send_to
+    return swap(real, lambda bank, send, planned=None: change(real(bank, send, planned)))
+
+
+def _timeout_is_no(answer: Answer) -> Answer:
+    return Declined(code="timeout") if isinstance(answer, OutcomeUnknown) and answer.resend else answer
+
+
+def _timeout_is_not_sent(answer: Answer) -> Answer:
+    return NotSent(why="timeout") if isinstance(answer, OutcomeUnknown) and answer.resend else answer
+
+
+def _broken_is_no(answer: Answer) -> Answer:
+    return Declined(code="http_500") if isinstance(answer, OutcomeUnknown) and not answer.resend else answer
+
+
+# --- the claim --------------------------------------------------------------------------------------------
+
+
+async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef) -> Any:
+    at = stream.now
+    look = await self._look(ref)
+    given = OwedLook(at=at, latest=stream.latest, look=look)
+    said = _real_decide(stream.ledger, given, self._policy)
+    claim = None if isinstance(said, Refused) else claim_in(said)
+    answer = None if claim is None else await self._send(claim.send)
+    stream, said = await self._record(stream, given)
+    if claim is None or answer is None:
+        return stream
+    answered = GatewayAnswered(
+        at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
+    )
+    return (await self._record(stream, answered))[0]
+
+
+async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = False, drop: bool = False) -> Any:
+    """The service's own step with one thing wrong."""
+    started, at = self._monotonic(), stream.now
+    look = await self._look(ref)
+    if at_end:
+        started, at = self._monotonic(), stream.now_after(self._monotonic())
+    stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
+    claim = None if isinstance(said, Refused) else claim_in(said)
+    if claim is None or isinstance(said, Refused):
+        return stream
+    send = decide.licensed(said, stream.at_least(at, started, self._monotonic()), self._policy)
+    answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
+    given = GatewayAnswered(at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer)
+    if drop:
+        said = _real_decide(stream.ledger, given, self._policy)
+        if isinstance(said, Refused) or not said:
+            return stream
+        after = ledger.fold(stream.ledger, said)
+        try:
+            now = await self._journal.append(ref, said, expected=stream.version, head=stream_head(after))
+        except Exception:
+            return in_doubt(stream, given)
+        return appended(stream, after, len(said), now, self._monotonic())
+    try:
+        return (await self._record(stream, given))[0]
+    except Exception:
+        return in_doubt(stream, given)
+
+
+async def _look_at_end(self: Any, stream: Any, ref: PaymentRef) -> Any:
+    return await _advance(self, stream, ref, at_end=True)
+
+
+async def _drops_answer(self: Any, stream: Any, ref: PaymentRef) -> Any:
+    return await _advance(self, stream, ref, drop=True)
+
+
+async def _anothers_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
+    """Whoever sees an open claim sends on it."""
+    for record in stream.ledger.refunds:
+        for claim in record.claims:
+            if claim.answer is None and ledger.shown(stream.ledger, record) is None:
+                answer = await self._send(claim.send)
+                given = GatewayAnswered(at=stream.now, refund_id=record.id, claim=claim.send.claim, answer=answer)
+                return (await self._record(stream, given))[0]
+    return await _advance(self, stream, ref)
+
+
+_real_decide = decide.decide
+
+
+def _without_claim(known: Any, given: Any, policy: Any) -> Any:
+    said = _real_decide(known, given, policy)
+    if isinstance(said, Refused):
+        return said
+    return tuple(event for event in said if not isinstance(event, SendClaimed))
+
+
+async def _no_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
+    at = stream.now
+    look = await self._look(ref)
+    given = OwedLook(at=at, latest=stream.latest, look=look)
+    said = _real_decide(stream.ledger, given, self._policy)
+    claim = None if isinstance(said, Refused) else claim_in(said)
+    stream, _ = await self._record(stream, given)
+    if claim is not None:
+        await self._send(claim.send)
+    return stream
+
+
+def _no_claim_applied() -> AbstractContextManager[object]:
+    stack = ExitStack()
+    stack.enter_context(patch.object(service_async, "decide", _without_claim))
+    stack.enter_context(patch.object(AsyncRefundService, "_advance", _no_claim))
+    return stack
+
+
+def _books_on_last(known: Any, given: Any, policy: Any) -> Any:
+    if isinstance(given, GatewayAnswered):
+        record = ledger.record_of(known, given.refund_id)
+        given = attrs.evolve(given, claim=len(record.claims) if record else given.claim)
+    return _real_decide(known, given, policy)
+
+
+def _always_licensed(events: Any, now: Any, policy: Any) -> Any:
+    claim = claim_in(tuple(events))
+    return None if claim is None else claim.send
+
+
+# --- beliefs and observations -------------------------------------------------------------------------------
+
+
+def _hasty_belief(self: Any) -> Status:
+    if self.ended is not None:
+        return Status(self.ended)
+    if self.declined:
+        return Status.DECLINED
+    return Status.IN_DOUBT if any(claim.open for claim in self.claims) else Status.REQUESTED
+
+
+def _belief_first(known: Any, record: Any) -> Status:
+    seen = ledger.shown(known, record)
+    ended = record.belief in (Status.DECLINED, Status.DROPPED, Status.NOT_MADE, Status.IN_DOUBT)
+    return Status(record.belief) if seen is None or ended else Status(seen.status)
+
+
+def _first_terminal(old: Any, new: Any) -> Any:
+    return old if old.status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED) else new
+
+
+def _by_amount(record: Any, refund: Any) -> bool:
+    return bool(record.request is None or refund.amount == record.request.amount)
+
+
+_real_next_look = rhythm.next_look
+
+
+def _looks_but_for(status: Status) -> Callable[..., Any]:
+    def next_look(known: Any, at: Any, tries: int, policy: Any) -> Any:
+        rest = tuple(seen for seen in known.observed if seen.status is not status)
+        # Ours must stay shown, or a look would be owed for it after all.
+        if ledger.in_flight(known) is None and not rest:
+            return None
+        return _real_next_look(attrs.evolve(known, observed=rest) if rest else known, at, tries, policy)
+
+    return next_look
+
+
+# --- rules ----------------------------------------------------------------------------------------------------
+
+_real_refusals = rules.refund_refusals
+
+
+def _without(*kinds: type) -> Callable[..., Any]:
+    """The rules without some of the refusals."""
+
+    def refund_refusals(*args: Any, **named: Any) -> Any:
+        return tuple(refusal for refusal in _real_refusals(*args, **named) if not isinstance(refusal, kinds))
+
+    return refund_refusals
+
+
+def _dispute_ignored(*args: Any, **named: Any) -> Any:
+    """A dispute says no in two places: by itself, and by the amount it takes away."""
+    refusals = _real_refusals(*args, **named)
+    return () if any(isinstance(refusal, Disputed) for refusal in refusals) else refusals
+
+
+def _tenant_ignored(known: Any, given: Any, policy: Any) -> Any:
+    if known.tenant is not None and isinstance(given, (RequestRefund, RecordOutside, SettleAttention)):
+        if isinstance(given, RequestRefund):
+            by = attrs.evolve(given.command.by, tenant=known.tenant)
+            given = attrs.evolve(given, command=attrs.evolve(given.command, by=by))
+        else:
+            given = attrs.evolve(given, by=attrs.evolve(given.by, tenant=known.tenant))
+    return _real_decide(known, given, policy)
+
+
+async def _shows_anybody(self: Any, ref: Any, *, by: Any) -> Any:
+    return self._view(await self._load(ref))
+
+
+async def _quotes_anybody(self: Any, ref: Any, *, by: Any, payouts: Any = ()) -> Any:
+    stream = await self._load(ref)
+    look = await self._look(ref)
+    if not isinstance(look, Picture):
+        raise GatewayUnreadable("scripted")
+    given = FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or by.tenant)
+    stream, _ = await self._record(stream, given)
+    made, days = self._mint(), self._is_business_day
+    return quotes.make_quote(
+        stream.ledger, ref, stream.now, self._policy, request_id=made, payouts=(), is_business_day=days
+    )
+
+
+def _figure_ignored(known: Any, *, without: str | None = None) -> Any:
+    payment = known.payment
+    if payment is not None:
+        listed = Money(rules.listed_minor(known), payment.captured.currency)
+        known = attrs.evolve(known, payment=attrs.evolve(payment, given_back=listed))
+    return _real_refundable(known, without=without)
+
+
+_real_refundable = rules.refundable
+
+
+def _outside_ignored(known: Any, *, without: str | None = None) -> Any:
+    return _real_refundable(attrs.evolve(known, outside=()), without=without)
+
+
+def _ours_ignored(known: Any, *, without: str | None = None) -> Any:
+    """R3 without what our own refunds took or hold."""
+    others = tuple(seen for seen in known.observed if seen.refund.mark is None)
+    known = attrs.evolve(known, refunds=(), observed=others)
+    return _figure_ignored(known, without=without)
+
+
+_ALL: Final = (Verdict.CLEAR, Verdict.ALARMED, Verdict.DECLINED, Verdict.BURNT)
+
+MUTANTS: Final[tuple[Mutant, ...]] = (
+    Mutant(name="no key", apply=_keyed(lambda send: None), seeds=30, by=("key",)),
+    Mutant(name="fresh key", apply=_keyed(lambda send: f"{send.refund_id}-{send.claim}"), seeds=30, by=("key",)),
+    Mutant(
+        name="key with amount",
+        apply=_keyed(lambda send: f"{send.payment.charge}-{send.amount.amount_minor}"),
+        seeds=30,
+        by=("key",),
+    ),
+    Mutant(name="timeout = no", apply=_answering(_timeout_is_no), seeds=30, by=("after_end", "lost")),
+    Mutant(name="timeout = not sent", apply=_answering(_timeout_is_not_sent), seeds=30, by=("lost",)),
+    Mutant(name="5xx = no", apply=_answering(_broken_is_no), seeds=30, by=("after_end", "lost")),
+    Mutant(name="send before append", apply=method("_advance", _sends_before_append), seeds=30, by=("unclaimed",)),
+    Mutant(name="no claim", apply=_no_claim_applied, seeds=30, by=("unclaimed",)),
+    Mutant(name="another's claim", apply=method("_advance", _anothers_claim), seeds=30, by=("unclaimed",)),
+    Mutant(name="licence ignored", apply=swap(decide.licensed, _always_licensed), seeds=30, by=("licence",)),
+    Mutant(
+        name="no list delay: ends at once",
+        apply=step({(Zone.FRESH, v): Step.END for v in _ALL}),
+        seeds=30,
+        by=("lost", "unasked"),
+    ),
+    Mutant(
+        name="no list delay: ends at 22 h",
+        apply=step({(Zone.STALE, v): Step.END for v in _ALL}),
+        seeds=30,
+        by=("unasked",),
+    ),
+    Mutant(name="look judged by its end", apply=method("_advance", _look_at_end), seeds=351, by=("lost",)),
+    Mutant(
+        name="a no with an open claim",
+        apply=lambda: patch.object(ledger.RefundRecord, "belief", property(_hasty_belief)),
+        seeds=57,
+        by=("after_end", "lost"),
+    ),
+    Mutant(name="last write wins", apply=swap(ledger.merge, lambda old, new: new), seeds=219, by=("transition",)),
+    Mutant(name="first terminal wins", apply=swap(ledger.merge, _first_terminal), seeds=30, by=("stuck",)),
+    Mutant(name="belief beats observation", apply=swap(ledger.status_of, _belief_first), seeds=30, by=("stuck",)),
+    Mutant(name="tenant ignored: commands", apply=swap(_real_decide, _tenant_ignored), seeds=48, by=("tenant",)),
+    Mutant(name="tenant ignored: show", apply=method("show", _shows_anybody), seeds=30, by=("tenant",)),
+    Mutant(
+        name="tenant ignored: quote, in both places",
+        apply=method("quote", _quotes_anybody),
+        seeds=30,
+        by=("tenant",),
+    ),
+    Mutant(name="match by amount", apply=swap(ledger.is_shown_by, _by_amount), seeds=30, by=("mistaken",)),
+    Mutant(
+        name="resend after 22 h", apply=step({(Zone.STALE, Verdict.CLEAR): Step.SEND}), seeds=30, by=("too_late",)
+    ),
+    Mutant(
+        name="resend for ever",
+        apply=step({(zone, Verdict.CLEAR): Step.SEND for zone in Zone}),
+        seeds=30,
+        by=("too_late",),
+    ),
+    Mutant(
+        name="sends on dispute, in both places",
+        apply=swap(_real_refusals, _dispute_ignored),
+        seeds=30,
+        by=("amount", "raised"),
+    ),
+    Mutant(
+        name="resends on dispute, in both places",
+        apply=lambda: patch.object(doubt, "refund_refusals", _dispute_ignored),
+        seeds=30,
+        by=("amount",),
+    ),
+    Mutant(
+        name="amount not compared", apply=swap(_real_refusals, _without(AmountChanged)), seeds=30, by=("amount",)
+    ),
+    Mutant(
+        name="answer dropped on conflict", apply=method("_advance", _drops_answer), seeds=30, by=("unanswered",)
+    ),
+    Mutant(
+        name="answer booked on another claim",
+        apply=swap(_real_decide, _books_on_last),
+        seeds=48,
+        by=("unanswered",),
+    ),
+    Mutant(
+        name="success final",
+        apply=swap(_real_next_look, _looks_but_for(Status.SUCCEEDED)),
+        seeds=30,
+        by=("stuck",),
+    ),
+    Mutant(
+        name="pending done", apply=swap(_real_next_look, _looks_but_for(Status.PENDING)), seeds=30, by=("stuck",)
+    ),
+    Mutant(
+        name="two in flight, in both places",
+        apply=lambda: swapped((_real_refundable, _ours_ignored), (rules._standing, lambda *_: [])),
+        seeds=30,
+        by=("amount", "doubled"),
+    ),
+    Mutant(name="figure ignored", apply=swap(_real_refundable, _figure_ignored), seeds=30, by=("amount",)),
+    Mutant(name="outside ignored", apply=swap(_real_refundable, _outside_ignored), seeds=30, by=("amount",)),
+    Mutant(
+        name="an overtaken look decides",
+        apply=swap(doubt._behind, lambda *_: False),
+        seeds=633,
+        by=("after_end", "amount"),
+    ),
+    Mutant(
+        name="5xx ends by itself", apply=step({(Zone.OLD, Verdict.BURNT): Step.END}), seeds=30, by=("unasked",)
+    ),
+    Mutant(
+        name="5xx is sent again",
+        apply=step({(Zone.FRESH, Verdict.BURNT): Step.SEND}),
+        seeds=30,
+        by=("sent_again",),
+    ),
+    Mutant(
+        name="a no is sent again",
+        apply=step({(Zone.FRESH, Verdict.DECLINED): Step.SEND}),
+        seeds=183,
+        by=("sent_again",),
+    ),
+)
+
+
+SURVIVORS: Final[dict[str, str]] = {
+    "a look nobody owes any more decides": "its send has no licence by then, a claim under two minutes old is "
+    "left alone, and whatever it sends again goes under the same key",
+    "5xx ends by itself, 5xx or a no is sent again": "killed as a broken rule, not by harm: the key replays the "
+    "first answer, and by 28 h nothing can follow any more",
+    "key with amount": "killed as a broken rule, not by harm: the mark in the request differs, so the gateway "
+    "refuses the key for another refund",
+    "outbox gap, first page only": "not held here: the journals have no outbox yet, and the bank has no pages; "
+    "pages are the gateway adapters' own tests",
+}
+"""What lives on, or dies only by a rule and not by harm done, and why."""
+
+
+def kill(mutant: Mutant, first: int = 0, seeds: int | None = None) -> tuple[int, Violation] | None:
+    """The first seed that finds this mutant, and what broke; None: it survives so many."""
+    deaf = frozenset(mutant.deaf)
+    with mutant.apply():
+        for seed in range(first, mutant.seeds if seeds is None else seeds):
+            outcome = run_seed(seed, STEPS, MODES[mutant.mode], deaf=deaf)
+            if outcome.violation is not None:
+                return seed, outcome.violation
+    return None
+
+
+def main(names: list[str]) -> int:
+    """Run these mutants (all, without a name) and say what kills them."""
+    for mutant in MUTANTS:
+        if names and mutant.name not in names:
+            continue
+        found = kill(mutant, seeds=3000)
+        print(
+            f"{mutant.name:45}",
+            "SURVIVES" if found is None else f"{found[0]:5} {found[1].name}: {found[1].what}",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

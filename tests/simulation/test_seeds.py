@@ -1,0 +1,130 @@
+"""The simulator over the shipped loop: nothing doubles, nothing is lost, everything comes to rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refund_adapters.simulation.__main__ import main
+from refund_adapters.simulation.batches import run_batch, run_one
+from refund_adapters.simulation.journals import Journal
+from refund_adapters.simulation.modes import BROKEN, CAP_OFF, CAP_ON, MODES
+from refund_adapters.simulation.ports import FAULTS_AT
+from refund_adapters.simulation.run import replay
+from refund_adapters.simulation.shrink import shorten, told
+
+STEPS = 300
+WITHIN = {
+    "broken-key_life": 40,
+    "broken-executes_late": 30,
+    "broken-completes_late": 270,
+    "broken-list_lag": 50,
+    "broken-clock_skew": 120,
+    "broken-append_lost": 20,
+}
+"""Within how many seeds from 0 each broken assumption must be found."""
+
+
+@pytest.mark.parametrize("mode", [CAP_ON.name, CAP_OFF.name])
+def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
+    """Under every fault at once no refund doubles, is lost or stays stuck, with the gateway's cap and without."""
+    tally = run_batch(mode, Journal.MEMORY.value, 0, 400, STEPS)
+    assert (tally.failing, dict(tally.broken)) == ([], {})
+    assert tally.refunds > 400
+    missing = [fault for faults in FAULTS_AT.values() for fault in faults if not tally.counts[f"fault {fault}"]]
+    assert missing == []
+    assert tally.counts["crash"] > 100
+    assert tally.counts["clock jump"] > 10
+
+
+@pytest.mark.parametrize("mode", [CAP_ON.name, CAP_OFF.name])
+def test_no_seed_breaks_an_invariant_over_the_sqlite_journal(mode: str) -> None:
+    """The same over SQLite files, each worker with a handle and a clock of its own."""
+    tally = run_batch(mode, Journal.SQLITE.value, 0, 30, STEPS)
+    assert (tally.failing, dict(tally.broken)) == ([], {})
+    assert tally.refunds > 30
+
+
+@pytest.mark.parametrize("mode", [mode.name for mode in BROKEN])
+def test_a_broken_assumption_is_found(mode: str) -> None:
+    """A world that breaks what the policy assumes is found out within the stated number of seeds."""
+    found = (run_one(seed, STEPS, mode).violation for seed in range(WITHIN[mode]))
+    assert any(violation is not None for violation in found)
+
+
+def test_the_journals_make_no_difference() -> None:
+    """A seed does the same over both journals: the same trace, the same end."""
+    for seed in range(3):
+        memory = run_one(seed, STEPS, CAP_OFF.name)
+        sqlite = run_one(seed, STEPS, CAP_OFF.name, Journal.SQLITE)
+        assert memory.digest == sqlite.digest
+
+
+def _digest_in_another_process(hash_seed: str) -> str:
+    command = [sys.executable, "-m", "refund_adapters.simulation", "--seed-trace", "7", "--mode", CAP_ON.name]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_seed_is_the_same_under_any_hash_seed() -> None:
+    """Two processes with different PYTHONHASHSEED give one trace, and so does this one."""
+    here = run_one(7, STEPS, CAP_ON.name).digest
+    assert _digest_in_another_process("1") == here
+    assert _digest_in_another_process("4242") == here
+    assert run_one(8, STEPS, CAP_ON.name).digest != here
+
+
+def test_a_replay_does_what_the_seed_did() -> None:
+    """The actions of a seed, without its random numbers, give the same trace."""
+    outcome = run_one(11, STEPS, CAP_OFF.name)
+    assert replay(11, outcome.scenario, outcome.actions, CAP_OFF).digest == outcome.digest
+
+
+def test_a_failing_seed_is_made_short() -> None:
+    """What a failing run does not need is left out, and the same invariant still breaks."""
+    mode = MODES["broken-list_lag"]
+    outcome = next(o for o in (run_one(seed, STEPS, mode.name) for seed in range(50)) if o.violation)
+    short = shorten(outcome, mode)
+    assert outcome.violation is not None
+    assert short.violation is not None
+    assert short.violation.name == outcome.violation.name
+    assert len(short.actions) < len(outcome.actions) / 4
+    assert short.violation.what in told(short)
+
+
+def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report holds what was run, the exit code says whether it was as promised."""
+    report = tmp_path / "out.json"
+    assert main(["--seeds", "0:4", "--steps", "100", "--report", str(report)]) == 0
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    assert [mode["mode"] for mode in figures["modes"]] == [CAP_ON.name, CAP_OFF.name]
+    for mode in figures["modes"]:
+        assert mode["seeds"] == 4
+        assert (mode["doubled"], mode["lost"], mode["stuck"], mode["broken"]) == (0, 0, 0, {})
+    assert main(["--seeds", "0:1", "--mode", "broken-list_lag"]) == 1
+    assert "4 seeds" in capsys.readouterr().err
+
+
+def test_a_failing_seed_says_how_to_repeat_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The replay's command, the broken invariant and the shortened trace go to stderr; the exit code is 1."""
+    seed = next(s for s in range(50) if run_one(s, STEPS, "broken-list_lag").violation)
+    assert main(["--seed-trace", str(seed), "--mode", "broken-list_lag"]) == 1
+    told_on = capsys.readouterr().err
+    assert f"--seed-trace {seed} --steps 300 --mode broken-list_lag" in told_on
+    assert "shortened" in told_on
+    assert "resume op=" in told_on
+
+
+@pytest.mark.parametrize("seeds", ["5", "5:5", "9:1", "a:b", "-1:4"])
+def test_odd_seeds_are_refused(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A range that holds no seed is a usage error."""
+    with pytest.raises(SystemExit) as stopped:
+        main([f"--seeds={seeds}"])
+    assert stopped.value.code == 2
+    assert "FIRST:END" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+"""Every interleaving and every crash of a small world."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from refund_adapters.simulation.crashes import crash_everywhere
+from refund_adapters.simulation.exhaustive import Case, run_case, try_everything
+from tests.simulation.mutants import MUTANTS
+
+RUNS = 7196
+"""How many runs the small world has: more or fewer port calls in an issue change it, and somebody should know."""
+
+
+def test_no_interleaving_with_one_crash_or_fault_doubles_or_loses() -> None:
+    """Two workers, three switches, one crash or fault at every call: exactly one refund, in every single run."""
+    found = try_everything()
+    print(f"{found.runs} runs")
+    assert found.failures == ()
+    assert found.runs == RUNS
+
+
+@pytest.mark.parametrize("name", ["fresh key", "send before append", "another's claim", "timeout = no"])
+def test_the_small_world_finds_mutants(name: str) -> None:
+    """A worker that breaks the core of the promise fails in some interleaving."""
+    (mutant,) = [mutant for mutant in MUTANTS if mutant.name == name]
+    with mutant.apply():
+        assert try_everything(pauses_s=(180,)).failures
+
+
+def test_one_case_tells_its_calls() -> None:
+    """An undisturbed issue loads, asks, looks, claims, sends and writes the answer down, in that order."""
+    wrong, calls = run_case(Case(same=True, pause_s=0))
+    first = [stop for op, stop in calls if op == calls[0][0]]
+    assert wrong is None
+    assert first == ["load<", "append<", "look<", "append<", "send<", "append<"]
+
+
+@pytest.mark.parametrize("list_lag", [timedelta(0), timedelta(hours=1)])
+def test_a_process_killed_at_any_call_makes_one_refund(list_lag: timedelta) -> None:
+    """The sync twin, killed before and after each call of its ports: in the end there is exactly one refund."""
+    runs = crash_everywhere(list_lag)
+    assert [run for run in runs if (run.made, run.status) != (1, "succeeded")] == []
+    assert sum(run.killed for run in runs) == 12
