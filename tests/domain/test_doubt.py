@@ -206,7 +206,7 @@ def test_a_late_answer_does_not_let_a_third_worker_in() -> None:
 # --- ended by the gateway's own cap ------------------------------------------------------------------------------
 
 SAFE = 5 * HOUR + 10 * MINUTE
-"""A request executes within 1 h, a 5xx completes within 2 h, a list lags 1 h, two clocks 5 min each."""
+"""A request takes 1 h to leave and 1 h in flight, a 5xx completes within 2 h, a list lags 1 h, two clocks 5 min."""
 
 
 @pytest.mark.parametrize(
