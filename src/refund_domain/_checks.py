@@ -41,7 +41,7 @@ def check_time(value: object, name: str) -> None:
     """Refuse anything but an aware datetime: a naive one means a different moment on every machine."""
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
-    if value.tzinfo is None:
+    if value.utcoffset() is None:
         raise ValueError(f"{name} must be timezone-aware, e.g. datetime.now(timezone.utc)")
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import attrs
 
-from refund_domain._checks import check_id, check_text, check_time, check_type
+from refund_domain._checks import ID_LIMIT, check_id, check_text, check_time, check_type
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import PaymentRef
 
@@ -114,15 +114,18 @@ class IssueRefund:
     ) -> IssueRefund:
         """Read what `Quote.form()` put on the page. Raises `FormError` for what is missing or odd.
 
-        Nothing in the form is trusted: payment, tenant and actor come from the host's session, and the
-        amount is only compared with a fresh look at the gateway.
+        Nothing in the form is trusted: payment, tenant and actor come from the host's session, the amount is
+        only compared with a fresh look at the gateway, and a page made for another payment (an older tab) is
+        refused.
 
-        >>> form = {"request_id": "r1", "amount_minor": "20000", "currency": "USD",
-        ...         "quoted_at": "2026-03-02T09:00:00+00:00"}
+        >>> form = {"payment": "platform/ch_1", "request_id": "r1", "amount_minor": "20000",
+        ...         "currency": "USD", "quoted_at": "2026-03-02T09:00:00+00:00"}
         >>> IssueRefund.from_form(form, payment=PaymentRef("platform", "ch_1"),
         ...                       by=Actor(id="maria", tenant="acme")).amount.major
         '200.00'
         """
+        if _field(form, "payment", 2 * ID_LIMIT + 1) != str(payment):
+            raise FormError("payment")
         request_id = _field(form, "request_id")
         amount_minor = _field(form, "amount_minor")
         currency = _field(form, "currency")
@@ -131,19 +134,19 @@ class IssueRefund:
             raise FormError("amount_minor")
         try:
             check_id(request_id, "request_id")
-        except ValueError as error:
-            raise FormError("request_id") from error
+        except ValueError:
+            raise FormError("request_id") from None
         try:
             moment = datetime.fromisoformat(quoted_at)
             check_time(moment, "quoted_at")
-        except ValueError as error:
-            raise FormError("quoted_at") from error
+        except ValueError:
+            raise FormError("quoted_at") from None
         if not 0 < int(amount_minor) <= LIMIT_MINOR:
             raise FormError("amount_minor")
         try:
             amount = Money(int(amount_minor), Currency.of(currency))
-        except ValueError as error:
-            raise FormError("currency") from error
+        except ValueError:
+            raise FormError("currency") from None
         return cls(
             payment=payment,
             request_id=request_id,
@@ -155,8 +158,8 @@ class IssueRefund:
         )
 
 
-def _field(form: Mapping[str, str], name: str) -> str:
+def _field(form: Mapping[str, str], name: str, limit: int = 300) -> str:
     value = form.get(name)
-    if not isinstance(value, str) or not value or len(value) > 300:
+    if not isinstance(value, str) or not value or len(value) > limit:
         raise FormError(name)
     return value

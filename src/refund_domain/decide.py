@@ -147,9 +147,11 @@ def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
         status = status_of(ledger, record)
         if status in (Status.REQUESTED, Status.IN_DOUBT, Status.PENDING):
             return Refused((InFlight(refund_id=record.id, status=status),))
-    if given.amount.currency != left.currency:
-        expected, got = left.currency.code, given.amount.currency.code
-        return Refused((CurrencyNotSupported(currency=got, expected=expected),))
+    # One currency a stream: an outside amount may be told anew by the host, but not in another currency.
+    expected = ledger.outside[0].amount.currency if ledger.outside else left.currency
+    if given.amount.currency != expected or left.currency != expected:
+        got = given.amount.currency.code if given.amount.currency != expected else left.currency.code
+        return Refused((CurrencyNotSupported(currency=got, expected=expected.code),))
     if given.amount > left:
         return Refused((TooMuchOutside(asked=given.amount, left=left),))
     opened: Events = () if ledger.tenant else (StreamOpened(at=given.at, tenant=given.by.tenant),)

@@ -49,6 +49,9 @@ class Step(StrEnum):
     ASK = "ask"
 
 
+MOST_UNREAD: Final = 8
+"""After so many fruitless looks one more that cannot be read calls a person."""
+
 STEPS: Final[dict[tuple[Zone, Verdict], Step]] = {
     (Zone.FRESH, Verdict.CLEAR): Step.SEND,
     (Zone.FRESH, Verdict.ALARMED): Step.LOOK,
@@ -86,14 +89,18 @@ def _behind(ledger: Ledger, given: OwedLook, policy: Policy) -> bool:
 
 
 def unreadable(ledger: Ledger, given: OwedLook, policy: Policy) -> str | None:
-    """Why a person must mend the looking, if this look says so or a doubt past its last edge was not read."""
+    """Why a person must mend the looking: this look says so, a doubt past its last edge was not read, nothing
+    was read for long, or the journal's clock fell back."""
     look, record = given.look, in_flight(ledger)
+    if given.at + policy.clock_skew < given.latest:
+        return "clock"
     if isinstance(look, Picture):
         return None
     if isinstance(look, Missing):
         return "not_found"
     since = None if record is None else record.doubted_since
-    if look.alarm is None and since is not None and _zone(given.at - since, policy) is Zone.OLD:
+    past_end = since is not None and _zone(given.at - since, policy) is Zone.OLD
+    if look.alarm is None and (past_end or ledger.tries >= MOST_UNREAD):
         return "unreadable"
     return look.alarm
 
@@ -135,7 +142,11 @@ def _doubt(
         return ()
     if policy.gateway_caps and _ruled_out(ledger, record, at, policy):
         return (RefundNotMade(at=at, refund_id=record.id),)
-    match STEPS[_zone(at - since, policy), _verdict(record)]:
+    zone = _zone(at - since, policy)
+    if zone is Zone.OLD and not _over(record, at, policy):
+        # Claimed late under another policy than this one: no doubt ends while a send may still take effect.
+        zone = Zone.STALE
+    match STEPS[zone, _verdict(record)]:
         case Step.SEND:
             if refund_refusals(ledger, at, policy, amount=request.amount, own=record.id):
                 return ()
@@ -167,11 +178,15 @@ def _ruled_out(ledger: Ledger, record: RefundRecord, at: datetime, policy: Polic
     own cap leaves no room for ours, neither made unseen nor still to come."""
     if ledger.payment is None or not record.claims:
         return False
-    # Twice executes_within, as in the policy's margins: until the send leaves, and in flight.
-    settled_after = 2 * policy.executes_within + policy.completes_within + policy.list_lag
-    settled_after += 2 * policy.clock_skew
     others = sum(s.refund.amount.amount_minor for s in ledger.observed if s.live and s.refund.mark != record.id)
-    return at - record.claims[-1].at >= settled_after and others >= ledger.payment.captured.amount_minor
+    return _over(record, at, policy) and others >= ledger.payment.captured.amount_minor
+
+
+def _over(record: RefundRecord, at: datetime, policy: Policy) -> bool:
+    """Whether the last claim can have no effect any more that a list does not show."""
+    # Twice executes_within, as in the policy's margins: until the send leaves, and in flight.
+    after = 2 * policy.executes_within + policy.completes_within + policy.list_lag
+    return at - record.claims[-1].at >= after + policy.licence + 2 * policy.clock_skew
 
 
 def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: datetime) -> Events:

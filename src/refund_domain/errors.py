@@ -1,7 +1,7 @@
 """What can break. A rule that says no is a value (`Refused`), never one of these.
 
     RefundError
-    ├── JournalError             the journal could not be read or written; nothing was sent because of it
+    ├── JournalError             the journal could not be read or written; call again with the same command
     │   ├── JournalConflict      another worker appended first (the service decides again by itself)
     │   ├── JournalBusy          locked for longer than the journal waits; try again
     │   ├── JournalUnavailable   the database is gone, full or read-only

@@ -206,5 +206,11 @@ class Payment:
         amounts = [self.given_back, *(dispute.amount for dispute in self.disputes)]
         if any(amount.currency != self.captured.currency for amount in amounts):
             raise ValueError("given_back and disputes must be in the currency of captured")
+        if len({dispute.id for dispute in self.disputes}) != len(self.disputes):
+            raise ValueError("disputes must name each dispute once")
         if self.fee is not None:
             check_type(self.fee, Money, "fee")
+            if self.fee.amount_minor < 0 or self.fee.currency != self.captured.currency:
+                raise ValueError("fee must not be negative and must be in the currency of captured")
+        if self.settles_on is not None and type(self.settles_on) is not date:
+            raise TypeError("settles_on must be a date without a time")

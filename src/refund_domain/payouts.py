@@ -200,7 +200,7 @@ def forecast_fundings(
     queues = _queues(payouts)
     rest = FromBankAccount if policy.then_bank_account else NotCovered
     made = {
-        code: _fundings(same, queues.get(code, []) if policy.from_payouts_first else [], rest)
+        code: iter(_fundings(same, queues.get(code, []) if policy.from_payouts_first else [], rest))
         for code, same in together.items()
     }
     return tuple([next(made[amount.currency.code]) for amount in wanted])
@@ -223,10 +223,11 @@ def _queues(payouts: Iterable[Payout]) -> dict[str, list[Payout]]:
 
 def _fundings(
     amounts: list[Money], queue: list[Payout], rest: type[FromBankAccount | NotCovered]
-) -> Iterator[Funding]:
+) -> list[Funding]:
     """One Funding for each amount, of one currency, over payouts already in their order."""
     rows = _net([amount.amount_minor for amount in amounts], [payout.amount.amount_minor for payout in queue])
     row = next(rows, None)
+    fundings: list[Funding] = []
     for place, amount in enumerate(amounts):
         parts: list[FundingPart] = []
         while row is not None and row[0] == place:
@@ -237,7 +238,8 @@ def _fundings(
             else:
                 parts.append(rest(amount=taken))
             row = next(rows, None)
-        yield Funding(amount=amount, parts=tuple(parts))
+        fundings.append(Funding(amount=amount, parts=tuple(parts)))
+    return fundings
 
 
 def net(amounts_minor: Sequence[int], payouts_minor: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:

@@ -91,6 +91,8 @@ class Policy:
         for name in _SWITCHES:
             check_type(getattr(self, name), bool, name)
         check_tuple(self.arrival_days, int, "arrival_days")
+        if len(self.arrival_days) != 2:
+            raise ValueError("arrival_days must name two numbers of days, e.g. (3, 5)")
         for days in self.arrival_days:
             check_count(days, "each of arrival_days", 0, 90)
         if self.arrival_days[0] > self.arrival_days[1]:

@@ -92,8 +92,9 @@ class Quote:
 
         Raises ValueError if the quote was refused: there is nothing to decide.
         """
-        _, amount, quoted_at = self._decidable()
+        ref, amount, quoted_at = self._decidable()
         return {
+            "payment": str(ref),
             "request_id": self.request_id,
             "amount_minor": str(amount.amount_minor),
             "currency": amount.currency.code,
@@ -200,7 +201,7 @@ class IssueBooking:
         return cls(label=booking.label, refunds=tuple(refunds))
 
 
-_FIELDS: Final = ("request_id", "amount_minor", "currency", "quoted_at")
+_FIELDS: Final = ("payment", "request_id", "amount_minor", "currency", "quoted_at")
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,8 @@ def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datet
     for seen in ledger.observed:
         if seen.status is Status.PENDING:
             times.append(poll)
-        elif seen.status is Status.SUCCEEDED and at - seen.refund.created_at < policy.watch:
+        # From the success, not from the creation: a refund may be pending for weeks before.
+        elif seen.status is Status.SUCCEEDED and at - max(seen.refund.created_at, seen.seen_at) < policy.watch:
             times.append(at + _backoff(policy.poll_most, tries, policy.watch_most))
     return min(times, default=None)
 

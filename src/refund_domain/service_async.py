@@ -54,7 +54,8 @@ from refund_domain.stream import (
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 
 AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
-"""The host's word on who may do what; asked first, before anything is read."""
+"""The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
+the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
 
 
 class AsyncRefundService:
@@ -150,7 +151,8 @@ class AsyncRefundService:
 
         The same `request_id` always means the same refund, however often this is called. Once a send may
         have left, nothing is raised: the refund comes back `in_doubt`, and recovery goes on with it. Before
-        that, `JournalError` and `TooContended` may be raised; call again with the same command.
+        that, `JournalError` and `TooContended` may be raised. The decision may be on record all the same, and
+        recovery will carry it out: call again with the same command, and repay nothing by other means.
         """
         check_type(command, IssueRefund, "command")
         if not await self._may(command.by, Action.ISSUE, command.payment):
@@ -405,7 +407,8 @@ class AsyncRefundService:
                 refund = view_refund(
                     stream.ledger, record, command.payment, now, self._policy, self._is_business_day
                 )
-                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+                if refund is not None:
+                    return Refused(record.reasons) if refund.status is Status.DROPPED else refund
         raise RuntimeError("a request that was accepted is not in its ledger")
 
     def _view(self, stream: Stream) -> PaymentView:

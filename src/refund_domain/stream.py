@@ -19,6 +19,7 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.attention import Attention, attention
+from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, SendAnswered, SendClaimed
 from refund_domain.inputs import GatewayAnswered
 from refund_domain.ledger import EMPTY, Ledger, evolve, fold
@@ -80,7 +81,13 @@ def opened(ref: Ref, loaded: Loaded, monotonic: float) -> Stream:
 
 
 def caught_up(stream: Stream, loaded: Loaded, monotonic: float) -> Stream:
-    """The stream with what others appended meanwhile; folds on instead of from zero."""
+    """The stream with what others appended meanwhile; folds on instead of from zero.
+
+    Raises `JournalUnavailable` where the journal has fewer events than it had: restored, or read from a copy
+    that lags. Nothing may be decided on either.
+    """
+    if loaded.version < stream.version:
+        raise JournalUnavailable("the journal went back: it was restored or lags behind; nothing was decided")
     ledger = fold(stream.ledger, loaded.events)
     return Stream(stream.ref, ledger, loaded.version, loaded.now, loaded.latest, monotonic)
 

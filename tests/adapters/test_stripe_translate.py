@@ -140,8 +140,9 @@ ROWS: list[tuple[dict[str, Any], Any]] = [
     ({"status": 409, "code": "idempotency_key_in_use"}, (OutcomeUnknown, True, None)),
     ({"status": 409, "type": "idempotency_error"}, (OutcomeUnknown, True, None)),
     ({"status": 409, "spoken": False}, (OutcomeUnknown, True, None)),
-    ({"status": 418, "code": "teapot"}, Declined(code="teapot")),
-    ({"status": 422}, Declined(code="not_explained")),
+    ({"status": 408}, (OutcomeUnknown, True, None)),
+    ({"status": 418, "code": "teapot"}, (OutcomeUnknown, True, None)),
+    ({"status": 422}, (OutcomeUnknown, True, None)),
     ({"status": 424}, (OutcomeUnknown, False, None)),
     ({"status": 429, "code": "rate_limit"}, (NotSent, None)),
     ({"status": 429, "code": "lock_timeout"}, (NotSent, None)),
@@ -195,9 +196,9 @@ _ANY_WORD = st.none() | st.sampled_from([*DECLINED_CODES, *SET_UP_CODES, *DEFECT
 def test_no_error_is_ever_accepted_and_no_doubt_is_called_a_no(
     status: int, spoken: bool, code: str | None, type_: str | None, param: str | None
 ) -> None:
-    """Only a 4xx in Stripe's own words, 409 and 424 aside, may say that nothing was made; all else is unknown."""
+    """Only a 4xx with which Stripe refuses, in its own words, says that nothing was made; all else is unknown."""
     answer = words.answer_of(Fault(status=status, spoken=spoken, code=code, type=type_, param=param))
-    certain = spoken and 400 <= status < 500 and status not in (409, 424) and type_ != "idempotency_error"
+    certain = spoken and status in (400, 401, 402, 403, 404, 429) and type_ != "idempotency_error"
     assert isinstance(answer, Declined | NotSent) is certain
     if status >= 500:
         assert isinstance(answer, OutcomeUnknown)
@@ -244,21 +245,30 @@ SECRET = "sk_live_51HsecretSECRETsecret"
 @pytest.mark.parametrize("odd", [f"key {SECRET}", "", "a " * 60, "ä", 7, None, ["x"], {"code": 1}, True, "a\nb"])
 def test_words_that_are_no_words_go_no_further(odd: object) -> None:
     """What a body holds where a code should be never reaches an answer, whatever it is."""
-    error = dict.fromkeys(("type", "code", "message_code", "param", "message"), odd)
+    error = dict.fromkeys(("code", "message_code", "param", "message"), odd) | {"type": "api_error"}
     fault = words.fault_of(400, {"error": error}, odd)
-    assert fault == Fault(status=400)
+    assert fault == Fault(status=400, type="api_error")
     assert words.answer_of(fault) == Declined(code="not_explained")
 
 
 @pytest.mark.parametrize("odd", [SECRET, "a" * 61, "Disputed", "7_disputes", "charge-disputed"])
 def test_a_code_in_another_shape_than_stripes_goes_no_further(odd: str) -> None:
     """Stripe's codes are short and lower-case; a key echoed in that place is not one."""
-    assert words.answer_of(words.fault_of(402, {"error": {"code": odd}})) == Declined(code="not_explained")
+    assert words.answer_of(words.fault_of(402, {"error": {"type": "card_error", "code": odd}})) == Declined(
+        code="not_explained"
+    )
 
 
-@pytest.mark.parametrize("body", [None, [], "text", {}, {"error": None}, {"error": "text"}, {"error": []}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(None, [], "text", {}, {"error": None}, {"error": "text"}, {"error": []}),
+        {"error": {"code": 408, "message": "upstream request timeout", "status": "DEADLINE_EXCEEDED"}},
+        {"error": {"type": "proxy_error", "code": "charge_already_refunded"}},
+    ],
+)
 def test_a_body_without_stripes_error_object_is_not_spoken(body: object) -> None:
-    """Only an error object makes a 4xx the word of Stripe."""
+    """Only an error object with one of Stripe's types makes a 4xx the word of Stripe; a proxy's is none."""
     assert words.fault_of(400, body) == Fault(status=400, spoken=False)
 
 
@@ -563,10 +573,31 @@ def test_a_charge_silent_about_disputes_is_unclear() -> None:
 def test_a_dispute_keeps_stripes_word() -> None:
     """Amount, id and status of a dispute; what they mean is a rule's matter."""
     body = {"object": "dispute", "id": "dp_1", "charge": "ch_1", "amount": 9, "currency": "usd", "status": "won"}
-    assert words.dispute_of(body, "ch_1", USD) == Dispute(id="dp_1", amount=_usd(9), status="won")
-    for changes in ({"charge": "ch_2"}, {"currency": "eur"}, {"amount": None}, {"object": "charge"}, {"id": ""}):
+    assert words.dispute_of(body, "ch_1", _usd(50)) == Dispute(id="dp_1", amount=_usd(9), status="won")
+    for changes in ({"charge": "ch_2"}, {"currency": "??"}, {"amount": None}, {"object": "charge"}, {"id": ""}):
         with pytest.raises(Unclear):
-            words.dispute_of({**body, **changes}, "ch_1", USD)
+            words.dispute_of({**body, **changes}, "ch_1", _usd(50))
+
+
+def test_a_dispute_in_another_currency_counts_for_all_that_was_captured() -> None:
+    """What cannot be compared is taken for the side that refunds nothing."""
+    body = {"object": "dispute", "id": "dp_1", "charge": "ch_1", "amount": 9, "currency": "eur", "status": "lost"}
+    assert words.dispute_of(body, "ch_1", _usd(50)).amount == _usd(50)
+
+
+def test_what_a_partial_capture_released_is_no_refund() -> None:
+    """Stripe lists the released part of an authorisation among the refunds; only its reporting category tells."""
+    released = {"balance_transaction": {"reporting_category": "partial_capture_reversal"}}
+    assert words.released_by_capture(released, partly_captured=True)
+    real = {"balance_transaction": {"reporting_category": "refund"}}
+    assert not words.released_by_capture(real, partly_captured=True)
+    assert not words.released_by_capture({"balance_transaction": "txn_1"}, partly_captured=False)
+    for silent in ({}, {"balance_transaction": None}, {"balance_transaction": "txn_1"}):
+        with pytest.raises(Unclear):
+            words.released_by_capture(silent, partly_captured=True)
+    assert words.is_partly_captured(_charge(amount=100, amount_captured=40))
+    assert not words.is_partly_captured(_charge(amount=100, amount_captured=100))
+    assert not words.is_partly_captured(_charge(amount=100, amount_captured=0, captured=False))
 
 
 @pytest.mark.parametrize(

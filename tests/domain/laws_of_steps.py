@@ -270,6 +270,7 @@ def law_a_person_is_asked_about_burnt_keys_past_the_last_edge(step: Step) -> Non
             assert record.doubted_since is not None
             assert record.asked_at is None
             assert event.at - record.doubted_since >= step.policy.end_after
+            assert _without_effect(record, event.at, step.policy)
             assert any(isinstance(c.answer, OutcomeUnknown) and not c.answer.resend for c in record.claims)
 
 
@@ -335,12 +336,11 @@ def _assert_payment_allows(payment: Payment, at: datetime, policy: Policy) -> No
 def _old_and_clear(record: RefundRecord, at: datetime, policy: Policy) -> bool:
     doubts = [claim.at for claim in record.claims if not isinstance(claim.answer, NotSent)]
     burnt = any(isinstance(c.answer, OutcomeUnknown) and not c.answer.resend for c in record.claims)
-    return at - doubts[0] >= policy.end_after and not burnt
+    return at - doubts[0] >= policy.end_after and _without_effect(record, at, policy) and not burnt
 
 
 def _filled_by_others(step: Step, record: RefundRecord, at: datetime) -> bool:
     policy, payment = step.policy, step.after.payment
-    safe = policy.executes_within + policy.completes_within + policy.list_lag + 2 * policy.clock_skew
     words: dict[str, set[str]] = {}
     amounts: dict[str, int] = {}
     for one in observations(step.written):
@@ -349,7 +349,14 @@ def _filled_by_others(step: Step, record: RefundRecord, at: datetime) -> bool:
             amounts[one.id] = one.amount.amount_minor
     live = sum(minor for name, minor in amounts.items() if not words[name] & {"failed", "canceled"})
     assert payment is not None
-    return policy.gateway_caps and at - record.claims[-1].at >= safe and live >= payment.captured.amount_minor
+    filled = live >= payment.captured.amount_minor
+    return policy.gateway_caps and filled and _without_effect(record, at, policy)
+
+
+def _without_effect(record: RefundRecord, at: datetime, policy: Policy) -> bool:
+    """Whether the last send has left, executed, completed and been listed by now, or never will."""
+    longest = 2 * policy.executes_within + policy.completes_within + policy.list_lag
+    return at - record.claims[-1].at >= longest + policy.licence + 2 * policy.clock_skew
 
 
 LAWS: tuple[Callable[[Step], None], ...] = tuple(

@@ -241,6 +241,18 @@ def test_records_of_another_currency_and_of_unseen_payments_are_refused() -> Non
     assert story.outside(1, amount=euro) == Refused((CurrencyNotSupported(currency="EUR", expected="USD"),))
 
 
+def test_a_stream_of_records_keeps_its_currency() -> None:
+    """The host tells another amount of the same cash: fine; in another currency: refused, both named."""
+    cash = OutsideRef(id="cash-1", method="cash", amount=usd(50))
+    euros = attrs.evolve(cash, amount=Money(50, Currency.of("EUR")))
+    story = Story()
+    story.outside(20, "o1", ref=cash)
+    assert kinds(story.outside(40, "o2", ref=attrs.evolve(cash, amount=usd(60)))) == ["OutsideRecorded"]
+    for ref, amount in ((euros, euros.amount), (euros, usd(1)), (cash, euros.amount)):
+        said = story.outside(1, "o3", ref=ref, amount=amount)
+        assert said == Refused((CurrencyNotSupported(currency="EUR", expected="USD"),))
+
+
 def test_a_record_opens_the_stream_of_money_taken_outside_for_its_owner() -> None:
     """The first record writes the tenant; another tenant is then told that there is no such payment."""
     cash = OutsideRef(id="cash-1", method="cash", amount=usd(50))
@@ -353,6 +365,33 @@ def test_looks_that_cannot_be_read_are_scheduled_again_and_named() -> None:
     story.until_due().look()
     assert story.status() is Status.NOT_MADE
     assert story.ledger.alarm is None
+
+
+def test_a_gateway_that_cannot_be_read_for_long_calls_a_person() -> None:
+    """Once or twice unread is weather; after eight fruitless looks somebody is told, and a look that can be read
+    takes it back."""
+    story = Story()
+    story.quote()
+    story.request()
+    alarms = []
+    for _ in range(10):
+        story.until_due().look(Unread(why="no answer"))
+        alarms.append(story.ledger.alarm)
+    assert alarms == [None] * 8 + ["unreadable"] * 2
+    story.until_due().look()
+    assert story.ledger.alarm is None
+
+
+def test_a_clock_that_fell_back_is_told() -> None:
+    """Looks are made and nothing is decided until the clock is mended: a person has to know."""
+    story = Story()
+    story.quote()
+    story.request()
+    story.give(OwedLook(at=story.now, latest=story.now + 6 * MINUTE, look=story.picture()))
+    assert [item.code for item in attention(story.ledger)] == ["look_alarm_clock"]
+    story.wait(6 * MINUTE).look()
+    assert attention(story.ledger) == ()
+    assert story.status() is Status.IN_DOUBT
 
 
 # --- answers ---------------------------------------------------------------------------------------------------

@@ -205,8 +205,9 @@ def test_a_late_answer_does_not_let_a_third_worker_in() -> None:
 
 # --- ended by the gateway's own cap ------------------------------------------------------------------------------
 
-SAFE = 5 * HOUR + 10 * MINUTE
-"""A request takes 1 h to leave and 1 h in flight, a 5xx completes within 2 h, a list lags 1 h, two clocks 5 min."""
+SAFE = 5 * HOUR + 11 * MINUTE
+"""A send takes 1 h to leave and 1 h in flight, a 5xx completes within 2 h, a list lags 1 h; a claim is good
+for 1 min, and two clocks are 5 min off each."""
 
 
 @pytest.mark.parametrize(
@@ -253,6 +254,23 @@ def test_the_cap_counts_from_the_last_claim_and_never_our_own_refund() -> None:
     story = in_doubt(Verdict.BURNT)
     story.shows(attrs.evolve(refund("re_x", 2 * WHOLE, "succeeded"), mark="r1"))
     assert steps_after(story, START + SAFE) == ()
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CLEAR, Verdict.BURNT])
+def test_no_doubt_ends_while_a_send_may_still_take_effect(verdict: Verdict) -> None:
+    """A policy was replaced: the key was sent late under the old one, so past the new one's last edge a refund
+    is only looked for until that send can have no effect any more."""
+    patient = Policy(key_life=60 * HOUR, resend_within=50 * HOUR, end_after=70 * HOUR)
+    story = Story(card(WHOLE + 1), patient).shows(refund("re_news", 1)).claimed()
+    story.answer(OutcomeUnknown(why="timeout"))
+    story.owe(START + 27 * HOUR).look()
+    story.answer(ANSWERED[verdict])
+    assert len(story.record().claims) == 2
+    story.policy = POLICY
+    assert steps_after(story, START + 28 * HOUR) == ()
+    assert steps_after(story, START + 27 * HOUR + SAFE - SECOND) == ()
+    ended = PersonAsked if verdict is Verdict.BURNT else RefundNotMade
+    assert [type(event) for event in steps_after(story, START + 27 * HOUR + SAFE)] == [ended]
 
 
 # --- before anything can have been sent --------------------------------------------------------------------------

@@ -458,6 +458,7 @@ def test_payouts_from_another_process_are_the_same_payouts() -> None:
     copied = pickle.loads(pickle.dumps(listed))
     assert forecast_funding(Money(150, USD), copied) == forecast_funding(Money(150, USD), listed)
     sent = pickle.loads(pickle.dumps(Money(250, USD)))
+    assert Funding(amount=sent, parts=(FromBankAccount(amount=Money(250, USD)),)).amount == Money(250, USD)
     assert flat(forecast_funding(sent, listed)) == [
         ("po_1", 100, 100, 0),
         ("po_2", 100, 100, 0),

@@ -125,6 +125,18 @@ def test_a_success_is_watched_for_sixty_days() -> None:
     assert story.ledger.due is None
 
 
+def test_a_success_is_watched_from_the_day_it_was_one() -> None:
+    """A refund that was pending for seven weeks is watched for sixty days from its success, not its making."""
+    story = Story().shows(refund())
+    story.quote()
+    success = START + 50 * DAY
+    story.shows(refund(status="succeeded"))
+    story.quote(at=success)
+    last = success + 60 * DAY - SECOND
+    assert next_look(story.ledger, last, 0, POLICY) == last + DAY
+    assert next_look(story.ledger, last + SECOND, 0, POLICY) is None
+
+
 def test_the_earliest_of_what_is_open_is_due() -> None:
     """A doubt beside a pending refund of another's and a watched success: the doubt is looked at first."""
     story = Story().shows(refund("re_p", 1), refund("re_s", 1, "succeeded")).claimed()

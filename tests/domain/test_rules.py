@@ -351,7 +351,8 @@ def test_r3_a_dispute_never_adds_to_what_may_go_back() -> None:
 def test_r3_absurd_sums_are_capped_and_raise_nothing() -> None:
     """R3: two disputes that together exceed all money are shown as the most there can be."""
     most = usd(LIMIT_MINOR)
-    whole = attrs.evolve(card(LIMIT_MINOR), disputes=(Dispute(id="a", amount=most, status="lost"),) * 2)
+    disputes = tuple(Dispute(id=name, amount=most, status="lost") for name in ("a", "b"))
+    whole = attrs.evolve(card(LIMIT_MINOR), disputes=disputes)
     assert payment_refusals(whole, START, POLICY) == (Disputed(amount=most),)
     assert capped(LIMIT_MINOR - 1, most.currency) == usd(LIMIT_MINOR - 1)
 

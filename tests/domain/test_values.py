@@ -468,8 +468,23 @@ def test_a_ref_is_read_from_text(odd: object) -> None:
 
 # --- the form ----------------------------------------------------------------------------------------------
 
-FORM = {"request_id": "r1", "amount_minor": "20000", "currency": "USD", "quoted_at": "2026-03-02T09:00:00+00:00"}
+FORM = {
+    "payment": "platform/ch_1",
+    "request_id": "r1",
+    "amount_minor": "20000",
+    "currency": "USD",
+    "quoted_at": "2026-03-02T09:00:00+00:00",
+}
 ODD_FIELDS: dict[str, list[str]] = {
+    "payment": [
+        "s3cr3t",
+        "platform/ch_2",
+        "acct_1/ch_1",
+        "ch_1",
+        "platform/ch_1 ",
+        "PLATFORM/ch_1",
+        "platform/../ch_1",
+    ],
     "request_id": ["../s3cr3t", "s3cr3t\n", "s3cr3t é", "-s3cr3t", "s3cr3t" * 60],
     "amount_minor": [
         *"s3cr3t 0 000 -5 +5 5.0 1e3 NaN inf ٣ ５ ² 0x5 1_000".split(),
@@ -492,6 +507,7 @@ def read(form: dict[str, str]) -> IssueRefund:
 def form_of(decision: IssueRefund) -> dict[str, str]:
     """The fields a page carries for a decision."""
     return {
+        "payment": str(decision.payment),
         "request_id": decision.request_id,
         "amount_minor": str(decision.amount.amount_minor),
         "currency": decision.amount.currency.code,
@@ -514,9 +530,10 @@ def test_the_largest_amount_comes_back_too() -> None:
 
 
 def test_a_form_cannot_choose_payment_tenant_or_reason() -> None:
-    """What a page smuggles in beside its four fields changes nothing."""
+    """What a page smuggles in beside its five fields changes nothing, and another payment's page is refused."""
+    with pytest.raises(FormError, match="payment"):
+        read(FORM | {"payment": "acct_2/ch_2"})
     smuggled = FORM | {
-        "payment": "acct_2/ch_2",
         "by": "root",
         "tenant": "zenith",
         "reason": "fraudulent",
@@ -525,6 +542,17 @@ def test_a_form_cannot_choose_payment_tenant_or_reason() -> None:
     assert read(smuggled) == read(FORM)
     assert (read(smuggled).payment, read(smuggled).by) == (REF, MARIA)
     assert read(smuggled).reason is Reason.REQUESTED_BY_CUSTOMER
+
+
+@given(shown=given_a.payment_refs(), asked=given_a.payment_refs())
+def test_a_page_made_for_another_payment_is_refused(shown: PaymentRef, asked: PaymentRef) -> None:
+    """R4: what was verified in one tab is not issued for the payment of another; the longest refs fit as well."""
+    for ref in (asked, PaymentRef("a" * 255, "c" * 255)):
+        assert IssueRefund.from_form(FORM | {"payment": str(ref)}, payment=ref, by=MARIA).payment == ref
+    if shown != asked:
+        with pytest.raises(FormError) as caught:
+            IssueRefund.from_form(FORM | {"payment": str(shown)}, payment=asked, by=MARIA)
+        assert caught.value.field == "payment"
 
 
 @pytest.mark.parametrize(("name", "odd"), [(name, odd) for name, odds in ODD_FIELDS.items() for odd in odds])
@@ -539,7 +567,7 @@ def test_an_odd_field_is_named(name: str, odd: str) -> None:
 
 @pytest.mark.parametrize("name", FORM)
 @pytest.mark.parametrize(
-    "odd", [None, "", 5, True, ["r1"], b"r1", 20000.0, "x" * 301], ids=lambda odd: repr(odd)[:12]
+    "odd", [None, "", 5, True, ["r1"], b"r1", 20000.0, "x" * 512], ids=lambda odd: repr(odd)[:12]
 )
 def test_a_missing_or_overlong_field_is_named(name: str, odd: object) -> None:
     """Nothing, too much, or what is no text at all: the same error, before anything is read from it."""

@@ -51,6 +51,12 @@ _SET_UP_CODES: Final = frozenset(
     "account_invalid api_key_expired application_fees_not_allowed livemode_mismatch platform_account_required "
     "platform_api_key_expired secret_key_required testmode_charges_only".split()
 )
+_STRIPES_TYPES: Final = frozenset(
+    "api_error authentication_error card_error idempotency_error invalid_request_error rate_limit_error".split()
+)
+_REFUSING: Final = (400, 402, 404)
+"""With these, and Stripe's own error object, the request made nothing; no other 4xx is Stripe's way to say no."""
+_PARTIAL_CAPTURE: Final = "partial_capture_reversal"
 _DEFECT_CODES: Final = frozenset(["charge_invalid_parameter", "parameters_exclusive"])
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,59}", re.ASCII)
 _NUMBER = re.compile(r"[A-Za-z0-9_\-]{1,100}", re.ASCII)  # a request id, a bank's reference
@@ -83,9 +89,9 @@ class Fault:
 
 def fault_of(status: int, body: object, trail: object = None) -> Fault:
     """The fault that this status and JSON body amount to; words that are no words are dropped."""
-    error = body.get("error") if isinstance(body, Mapping) else None
-    if not isinstance(error, Mapping):
+    if not is_stripes_error(body):
         return Fault(status=status, spoken=False)
+    error = _object(_object(body).get("error"))
     return Fault(
         status=status,
         type=_word(error.get("type")),
@@ -94,6 +100,14 @@ def fault_of(status: int, body: object, trail: object = None) -> Fault:
         param=_word(error.get("param")),
         trail=_number(trail),
     )
+
+
+def is_stripes_error(body: object) -> bool:
+    """Whether this JSON is an error object of Stripe's: it names one of Stripe's types.
+
+    Proxies and gateways of others answer with an object named "error", too; their 4xx is no answer of Stripe's.
+    """
+    return _object(_object(body).get("error")).get("type") in _STRIPES_TYPES
 
 
 def answer_of(fault: Fault) -> Declined | NotSent | OutcomeUnknown:
@@ -105,6 +119,8 @@ def answer_of(fault: Fault) -> Declined | NotSent | OutcomeUnknown:
     'charge_already_refunded'
     >>> answer_of(Fault(status=500)).resend, answer_of(Fault(status=409)).resend
     (False, True)
+    >>> type(answer_of(Fault(status=408))).__name__
+    'OutcomeUnknown'
     """
     status, why, trail = fault.status, str(fault), fault.trail
     if 200 <= status < 300:  # an unreadable success: the refund may exist, and the key replays it
@@ -123,6 +139,8 @@ def answer_of(fault: Fault) -> Declined | NotSent | OutcomeUnknown:
         return NotSent(why=why, trail=trail)
     if (alarm := _mended_by_a_person(fault)) is not None:
         return NotSent(why=why, alarm=alarm, trail=trail)
+    if status not in _REFUSING:
+        return OutcomeUnknown(why=why, trail=trail)
     alarm = NOT_IN_ACCOUNT if status == 404 else None
     return Declined(code=_decline_code(fault), alarm=alarm, trail=trail)
 
@@ -237,15 +255,48 @@ def refund_of(refund: JsonObject, charge: str, currency: Currency) -> GatewayRef
     )
 
 
-def dispute_of(dispute: JsonObject, charge: str, currency: Currency) -> Dispute:
-    """One dispute of this charge, with Stripe's own word for its status. Raises Unclear as `refund_of`."""
+def released_by_capture(refund: JsonObject, *, partly_captured: bool) -> bool:
+    """Whether this row is no refund but the part of an authorisation that a capture left over.
+
+    Stripe keeps such a part among the charge's refunds and in its `amount_refunded`, while `amount_captured`
+    does not hold it: counted, it would be taken off twice. Only its balance transaction tells, by its reporting
+    category. Raises Unclear where the charge was captured in part and a row's balance transaction is not there.
+    """
+    transaction = _object(refund.get("balance_transaction"))
+    category = transaction.get("reporting_category")
+    if partly_captured and category is None:
+        raise Unclear("a charge captured in part has a refund of which the kind cannot be told")
+    return category == _PARTIAL_CAPTURE
+
+
+def without_released(payment: Payment, released: tuple[GatewayRefund, ...]) -> Payment:
+    """The payment with what a partial capture released taken off its own figure of money given back.
+
+    Raises Unclear where that figure is smaller than what was released.
+    """
+    gone = payment.given_back.amount_minor - sum(refund.amount.amount_minor for refund in released)
+    if gone < 0:
+        raise Unclear("the charge's figure of money given back is smaller than what a capture released")
+    return attrs.evolve(payment, given_back=_money(gone, payment.given_back.currency))
+
+
+def is_partly_captured(charge: JsonObject) -> bool:
+    """Whether less was captured than was authorised, and something was."""
+    authorised = charge.get("amount")
+    return type(authorised) is int and 0 < _captured_minor(charge) < authorised
+
+
+def dispute_of(dispute: JsonObject, charge: str, captured: Money) -> Dispute:
+    """One dispute of this charge, with Stripe's own word for its status. Raises Unclear as `refund_of`.
+
+    A dispute told in another currency counts as one over all that was captured: the side that refunds nothing.
+    """
     if dispute.get("object") != "dispute" or id_of(dispute.get("charge")) != charge:
         raise Unclear("the answer is not a dispute of this charge")
-    if _currency(dispute) != currency:
-        raise Unclear("a dispute is in another currency than its charge")
+    same = _currency(dispute) == captured.currency
     return Dispute(
         id=_id(dispute, "id"),
-        amount=_money(_whole(dispute, "amount"), currency),
+        amount=_money(_whole(dispute, "amount"), captured.currency) if same else captured,
         status=_word(dispute.get("status")) or "unknown",
     )
 

@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-from refund_adapters.stripe._translate import Fault, fault_of
+from refund_adapters.stripe._translate import Fault, fault_of, is_stripes_error
 
 _POOL_SIZE = 32  # connections kept open; more threads than these still work, on connections of their own
 _log = logging.getLogger("refund_adapters.stripe")
@@ -87,10 +87,9 @@ def never_left(error: BaseException) -> bool:
 
 def _is_stripes_error(content: bytes) -> bool:
     try:
-        body = json.loads(content)
+        return is_stripes_error(json.loads(content))
     except (ValueError, RecursionError):
         return False
-    return isinstance(body, dict) and isinstance(body.get("error"), dict)
 
 
 def _without_notice(headers: Mapping[str, str]) -> Mapping[str, str]:

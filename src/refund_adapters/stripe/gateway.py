@@ -16,7 +16,7 @@ import attrs
 from refund_adapters.stripe import _translate as words
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
-from refund_domain.money import Currency
+from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, ChargeKind, Dispute, GatewayRefund, PaymentRef
 
 if TYPE_CHECKING:
@@ -114,9 +114,11 @@ class StripeGateway:
                     return Missing()
                 raise
             payment = words.payment_of(charge, ref)
-            refunds = reading.refunds(payment.captured.currency)
+            partly = words.is_partly_captured(charge)
+            refunds, released = reading.refunds(payment.captured.currency, partly_captured=partly)
+            payment = words.without_released(payment, released)
             if words.says_disputed(charge):
-                disputes = self._disputes(reading, charge, payment.captured.currency)
+                disputes = self._disputes(reading, charge, payment.captured)
                 payment = attrs.evolve(payment, disputes=disputes)
             return Picture(payment=payment, refunds=refunds)
         except words.Unclear as unclear:
@@ -161,7 +163,7 @@ class StripeGateway:
             return NotSent(why=_no_answer(error))
         return OutcomeUnknown(why=_no_answer(error))
 
-    def _disputes(self, reading: _Reading, charge: words.JsonObject, currency: Currency) -> tuple[Dispute, ...]:
+    def _disputes(self, reading: _Reading, charge: words.JsonObject, captured: Money) -> tuple[Dispute, ...]:
         """All disputes of the charge; a charge that says disputed and lists none contradicts itself.
 
         Test doubles have no list of disputes (404) and name one dispute on the charge, as old API versions
@@ -169,13 +171,13 @@ class StripeGateway:
         so one is no complete picture, and a 404 from Stripe's own list is a contradiction.
         """
         try:
-            disputes = reading.disputes(currency)
+            disputes = reading.disputes(captured)
         except Exception as error:
             fault = self._transport.fault_in(error)
             named = words.id_of(charge.get("dispute"))
             if self._live or named is None or fault is None or not fault.spoken or fault.status != 404:
                 raise
-            disputes = (reading.dispute(named, currency),)
+            disputes = (reading.dispute(named, captured),)
         if not disputes:
             raise words.Unclear("the charge says disputed, but no dispute is listed")
         return disputes
@@ -195,18 +197,26 @@ class _Reading:
             self._v1.charges.retrieve(self._ref.charge, {"expand": ["balance_transaction"]}, _options(self._ref))
         )
 
-    def refunds(self, currency: Currency) -> tuple[GatewayRefund, ...]:
-        """All refunds of the charge, to the last page."""
+    def refunds(
+        self, currency: Currency, *, partly_captured: bool
+    ) -> tuple[tuple[GatewayRefund, ...], tuple[GatewayRefund, ...]]:
+        """All refunds of the charge, to the last page; and apart from them what a partial capture released."""
 
         def page(after: str | None) -> object:
             params: RefundListParams = {"charge": self._ref.charge, "limit": PAGE_SIZE}
+            params["expand"] = ["data.balance_transaction"]
             if after is not None:
                 params["starting_after"] = after
             return self._v1.refunds.list(params, _options(self._ref))
 
-        return tuple(words.refund_of(row, self._ref.charge, currency) for row in self._to_the_end(page))
+        refunds: list[GatewayRefund] = []
+        released: list[GatewayRefund] = []
+        for row in self._to_the_end(page):
+            apart = words.released_by_capture(row, partly_captured=partly_captured)
+            (released if apart else refunds).append(words.refund_of(row, self._ref.charge, currency))
+        return tuple(refunds), tuple(released)
 
-    def disputes(self, currency: Currency) -> tuple[Dispute, ...]:
+    def disputes(self, captured: Money) -> tuple[Dispute, ...]:
         """All disputes of the charge, to the last page."""
 
         def page(after: str | None) -> object:
@@ -215,12 +225,12 @@ class _Reading:
                 params["starting_after"] = after
             return self._v1.disputes.list(params, _options(self._ref))
 
-        return tuple(words.dispute_of(row, self._ref.charge, currency) for row in self._to_the_end(page))
+        return tuple(words.dispute_of(row, self._ref.charge, captured) for row in self._to_the_end(page))
 
-    def dispute(self, named: str, currency: Currency) -> Dispute:
+    def dispute(self, named: str, captured: Money) -> Dispute:
         """One dispute by its id."""
         body = self._in_time(self._v1.disputes.retrieve(named, None, _options(self._ref)))
-        return words.dispute_of(body, self._ref.charge, currency)
+        return words.dispute_of(body, self._ref.charge, captured)
 
     def _to_the_end(self, page: Callable[[str | None], object]) -> list[words.JsonObject]:
         """Every member of a list. Raises Unclear if it does not advance or does not end."""

@@ -1,0 +1,87 @@
+"""A Hypothesis strategy for every public value of the core, for our own tests and for a host's.
+
+All arguments are keyword-only and checked when the strategy is made (TypeError, ValueError); every size is
+bounded; every value is a valid one. Amounts, words and times lean towards the edges that rules turn on. The
+gateway's open words (methods, statuses, codes) are mostly the known ones and now and then an unknown one.
+
+>>> from hypothesis import given
+>>> from refund_domain.money import Currency, Money
+>>> @given(amount=money(currency=Currency.of("JPY"), min_minor=1))
+... def yen_have_no_decimals(amount: Money) -> None:
+...     assert amount.major == str(amount.amount_minor)
+>>> yen_have_no_decimals()
+"""
+
+from refund_domain.testing.strategies._commands import actions, actors, choices, issue_refunds, reasons
+from refund_domain.testing.strategies._events import events, heads, refusals, refused
+from refund_domain.testing.strategies._payments import (
+    disputes,
+    gateway_refunds,
+    outside_refs,
+    payment_refs,
+    payments,
+    refs,
+    traces,
+)
+from refund_domain.testing.strategies._payouts import (
+    arrival_windows,
+    funding_parts,
+    fundings,
+    payout_lists,
+    payouts,
+    policies,
+)
+from refund_domain.testing.strategies._plain import (
+    FIRST_DAY,
+    FIRST_MOMENT,
+    LAST_DAY,
+    LAST_MOMENT,
+    MOST_CAPTURED_MINOR,
+    currencies,
+    dates,
+    ids,
+    money,
+    texts,
+    times,
+)
+from refund_domain.testing.strategies._port import answers, looks, pictures, sends
+
+__all__ = [
+    "FIRST_DAY",
+    "FIRST_MOMENT",
+    "LAST_DAY",
+    "LAST_MOMENT",
+    "MOST_CAPTURED_MINOR",
+    "actions",
+    "actors",
+    "answers",
+    "arrival_windows",
+    "choices",
+    "currencies",
+    "dates",
+    "disputes",
+    "events",
+    "funding_parts",
+    "fundings",
+    "gateway_refunds",
+    "heads",
+    "ids",
+    "issue_refunds",
+    "looks",
+    "money",
+    "outside_refs",
+    "payment_refs",
+    "payments",
+    "payout_lists",
+    "payouts",
+    "pictures",
+    "policies",
+    "reasons",
+    "refs",
+    "refusals",
+    "refused",
+    "sends",
+    "texts",
+    "times",
+    "traces",
+]
