@@ -1,0 +1,29 @@
+"""The reliability page shows what was measured, and what was measured is good."""
+
+from __future__ import annotations
+
+import json
+
+from tests.figures import JSON, PAGE, page
+
+FIGURES = json.loads(JSON.read_text())
+
+
+def test_page_shows_the_figures() -> None:
+    """The page is the one these figures give."""
+    assert PAGE.read_text() == page(FIGURES)
+
+
+def test_nothing_was_doubled_lost_or_stuck() -> None:
+    """The committed figures hold no broken invariant under the promised assumptions."""
+    modes = [*FIGURES["memory"]["modes"], *FIGURES["sqlite"]["modes"]]
+    assert len(modes) == 4
+    for mode in modes:
+        assert mode["seeds"] > 0
+        assert mode["broken"] == {}
+
+
+def test_every_broken_assumption_was_found_and_every_mutant_killed() -> None:
+    """A simulator that finds no harm in a broken world would prove nothing."""
+    assert all(mode["broken"] for mode in FIGURES["broken"]["modes"])
+    assert all(mutant["seed"] is not None for mutant in FIGURES["mutants"])
