@@ -129,7 +129,7 @@ def _request(ledger: Ledger, given: RequestRefund, policy: Policy) -> Events | R
         by=command.by,
         note=command.note,
     )
-    return (requested, LookScheduled(at=given.at, due=given.at))
+    return (requested, LookScheduled(at=given.at, due=given.at, alarm=ledger.alarm))
 
 
 def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
@@ -257,4 +257,4 @@ def _answer(ledger: Ledger, given: GatewayAnswered, policy: Policy) -> Events:
     due = next_look(fold(ledger, (answered,)), at, tries, policy)
     if (due, tries) == (ledger.due, ledger.tries):
         return (answered,)
-    return (answered, LookScheduled(at=at, due=due, tries=tries))
+    return (answered, LookScheduled(at=at, due=due, tries=tries, alarm=ledger.alarm))

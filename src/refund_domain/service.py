@@ -416,8 +416,7 @@ class RefundService:
                 refund = view_refund(
                     stream.ledger, record, command.payment, now, self._policy, self._is_business_day
                 )
-                if refund is not None:
-                    return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
         raise RuntimeError("a request that was accepted is not in its ledger")
 
     def _view(self, stream: Stream) -> PaymentView:

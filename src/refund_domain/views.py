@@ -81,9 +81,9 @@ def view_refund(
     now: datetime,
     policy: Policy,
     is_business_day: Callable[[date], bool],
-) -> Refund | None:
-    """This refund of ours as a host is shown it at `now`; None for one neither requested nor shown, which
-    only a damaged journal holds."""
+) -> Refund:
+    """This refund of ours as a host is shown it at `now`. Raises ValueError for one that was neither requested
+    nor shown, which only a damaged journal holds."""
     seen = shown(ledger, record)
     status = status_of(ledger, record)
     if status is Status.IN_DOUBT and seen is None and _being_sent(record, now, policy):
@@ -91,7 +91,7 @@ def view_refund(
     request = record.request
     amount = request.amount if request is not None else seen.refund.amount if seen is not None else None
     if amount is None:
-        return None
+        raise ValueError("a refund that was neither requested nor shown cannot be viewed")
     arrives = None
     if seen is not None and seen.status in (Status.PENDING, Status.SUCCEEDED):
         arrives = forecast_arrival(seen.refund.created_at.date(), policy, is_business_day)
@@ -145,8 +145,11 @@ def view_payment(
     """This payment and its refunds as a host is shown them at `now`."""
     refunds: tuple[Refund, ...] = ()
     if isinstance(ref, PaymentRef):
-        views = (view_refund(ledger, record, ref, now, policy, is_business_day) for record in ledger.refunds)
-        refunds = tuple(view for view in views if view is not None)
+        refunds = tuple(
+            view_refund(ledger, record, ref, now, policy, is_business_day)
+            for record in ledger.refunds
+            if record.request is not None or shown(ledger, record) is not None
+        )
     return PaymentView(
         ref=ref,
         payment=ledger.payment,

@@ -9,15 +9,15 @@ import pytest
 
 from refund_adapters.memory import Course
 from refund_domain import IssueRefund, Money, Policy, Status
-from refund_domain.answers import Unread
+from refund_domain.answers import OutcomeUnknown, Unread
 from refund_domain.attention import attention
 from refund_domain.commands import FormError
 from refund_domain.doubt import MOST_UNREAD
 from refund_domain.errors import JournalUnavailable
 from refund_domain.inputs import OwedLook
-from refund_domain.payments import OutsideRef
+from refund_domain.payments import Dispute, OutsideRef
 from refund_domain.stream import caught_up, opened
-from tests.domain.histories import HOUR, MINUTE, START, Story, kinds, usd
+from tests.domain.histories import HOUR, MINUTE, START, Story, card, kinds, usd
 from tests.domain.worlds import DAY, KINDS, MARIA, Kind, World, refund_of
 
 
@@ -121,3 +121,34 @@ def test_a_watch_is_no_longer_than_said() -> None:
         story.until_due().look()
         assert story.now - seen < timedelta(days=70)
     assert story.now - seen >= timedelta(days=60)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"disputes": (Dispute(id="a", amount=usd(1), status="lost"),) * 2}, ValueError),
+        ({"fee": usd(-1)}, ValueError),
+        ({"fee": Money.parse("1.00", "EUR")}, ValueError),
+        ({"settles_on": START}, TypeError),
+    ],
+)
+def test_a_payment_that_cannot_be_is_refused(changes: dict[str, object], error: type[Exception]) -> None:
+    """A dispute counted twice, a fee that adds money or is in another currency, a moment for a day."""
+    with pytest.raises(error):
+        attrs.evolve(card(), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("days", [(), (3,), (3, 4, 5)])
+def test_a_window_has_two_ends(days: tuple[int, ...]) -> None:
+    """A policy with fewer or more than two numbers of days is refused by name."""
+    with pytest.raises(ValueError, match="arrival_days"):
+        Policy(arrival_days=days)  # type: ignore[arg-type]
+
+
+def test_an_alarm_of_the_looking_outlives_what_is_no_look() -> None:
+    """A late answer or a new request has read nothing, so the call for a person stands."""
+    story = Story().claimed()
+    story.until_due().look(Unread(why="HTTP 401", alarm="credentials"))
+    assert "look_alarm_credentials" in [item.code for item in attention(story.ledger)]
+    story.answer(OutcomeUnknown(why="timeout"))
+    assert "look_alarm_credentials" in [item.code for item in attention(story.ledger)]

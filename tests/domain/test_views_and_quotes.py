@@ -30,7 +30,7 @@ from refund_domain.quotes import (
 )
 from refund_domain.refusals import External, NotCaptured, QuoteStale
 from refund_domain.testing import strategies as given_a
-from refund_domain.views import PaymentView, Refund, view_payment
+from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 from tests.domain.histories import (
     DEAD_WORDS,
     LIVE_WORDS,
@@ -205,6 +205,8 @@ def test_a_record_nobody_requested_and_nobody_shows_is_left_out_of_the_view() ->
     """No decider makes such a journal; meeting a damaged one, a view shows what is certain and raises nothing."""
     ledger = evolve(EMPTY, PersonAsked(at=START, refund_id="r9"))
     assert view_payment(ledger, REF, START, POLICY, weekdays).refunds == ()
+    with pytest.raises(ValueError, match="neither requested nor shown"):
+        view_refund(ledger, ledger.refunds[0], REF, START, POLICY, weekdays)
 
 
 # --- a payment -------------------------------------------------------------------------------------------------
