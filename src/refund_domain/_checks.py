@@ -7,7 +7,7 @@ is wrong may be a secret or a client's data that landed in the wrong field.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 ID_LIMIT: Final = 255  # the gateway's own limit for a key (Stripe facts: creating a refund, trap 9)
@@ -43,6 +43,12 @@ def check_time(value: object, name: str) -> None:
         raise TypeError(f"{name} must be a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:
         raise ValueError(f"{name} must be timezone-aware, e.g. datetime.now(timezone.utc)")
+
+
+def check_date(value: object, name: str) -> None:
+    """Refuse (TypeError) what is no date, and a datetime: whose midnight it means depends on a time zone."""
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise TypeError(f"{name} must be a date without a time, not {type(value).__name__}")
 
 
 def check_type(value: object, expected: type | tuple[type, ...], name: str) -> None:

@@ -8,24 +8,18 @@ differs by country and year, and no core can know it. Stripe's own figures are w
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import attrs
 
-from refund_domain._checks import check_type
+from refund_domain._checks import check_date, check_type
 from refund_domain.policy import DEFAULT_POLICY, Policy
 
 LONGEST_CLOSURE_DAYS: Final = 31
 """No bank keeps closed for longer: a calendar that finds no business day in so many days is broken."""
 
 _DAY: Final = timedelta(days=1)
-
-
-def check_date(value: object, name: str) -> None:
-    """Refuse (TypeError) what is no date, and a datetime: whose midnight it means depends on a time zone."""
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise TypeError(f"{name} must be a date without a time, not {type(value).__name__}")
 
 
 @attrs.frozen(kw_only=True)

@@ -149,9 +149,9 @@ def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
             return Refused((InFlight(refund_id=record.id, status=status),))
     # One currency a stream: an outside amount may be told anew by the host, but not in another currency.
     expected = ledger.outside[0].amount.currency if ledger.outside else left.currency
-    if given.amount.currency != expected or left.currency != expected:
-        got = given.amount.currency.code if given.amount.currency != expected else left.currency.code
-        return Refused((CurrencyNotSupported(currency=got, expected=expected.code),))
+    for currency in (given.amount.currency, left.currency):
+        if currency != expected:
+            return Refused((CurrencyNotSupported(currency=currency.code, expected=expected.code),))
     if given.amount > left:
         return Refused((TooMuchOutside(asked=given.amount, left=left),))
     opened: Events = () if ledger.tenant else (StreamOpened(at=given.at, tenant=given.by.tenant),)

@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from refund_domain._checks import check_id, check_text, check_time, check_tuple, check_type
+from refund_domain._checks import check_date, check_id, check_text, check_time, check_tuple, check_type
 from refund_domain.money import Money
 
 PLATFORM: Final = "platform"
@@ -212,5 +212,5 @@ class Payment:
             check_type(self.fee, Money, "fee")
             if self.fee.amount_minor < 0 or self.fee.currency != self.captured.currency:
                 raise ValueError("fee must not be negative and must be in the currency of captured")
-        if self.settles_on is not None and type(self.settles_on) is not date:
-            raise TypeError("settles_on must be a date without a time")
+        if self.settles_on is not None:
+            check_date(self.settles_on, "settles_on")

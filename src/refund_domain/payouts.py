@@ -15,8 +15,7 @@ from typing import ClassVar, Final
 
 import attrs
 
-from refund_domain._checks import check_id, check_tuple, check_type
-from refund_domain.arrival import check_date
+from refund_domain._checks import check_date, check_id, check_tuple, check_type
 from refund_domain.money import Money
 from refund_domain.policy import DEFAULT_POLICY, Policy
 

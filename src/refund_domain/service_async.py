@@ -351,10 +351,10 @@ class AsyncRefundService:
         started, at = self._monotonic(), stream.now
         look = await self._look(ref)
         stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
-        claim = None if isinstance(said, Refused) else claim_in(said)
-        if claim is None or isinstance(said, Refused):
+        claim = claim_in(said)
+        if claim is None:
             return stream
-        send = licensed(said, stream.at_least(at, started, self._monotonic()), self._policy)
+        send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
         answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
         given = GatewayAnswered(
             at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer

@@ -25,6 +25,7 @@ from refund_domain.inputs import GatewayAnswered
 from refund_domain.ledger import EMPTY, Ledger, evolve, fold
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded
+from refund_domain.refusals import Refused
 
 MOST_CONFLICTS: Final = 100
 """How often one input is decided again because others appended first."""
@@ -102,8 +103,9 @@ def head(ledger: Ledger) -> Head:
     return Head(tenant=ledger.tenant or "", look_at=ledger.due, waiting=bool(attention(ledger)))
 
 
-def claim_in(events: tuple[Event, ...]) -> SendClaimed | None:
-    """The claim among the events just appended, if there is one."""
+def claim_in(said: tuple[Event, ...] | Refused) -> SendClaimed | None:
+    """The claim among what was just decided and appended, if there is one."""
+    events = () if isinstance(said, Refused) else said
     return next((event for event in events if isinstance(event, SendClaimed)), None)
 
 

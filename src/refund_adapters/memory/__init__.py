@@ -7,8 +7,8 @@ in them.
 
 from __future__ import annotations
 
+from refund_adapters.clock import ManualClock, utc_now
 from refund_adapters.memory.bank import MemoryBank
-from refund_adapters.memory.clock import ManualClock, utc_now
 from refund_adapters.memory.course import Course, Step
 from refund_adapters.memory.gateway import AsyncMemoryGateway, Fault, MemoryGateway, Planned
 from refund_adapters.memory.journal import AsyncMemoryJournal, MemoryJournal

@@ -16,9 +16,9 @@ from types import TracebackType
 
 import attrs
 
+from refund_adapters.clock import utc_now
 from refund_adapters.memory._books import Books
 from refund_adapters.memory._records import CARDS, Ask, Charge
-from refund_adapters.memory.clock import utc_now
 from refund_adapters.memory.course import ENDED, Course, may_become
 from refund_adapters.memory.replies import Breaks, Received, Reply
 from refund_domain._checks import check_span, check_text, check_time, check_tuple, check_type

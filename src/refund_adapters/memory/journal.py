@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from refund_adapters.memory.clock import utc_now
+from refund_adapters.clock import utc_now
 from refund_domain.errors import JournalConflict
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, TypeVar
 
+from refund_adapters.clock import utc_now
 from refund_adapters.sql import schema
 from refund_adapters.sql.codec import decode, encode
 from refund_adapters.sql.connections import GATE, Connections
@@ -34,11 +35,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_VERSIONS: Final = 2**62
 _LONGEST_WAIT_S: Final = 3600
-
-
-def utc_now() -> datetime:
-    """The machine's clock, in UTC."""
-    return datetime.now(UTC)
 
 
 class SqliteJournal:

@@ -10,8 +10,7 @@ from typing import Final, Protocol, TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from refund_domain._checks import check_count, check_time, check_tuple, check_type
-from refund_domain.arrival import check_date
+from refund_domain._checks import check_count, check_date, check_time, check_tuple, check_type
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 
 FIRST_MOMENT: Final = datetime(2020, 1, 1, tzinfo=UTC)

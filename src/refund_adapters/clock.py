@@ -1,4 +1,4 @@
-"""Clocks for the things in memory: the machine's, and one that tests move by hand."""
+"""Clocks for journals and banks: the machine's, and one that tests move by hand."""
 
 from __future__ import annotations
 
