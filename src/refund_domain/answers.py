@@ -11,8 +11,9 @@ import attrs
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.commands import Reason
+from refund_domain.connect import SPLITS, Split, check_held_by
 from refund_domain.money import Money
-from refund_domain.payments import ChargeKind, GatewayRefund, Payment, PaymentRef
+from refund_domain.payments import GatewayRefund, Payment, PaymentRef
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +67,7 @@ class Send:
 
     `refund_id` is both the idempotency key and the mark; a refund has no other key, ever. Every send of
     one refund asks for the same thing, and only `claim`, the number of the claim that licenses it, rises.
+    `split` says what goes with the amount; one that cannot be of a charge at this account is refused.
     """
 
     refund_id: str
@@ -73,7 +75,7 @@ class Send:
     payment: PaymentRef
     amount: Money
     reason: Reason
-    kind: ChargeKind
+    split: Split
 
     def __attrs_post_init__(self) -> None:
         check_id(self.refund_id, "refund_id")
@@ -81,7 +83,8 @@ class Send:
         check_type(self.payment, PaymentRef, "payment")
         check_type(self.amount, Money, "amount")
         check_type(self.reason, Reason, "reason")
-        check_type(self.kind, ChargeKind, "kind")
+        check_type(self.split, SPLITS, "split")
+        check_held_by(self.split, self.payment.account)
         if self.amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing: a refund of 0 is a refusal, never a call")
 

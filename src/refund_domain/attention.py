@@ -13,11 +13,16 @@ import attrs
 
 from refund_domain.answers import Declined
 from refund_domain.commands import Choice
+from refund_domain.connect import DestinationCharge
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
 from refund_domain.refusals import Move
 from refund_domain.rules import counting_disputes, disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
+_PULLED_BACK: Final = (
+    "The refund's money came back to the platform, while the transfer to the connected account was pulled back: "
+    "check the balance of both and pass the money on again."
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -115,6 +120,8 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         case Status.FAILED | Status.CANCELED:
             reason = None if seen is None else seen.refund.failure_reason
             yield _note(record.id, status, after_failure(reason).says)
+            if any(isinstance(claim.send.split, DestinationCharge) for claim in record.claims):
+                yield _note(record.id, "transfer_pulled_back", _PULLED_BACK)
         case Status.NOT_MADE:
             yield _note(record.id, status, "This refund was never made; quote a new one if it is still owed.")
         case Status.DROPPED:

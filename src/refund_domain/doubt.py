@@ -17,8 +17,8 @@ from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMad
 from refund_domain.inputs import OwedLook
 from refund_domain.ledger import Ledger, RefundRecord, in_flight
 from refund_domain.policy import Policy
-from refund_domain.refusals import NotFound, QuoteStale, Refusal
-from refund_domain.rules import refund_refusals
+from refund_domain.refusals import ChargeNotSupported, NotFound, QuoteStale, Refusal
+from refund_domain.rules import refund_refusals, split_of
 
 Events = tuple[Event, ...]
 
@@ -122,7 +122,7 @@ def _first_send(
             refusals = refund_refusals(ledger, given.at, policy, amount=request.amount, own=record.id)
             if refusals:
                 return (_dropped(record, given.at, refusals),)
-            return _claim(ledger, record, request, given.at)
+            return _claim(ledger, record, request, given.at, policy)
 
 
 def _doubt(
@@ -150,7 +150,7 @@ def _doubt(
         case Step.SEND:
             if refund_refusals(ledger, at, policy, amount=request.amount, own=record.id):
                 return ()
-            return _claim(ledger, record, request, at)
+            return _claim(ledger, record, request, at, policy)
         case Step.LOOK:
             return ()
         case Step.END:
@@ -189,20 +189,23 @@ def _over(record: RefundRecord, at: datetime, policy: Policy) -> bool:
     return at - record.claims[-1].at >= after + policy.licence + 2 * policy.clock_skew
 
 
-def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: datetime) -> Events:
+def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: datetime, policy: Policy) -> Events:
     """Claim the next send. Every send of one refund asks for the same thing; only its number rises."""
     payment = ledger.payment
     if record.claims:
         return (SendClaimed(at=at, send=attrs.evolve(record.claims[0].send, claim=len(record.claims) + 1)),)
     if payment is None:
         return ()  # nothing was ever seen to refund
+    split = split_of(payment, policy)
+    if isinstance(split, ChargeNotSupported):
+        return ()  # the rules refuse such a charge before it comes to this
     send = Send(
         refund_id=record.id,
         claim=1,
         payment=payment.ref,
         amount=request.amount,
         reason=request.reason,
-        kind=payment.kind,
+        split=split,
     )
     return (SendClaimed(at=at, send=send),)
 

@@ -14,10 +14,21 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_date, check_id, check_text, check_time, check_tuple, check_type
+from refund_domain.connect import PLATFORM, ApplicationFee, ChargeKind, Transfer
 from refund_domain.money import Money
 
-PLATFORM: Final = "platform"
-"""The account word for charges held by the platform itself."""
+__all__ = [
+    "PLATFORM",
+    "ChargeKind",
+    "Dispute",
+    "GatewayRefund",
+    "OutsideRef",
+    "Payment",
+    "PaymentRef",
+    "PaymentStatus",
+    "Ref",
+    "Trace",
+]
 
 _OUTSIDE: Final = "outside"
 
@@ -86,15 +97,6 @@ class OutsideRef:
 
 Ref = PaymentRef | OutsideRef
 """What has a stream in the journal; `str(ref)` is the stream's name."""
-
-
-class ChargeKind(StrEnum):
-    """How a charge is split between platform and connected account (Stripe facts, "Connect")."""
-
-    PLATFORM = "platform"
-    DIRECT = "direct"
-    DESTINATION = "destination"
-    SEPARATE = "separate"
 
 
 class PaymentStatus(StrEnum):
@@ -178,7 +180,11 @@ class Payment:
 
     `given_back` is the payment's own running figure; the list of refunds is the other witness, and where
     the two disagree the smaller refundable amount holds (R3). `fee` is what the processor keeps, if known.
-    All amounts share the payment's currency (ValueError otherwise).
+    These amounts share the payment's currency (ValueError otherwise).
+
+    `application_fee` is what the platform took for itself, None where it took none. `transfers` are what the
+    platform passed on of a separate charge; a destination charge's own transfer is not among them, because its
+    refund pulls it back.
     """
 
     ref: PaymentRef
@@ -191,6 +197,8 @@ class Payment:
     disputes: tuple[Dispute, ...] = ()
     fee: Money | None = None
     settles_on: date | None = None
+    application_fee: ApplicationFee | None = None
+    transfers: tuple[Transfer, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         check_type(self.ref, PaymentRef, "ref")
@@ -214,3 +222,6 @@ class Payment:
                 raise ValueError("fee must not be negative and must be in the currency of captured")
         if self.settles_on is not None:
             check_date(self.settles_on, "settles_on")
+        if self.application_fee is not None:
+            check_type(self.application_fee, ApplicationFee, "application_fee")
+        check_tuple(self.transfers, Transfer, "transfers")

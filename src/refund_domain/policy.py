@@ -45,7 +45,8 @@ class Policy:
     `poll_first` up to `poll_most`; a success for `watch` days, because it is not final.
 
     Business values: `ach_window` (None: no limit) and `card_window`; `accept_unsettled_ach`;
-    `allow_fraudulent`; `arrival_days` (R7) in business days; `from_payouts_first` (R8) and
+    `allow_fraudulent`; `return_application_fee`: whether the platform returns the fee it took of a payment with
+    its refund; `arrival_days` (R7) in business days; `from_payouts_first` (R8) and
     `then_bank_account` (R9). `as_of` is the day these values were last compared with the world.
     """
 
@@ -77,6 +78,7 @@ class Policy:
     card_window: timedelta | None = None
     accept_unsettled_ach: bool = False
     allow_fraudulent: bool = False
+    return_application_fee: bool = False
     arrival_days: tuple[int, int] = (3, 5)
     from_payouts_first: bool = True
     then_bank_account: bool = True
@@ -142,7 +144,8 @@ _SPANS: Final = (
     "end_after quote_valid request_valid look_first look_most look_daily poll_first poll_most watch watch_most"
 ).split()
 _SWITCHES: Final = (
-    "gateway_caps accept_unsettled_ach allow_fraudulent from_payouts_first then_bank_account"
+    "gateway_caps accept_unsettled_ach allow_fraudulent return_application_fee "
+    "from_payouts_first then_bank_account"
 ).split()
 
 DEFAULT_POLICY: Final = Policy()

@@ -13,7 +13,7 @@ from refund_domain.arrival import ArrivalWindow
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
 from refund_domain.ledger import Ledger, is_ours
 from refund_domain.money import Money
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import OutsideRef, Payment, PaymentRef, Ref
 from refund_domain.payouts import Funding, Payout, forecast_funding, forecast_fundings
 from refund_domain.policy import Policy
 from refund_domain.refusals import QuoteStale, Refusal
@@ -42,8 +42,9 @@ class Quote:
     `amount` is what a refund would send (R3), None where nothing could be seen. `refusals` empty: it may be
     issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list;
     `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
-    what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps. `funding`
-    and `arrives` are forecasts.
+    what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps,
+    `application_fee_kept` what the platform keeps of its own fee under the policy. `funding` and `arrives` are
+    forecasts.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -68,6 +69,7 @@ class Quote:
     drift_minor: int = 0
     outside_left: Money | None = None
     fee_kept: Money | None = None
+    application_fee_kept: Money | None = None
     funding: Funding | None = None
     arrives: ArrivalWindow | None = None
     cannot_be_undone: str = CANNOT_BE_UNDONE
@@ -147,9 +149,17 @@ def make_quote(
         elsewhere=sum(seen.live and not is_ours(ledger, seen.refund) for seen in ledger.observed),
         drift_minor=drift_minor(ledger),
         fee_kept=payment.fee,
+        application_fee_kept=_platform_keeps(payment, policy),
         funding=forecast_funding(amount, payouts, policy) if allowed else None,
         arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
     )
+
+
+def _platform_keeps(payment: Payment, policy: Policy) -> Money | None:
+    """What the platform keeps of its fee; None where it took none, or the policy returns it."""
+    if payment.application_fee is None or policy.return_application_fee:
+        return None
+    return payment.application_fee.left
 
 
 @attrs.frozen(kw_only=True)

@@ -14,6 +14,7 @@ import attrs
 
 from refund_domain._checks import check_tuple
 from refund_domain.commands import Action
+from refund_domain.connect import Transfer
 from refund_domain.money import Money
 
 
@@ -68,16 +69,26 @@ class MethodNotSupported(_Sentence):
 
 @attrs.frozen(kw_only=True)
 class ChargeNotSupported(_Sentence):
-    """The charge is split with a connected account in a way this version does not refund."""
+    """The charge is split with connected accounts in a way this version does not refund.
+
+    `transfers` are those to reverse by hand: once none holds money any more, the charge is the platform's own.
+    """
 
     code = "charge_not_supported"
     http_status = 422
     move = Move.HOST
-    says = (
-        "A charge of kind {self.kind} is not refunded by this version; refund it in the gateway's own dashboard."
-    )
+    says = "A charge of kind {self.kind} is not refunded by this version; {self.instead}."
 
     kind: str
+    transfers: tuple[Transfer, ...] = ()
+
+    @property
+    def instead(self) -> str:
+        """What to do instead, as half a sentence."""
+        if not self.transfers:
+            return "refund it in the gateway's own dashboard"
+        listed = ", ".join(f"{transfer.id} ({transfer.left})" for transfer in self.transfers)
+        return f"reverse its transfers by hand, then quote it again: {listed}"
 
 
 @attrs.frozen(kw_only=True)

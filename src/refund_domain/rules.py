@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Final
 
 from refund_domain.commands import Reason
+from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge, Split
 from refund_domain.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import ChargeKind, Dispute, OutsideRef, Payment, PaymentStatus, Ref
+from refund_domain.payments import Dispute, OutsideRef, Payment, PaymentStatus, Ref
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
     AlreadyRefunded,
@@ -66,7 +67,13 @@ ACH_CURRENCY: Final = "USD"
 ACH_MINIMUM: Final = Money(50, Currency.of(ACH_CURRENCY))
 """ACH is in USD only, at least 0.50 (Stripe facts, "Card versus ACH")."""
 
-_KINDS: Final = (ChargeKind.PLATFORM, ChargeKind.DIRECT)
+_PLAIN_AT: Final[dict[ChargeKind, bool]] = {
+    ChargeKind.PLATFORM: True,
+    ChargeKind.DIRECT: False,
+    ChargeKind.DESTINATION: True,
+}
+"""Whether a charge of this kind is held by the platform, where it can be refunded whole."""
+
 _NONE: Final[tuple[Refusal, ...]] = ()
 
 
@@ -96,6 +103,22 @@ def refundable(ledger: Ledger, *, without: str | None = None) -> Money | None:
     left = payment.captured.amount_minor - gone - _held_minor(ledger, without) - outside
     left -= disputed_minor(payment)
     return Money(max(0, left), payment.captured.currency)
+
+
+def split_of(payment: Payment, policy: Policy) -> Split | ChargeNotSupported:
+    """What goes with the amount of a refund of this payment: the transfer pulled back, the platform's fee.
+
+    The fee is returned only where the policy says so and some of it is left: never more than was taken. Refused:
+    a separate charge, and a charge at a connected account that was itself passed on.
+    """
+    fee = payment.application_fee
+    return_fee = policy.return_application_fee and fee is not None and fee.left.amount_minor > 0
+    if _PLAIN_AT.get(payment.kind) is not (payment.ref.account == PLATFORM):
+        standing = tuple(transfer for transfer in payment.transfers if transfer.left.amount_minor > 0)
+        return ChargeNotSupported(kind=payment.kind, transfers=standing)
+    if payment.kind is ChargeKind.DIRECT:
+        return DirectCharge(return_fee=return_fee)
+    return PlatformCharge() if payment.kind is ChargeKind.PLATFORM else DestinationCharge(return_fee=return_fee)
 
 
 def outside_left(ledger: Ledger, ref: OutsideRef) -> Money:
@@ -169,11 +192,11 @@ def payment_refusals(payment: Payment, at: datetime, policy: Policy) -> tuple[Re
     refusals: list[Refusal] = []
     if unsupported := method_refundable(payment):
         refusals.append(unsupported)
-    if payment.kind not in _KINDS:
-        refusals.append(ChargeNotSupported(kind=payment.kind))
+    if isinstance(split := split_of(payment, policy), ChargeNotSupported):
+        refusals.append(split)
     if payment.status is PaymentStatus.FAILED or payment.captured.amount_minor == 0:
         refusals.append(NotCaptured())
-    elif payment.status is PaymentStatus.PENDING and not (family is Family.ACH and policy.accept_unsettled_ach):
+    elif payment.status is PaymentStatus.PENDING and not _may_go_unsettled(payment, family, policy):
         refusals.append(NotSettled(expected=payment.settles_on))
     currency = payment.captured.currency
     if family is Family.ACH and currency.code != ACH_CURRENCY:
@@ -186,12 +209,20 @@ def payment_refusals(payment: Payment, at: datetime, policy: Policy) -> tuple[Re
     return tuple(refusals)
 
 
+def _may_go_unsettled(payment: Payment, family: Family | None, policy: Policy) -> bool:
+    """Whether the policy accepts a refund of this debit before it has settled.
+
+    Never where it was passed on: the refund would be taken from the platform (Stripe facts, "Connect").
+    """
+    return family is Family.ACH and policy.accept_unsettled_ach and payment.kind is not ChargeKind.DESTINATION
+
+
 def _plain(payment: Payment) -> bool:
     """Whether nothing about the payment needs a second look: settled, undisputed, not split."""
     return (
         payment.status is PaymentStatus.SUCCEEDED
         and not payment.disputes
-        and payment.kind in _KINDS
+        and _PLAIN_AT.get(payment.kind) is (payment.ref.account == PLATFORM)
         and payment.captured.amount_minor > 0
     )
 

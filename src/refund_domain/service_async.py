@@ -35,10 +35,15 @@ from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
 from refund_domain.refusals import NotAllowed, NotFound, Refused
 from refund_domain.service import new_id
+from refund_domain.signals import Signal
 from refund_domain.stream import (
     MOST_CONFLICTS,
     MOST_LOOKS,
+    Handed,
+    Merged,
+    Received,
     Recovery,
+    Reported,
     Stream,
     Waiting,
     answered_as,
@@ -266,6 +271,30 @@ class AsyncRefundService:
         return said if isinstance(said, Refused) else self._view(stream)
 
     # --- for workers --------------------------------------------------------------------------------
+
+    async def receive(self, signal: Signal) -> Received:
+        """Look where this verified signal points and merge what the look shows; nothing else in it is believed.
+
+        A refund of a payment that is known is merged, ours by its mark and amount or another's; a payment nobody
+        has quoted yet is handed back and nothing is stored. Doubled, late or in any order: the same ledger in the
+        end. Never claims, sends or ends a doubt. Raises `GatewayUnreadable` when the gateway cannot be read and
+        `JournalError` for the journal: let your queue bring the signal again, or leave it to `recover`.
+        """
+        check_type(signal, Signal, "signal")
+        ref = signal.ref
+        if ref is None:
+            return Reported(signal=signal, why="it names no payment")
+        self._outside_transactions()
+        stream = await self._load(ref)
+        look = await self._look(ref)
+        if isinstance(look, Unread):
+            raise GatewayUnreadable(look.why)
+        if isinstance(look, Missing):
+            return Reported(signal=signal, why="its account holds no such payment")
+        if stream.ledger.tenant is None:
+            return Handed(signal=signal, picture=look)
+        stream, said = await self._record(stream, FreeLook(at=stream.now, picture=look))
+        return Merged(signal=signal, view=self._view(stream), news=bool(said))
 
     async def dispatch(self, ref: PaymentRef) -> PaymentView:
         """Do what this payment owes: look, decide afresh, claim, send. Nothing owed: nothing done.

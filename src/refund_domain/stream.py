@@ -26,6 +26,8 @@ from refund_domain.ledger import EMPTY, Ledger, evolve, fold
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import Refused
+from refund_domain.signals import Signal
+from refund_domain.views import PaymentView
 
 MOST_CONFLICTS: Final = 100
 """How often one input is decided again because others appended first."""
@@ -74,6 +76,41 @@ class Recovery:
 
     looked: int
     failed: tuple[tuple[PaymentRef, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Merged:
+    """The signal's payment is known: it was looked at, and `view` is how it stands now.
+
+    `news` says whether the look told anything new; a signal that comes twice brings none the second time.
+    """
+
+    signal: Signal
+    view: PaymentView
+    news: bool
+
+
+@attrs.frozen(kw_only=True)
+class Handed:
+    """Nobody has quoted the signal's payment yet, so it has no owner: nothing was stored, and it is the host's.
+
+    `picture` is what the look showed. To take the payment in, let somebody who may quote it.
+    """
+
+    signal: Signal
+    picture: Picture
+
+
+@attrs.frozen(kw_only=True)
+class Reported:
+    """There was nothing to look at; `why` says what is missing. Log it."""
+
+    signal: Signal
+    why: str
+
+
+Received = Merged | Handed | Reported
+"""What became of a signal."""
 
 
 def opened(ref: Ref, loaded: Loaded, monotonic: float) -> Stream:

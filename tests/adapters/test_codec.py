@@ -21,6 +21,14 @@ from refund_adapters.sql.codec import decode, encode
 from refund_domain import refusals as no
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
 from refund_domain.commands import Action, Actor, Choice, Reason
+from refund_domain.connect import (
+    ApplicationFee,
+    DestinationCharge,
+    DirectCharge,
+    PlatformCharge,
+    Split,
+    Transfer,
+)
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import (
     EVENTS,
@@ -69,6 +77,16 @@ FULL_REFUND = GatewayRefund(
     failure_reason="declined",
     trace=Trace(kind="refund", reference="74999"),
 )
+AT_PLATFORM = PaymentRef("platform", "ch_1")
+SEND = Send(
+    refund_id="r1",
+    claim=1,
+    payment=REF,
+    amount=FIFTY,
+    reason=Reason.DUPLICATE,
+    split=DirectCharge(return_fee=True),
+)
+TRANSFER = Transfer(id="tr_1", amount=FIFTY, reversed=Money(1, FIFTY.currency))
 LEAN_PAYMENT = Payment(ref=REF, method="card", captured=FIFTY, given_back=Money(0, FIFTY.currency), taken_at=AT)
 FULL_PAYMENT = Payment(
     ref=REF,
@@ -84,6 +102,8 @@ FULL_PAYMENT = Payment(
     ),
     fee=Money(175, FIFTY.currency),
     settles_on=date(2026, 3, 6),
+    application_fee=ApplicationFee(taken=FIFTY, returned=Money(1, FIFTY.currency)),
+    transfers=(TRANSFER,),
 )
 
 
@@ -125,9 +145,13 @@ EXAMPLES: dict[str, Event] = {
     ),
     "SendClaimed": SendClaimed(
         at=AT,
-        send=Send(
-            refund_id="r1", claim=1, payment=REF, amount=FIFTY, reason=Reason.DUPLICATE, kind=ChargeKind.PLATFORM
-        ),
+        send=SEND,
+    ),
+    "SendClaimed, platform": SendClaimed(
+        at=AT, send=attrs.evolve(SEND, payment=AT_PLATFORM, split=PlatformCharge())
+    ),
+    "SendClaimed, destination": SendClaimed(
+        at=AT, send=attrs.evolve(SEND, payment=AT_PLATFORM, split=DestinationCharge(return_fee=True))
     ),
     "SendAnswered, Accepted": answered(Accepted(refund=FULL_REFUND)),
     "SendAnswered, Declined": answered(Declined(code="charge_disputed")),
@@ -141,6 +165,9 @@ EXAMPLES: dict[str, Event] = {
     "RefundDropped, External": dropped(no.External(method="cash")),
     "RefundDropped, MethodNotSupported": dropped(no.MethodNotSupported(method="klarna")),
     "RefundDropped, ChargeNotSupported": dropped(no.ChargeNotSupported(kind="separate")),
+    "RefundDropped, ChargeNotSupported, with transfers": dropped(
+        no.ChargeNotSupported(kind="separate", transfers=(TRANSFER,))
+    ),
     "RefundDropped, NotCaptured": dropped(no.NotCaptured()),
     "RefundDropped, NotSettled": dropped(no.NotSettled(expected=date(2026, 3, 6))),
     "RefundDropped, NothingLeft": dropped(no.NothingLeft()),
@@ -186,11 +213,16 @@ DEFAULTS: dict[str, object] = {
     "OutcomeUnknown.alarm": None,
     "OutcomeUnknown.resend": True,
     "OutcomeUnknown.trail": None,
+    "ChargeNotSupported.transfers": (),
+    "DestinationCharge.return_fee": False,
+    "DirectCharge.return_fee": False,
+    "Payment.application_fee": None,
     "Payment.disputes": (),
     "Payment.fee": None,
     "Payment.kind": ChargeKind.PLATFORM,
     "Payment.settles_on": None,
     "Payment.status": PaymentStatus.SUCCEEDED,
+    "Payment.transfers": (),
     "RefundNotMade.by": None,
     "RefundRequested.note": None,
     "Trace.reference": None,
@@ -236,6 +268,20 @@ def test_a_pinned_text_still_reads_as_the_same_event(name: str) -> None:
 def test_an_event_is_still_written_as_the_same_text(name: str) -> None:
     """The format cannot change by accident: what is written today is what is pinned."""
     assert encode(EXAMPLES[name]) == golden()[name]
+
+
+@pytest.mark.parametrize(
+    ("account", "split"), [("platform", PlatformCharge()), ("acct_1", DirectCharge(return_fee=False))]
+)
+@pytest.mark.parametrize("kind", ["platform", "direct", "destination"])
+def test_a_send_of_the_first_version_still_reads(account: str, split: Split, kind: str) -> None:
+    """It named its charge's kind instead of a split; the account tells what it asked for, and no fee went back."""
+    row = json.loads(golden()["SendClaimed"])
+    del row["send"]["split"]
+    row["send"] |= {"kind": kind, "payment": {"account": account, "charge": "ch_1"}}
+    read = decode(json.dumps(row))
+    assert isinstance(read, SendClaimed)
+    assert read.send == attrs.evolve(SEND, payment=PaymentRef(account, "ch_1"), split=split)
 
 
 def test_no_class_is_missing_from_the_golden_file() -> None:

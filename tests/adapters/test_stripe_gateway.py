@@ -21,6 +21,7 @@ from refund_adapters.stripe import MARK, StripeGateway, _transport
 from refund_adapters.stripe import gateway as gateway_module
 from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.commands import Reason
+from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, ChargeKind, PaymentRef, PaymentStatus
 from refund_domain.ports import PaymentGateway
@@ -60,7 +61,7 @@ def _send(
         "payment": PaymentRef(account, charge),
         "amount": Money(amount_minor, USD),
         "reason": Reason.REQUESTED_BY_CUSTOMER,
-        "kind": ChargeKind.PLATFORM if account == PLATFORM else ChargeKind.DIRECT,
+        "split": PlatformCharge() if account == PLATFORM else DirectCharge(),
     }
     return Send(**{**fields, **changes})
 

@@ -35,8 +35,9 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.commands import Reason
+from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
-from refund_domain.payments import PLATFORM, ChargeKind, PaymentRef
+from refund_domain.payments import PLATFORM, PaymentRef
 from tests.adapters.hostile_server import (
     Act,
     HostileServer,
@@ -77,7 +78,7 @@ def _send(payment: PaymentRef = REF, **changes: Any) -> Send:
         "payment": payment,
         "amount": Money(20_000, USD),
         "reason": Reason.REQUESTED_BY_CUSTOMER,
-        "kind": ChargeKind.PLATFORM if payment.account == PLATFORM else ChargeKind.DIRECT,
+        "split": PlatformCharge() if payment.account == PLATFORM else DirectCharge(),
     }
     return Send(**{**fields, **changes})
 
@@ -310,25 +311,6 @@ def test_only_the_exact_causes_prove_that_nothing_left(cause: Exception | None, 
     error = stripe.APIConnectionError("no connection")  # type: ignore[no-untyped-call]
     error.__cause__ = cause
     assert _transport.never_left(error) is certain
-
-
-@pytest.mark.parametrize(
-    ("kind", "ref"),
-    [
-        (ChargeKind.DESTINATION, REF),
-        (ChargeKind.SEPARATE, REF),
-        (ChargeKind.DIRECT, REF),
-        (ChargeKind.PLATFORM, PaymentRef("acct_1", "ch_1")),
-        (ChargeKind.DESTINATION, PaymentRef("acct_1", "ch_1")),
-    ],
-)
-def test_a_kind_of_charge_that_is_not_refunded_here_makes_no_call(kind: ChargeKind, ref: PaymentRef) -> None:
-    """Split charges, and a kind that contradicts its account, are not sent and call a person."""
-    with hostile_server() as server:
-        got = _gateway(server.base_address).send(_send(ref, kind=kind))
-        assert isinstance(got, NotSent)
-        assert got.alarm == "charge_kind_not_supported"
-        assert server.received == []
 
 
 # --- a send: what goes out --------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from refund_adapters.stripe import _translate as words
 from refund_adapters.stripe._translate import Fault, Unclear
 from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown, Send, Unread
 from refund_domain.commands import Reason
+from refund_domain.connect import PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     PLATFORM,
@@ -45,7 +46,7 @@ def _send(**changes: Any) -> Send:
         "payment": REF,
         "amount": _usd(20_000),
         "reason": Reason.REQUESTED_BY_CUSTOMER,
-        "kind": ChargeKind.PLATFORM,
+        "split": PlatformCharge(),
     }
     return Send(**{**fields, **changes})
 

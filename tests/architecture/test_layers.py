@@ -22,9 +22,10 @@ SERVICE_ALLOWED = CORE_ALLOWED | {"os", "time"}
 FLOORS = (
     {"_checks"},
     {"money", "errors"},
+    {"connect"},
     {"payments"},
     {"commands"},
-    {"answers", "refusals", "policy"},
+    {"answers", "refusals", "policy", "signals"},
     {"events", "inputs", "arrival"},
     {"payouts"},
     {"ledger", "ports"},

@@ -15,6 +15,7 @@ from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Choice
+from refund_domain.connect import PLATFORM, PlatformCharge
 from refund_domain.decide import Events, decide, owed
 from refund_domain.events import (
     AttentionSettled,
@@ -240,7 +241,7 @@ def law_every_send_of_one_refund_asks_for_the_same_thing(step: Step) -> None:
         for send in sends:
             assert record.request is not None
             assert (send.amount, send.reason) == (record.request.amount, record.request.reason)
-            assert (send.payment, send.kind) == (REF, ChargeKind.PLATFORM)
+            assert (send.payment, send.split) == (REF, PlatformCharge())
 
 
 def law_a_doubt_ends_by_time_by_the_cap_or_by_a_person(step: Step) -> None:
@@ -327,7 +328,8 @@ def _assert_payment_allows(payment: Payment, at: datetime, policy: Policy) -> No
     waits = payment.status is PaymentStatus.PENDING and payment.method == "us_bank_account"
     assert settled or (waits and policy.accept_unsettled_ach)
     assert payment.method in ("card", "us_bank_account")
-    assert payment.kind in (ChargeKind.PLATFORM, ChargeKind.DIRECT)
+    assert payment.kind is not ChargeKind.SEPARATE
+    assert (payment.kind is ChargeKind.DIRECT) is (payment.ref.account != PLATFORM)
     assert all(dispute.status in ("won", "warning_closed", "prevented") for dispute in payment.disputes)
     window = policy.card_window if payment.method == "card" else policy.ach_window
     assert window is None or at - payment.taken_at <= window

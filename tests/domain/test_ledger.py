@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
 from refund_domain.arrival import weekdays
 from refund_domain.commands import Reason
+from refund_domain.connect import PlatformCharge
 from refund_domain.events import (
     Event,
     PaymentSeen,
@@ -40,7 +41,7 @@ from refund_domain.ledger import (
     shown,
     status_of,
 )
-from refund_domain.payments import ChargeKind, GatewayRefund, Payment, Trace
+from refund_domain.payments import GatewayRefund, Payment, Trace
 from refund_domain.refusals import NothingLeft
 from refund_domain.rules import listed_minor, refundable
 from refund_domain.testing import strategies as given_a
@@ -442,7 +443,7 @@ def test_events_about_a_refund_nobody_requested_make_its_record() -> None:
         payment=REF,
         amount=usd(1),
         reason=Reason.DUPLICATE,
-        kind=ChargeKind.PLATFORM,
+        split=PlatformCharge(),
     )
     seen = attrs.evolve(refund(amount_minor=1), mark="r9")
     cases: list[tuple[Event, Status]] = [

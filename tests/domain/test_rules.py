@@ -15,10 +15,11 @@ from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown
 from refund_domain.arrival import arrival_window, weekdays
 from refund_domain.cancellation import cancellation_notice
 from refund_domain.commands import Action, Choice, IssueRefund, Reason
+from refund_domain.connect import PLATFORM, DestinationCharge, DirectCharge, Transfer, check_held_by
 from refund_domain.events import EVENTS, SendClaimed
 from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import ChargeKind, Dispute, OutsideRef, Payment, PaymentStatus, Ref
+from refund_domain.payments import ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus, Ref
 from refund_domain.payouts import FromBankAccount, FromPayout, Payout, forecast_funding
 from refund_domain.policy import Policy
 from refund_domain.quotes import make_quote
@@ -27,6 +28,7 @@ from refund_domain.refusals import (
     AmountChanged,
     BelowMinimum,
     CannotBeStopped,
+    ChargeNotSupported,
     Disputed,
     External,
     InFlight,
@@ -53,6 +55,7 @@ from refund_domain.rules import (
     reason_allowed,
     refund_refusals,
     refundable,
+    split_of,
     through_platform,
 )
 from refund_domain.testing import strategies as given_a
@@ -576,11 +579,51 @@ def test_fraudulent_is_allowed_by_policy_only() -> None:
 
 
 @pytest.mark.parametrize("kind", ChargeKind)
-def test_split_charges_are_refused_until_they_can_be_refunded_whole(kind: ChargeKind) -> None:
-    """Destination and separate charges need more than one movement, so this version refuses them."""
-    said = payment_refusals(attrs.evolve(card(), kind=kind), START, POLICY)
-    expected = [] if kind in (ChargeKind.PLATFORM, ChargeKind.DIRECT) else ["charge_not_supported"]
-    assert [no.code for no in said] == expected
+@pytest.mark.parametrize("account", [PLATFORM, "acct_1"])
+def test_a_charge_is_refunded_where_its_kind_is_held_and_separate_ones_nowhere(
+    kind: ChargeKind, account: str
+) -> None:
+    """Platform and destination charges are the platform's, direct ones a connected account's; else refused."""
+    payment = attrs.evolve(card(), kind=kind, ref=PaymentRef(account, "ch_1"))
+    said = payment_refusals(payment, START, POLICY)
+    whole = kind is not ChargeKind.SEPARATE and (kind is ChargeKind.DIRECT) is (account != PLATFORM)
+    assert [no.code for no in said] == ([] if whole else ["charge_not_supported"])
+    split = split_of(payment, POLICY)
+    assert isinstance(split, ChargeNotSupported) is not whole
+    if not isinstance(split, ChargeNotSupported):
+        check_held_by(split, account)
+
+
+def test_a_separate_charge_is_refused_with_the_transfers_to_reverse_by_hand() -> None:
+    """Whoever reads the refusal knows which transfers still hold what; one that came back is not among them."""
+    standing = Transfer(id="tr_1", amount=usd(90), reversed=usd(30))
+    back = Transfer(id="tr_2", amount=usd(10), reversed=usd(10))
+    payment = attrs.evolve(card(), kind=ChargeKind.SEPARATE, transfers=(standing, back))
+    (refusal,) = payment_refusals(payment, START, POLICY)
+    assert isinstance(refusal, ChargeNotSupported)
+    assert refusal.transfers == (standing,)
+    assert "tr_1 (0.60 USD)" in str(refusal)
+    assert "tr_2" not in str(refusal)
+
+
+@given(payment=given_a.payments(), returns=st.booleans())
+def test_the_platforms_fee_goes_back_only_by_policy_and_only_while_some_is_left(
+    payment: Payment, returns: bool
+) -> None:
+    """Never a fee that was not taken, never one that went back already, never without the policy's word."""
+    split = split_of(payment, Policy(return_application_fee=returns))
+    if isinstance(split, DirectCharge | DestinationCharge):
+        fee = payment.application_fee
+        left = 0 if fee is None else fee.taken.amount_minor - fee.returned.amount_minor
+        assert split.return_fee is (returns and left > 0)
+
+
+def test_an_unsettled_debit_that_was_passed_on_waits_whatever_the_policy() -> None:
+    """Refunded before it settles, the platform would pay for it."""
+    passed_on = attrs.evolve(ach(), status=PaymentStatus.PENDING, kind=ChargeKind.DESTINATION)
+    eager = Policy(accept_unsettled_ach=True)
+    assert [no.code for no in payment_refusals(passed_on, START, eager)] == ["not_settled"]
+    assert payment_refusals(attrs.evolve(passed_on, kind=ChargeKind.PLATFORM), START, eager) == ()
 
 
 WINDOWS = st.none() | st.integers(1, 400).map(lambda days: timedelta(days=days))
@@ -602,9 +645,13 @@ def test_each_refusal_of_a_payment_stands_for_its_own_fact(
     unsettled = payment.status is PaymentStatus.PENDING and not gone
     expected = {
         "MethodNotSupported": family is None,
-        "ChargeNotSupported": payment.kind not in (ChargeKind.PLATFORM, ChargeKind.DIRECT),
+        "ChargeNotSupported": payment.kind is ChargeKind.SEPARATE
+        or (payment.kind is ChargeKind.DIRECT) is (payment.ref.account == PLATFORM),
         "NotCaptured": gone,
-        "NotSettled": unsettled and not (family is Family.ACH and policy.accept_unsettled_ach),
+        "NotSettled": unsettled
+        and not (
+            family is Family.ACH and policy.accept_unsettled_ach and payment.kind is not ChargeKind.DESTINATION
+        ),
         "CurrencyNotSupported": family is Family.ACH and payment.captured.currency.code != "USD",
         "WindowOver": window is not None and at - payment.taken_at > window,
         "Disputed": bool(open_disputes),
@@ -639,7 +686,7 @@ REACHED: dict[str, Callable[[], tuple[Refusal, ...]]] = {
         make_quote(EMPTY, CASH, START, POLICY, request_id="q", payouts=(), is_business_day=weekdays).refusals
     ),
     "method_not_supported": lambda: _quoted(attrs.evolve(card(), method="klarna")),
-    "charge_not_supported": lambda: _quoted(attrs.evolve(card(), kind=ChargeKind.DESTINATION)),
+    "charge_not_supported": lambda: _quoted(attrs.evolve(card(), kind=ChargeKind.SEPARATE)),
     "not_captured": lambda: _quoted(attrs.evolve(card(), status=PaymentStatus.FAILED)),
     "not_settled": lambda: _quoted(attrs.evolve(ach(), status=PaymentStatus.PENDING)),
     "nothing_left": lambda: _quoted(card(100, given_back_minor=100)),

@@ -13,6 +13,7 @@ from refund_adapters.memory import Course, Fault, MemoryGateway, MemoryJournal
 from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, PaymentRef, RefundService, Status
 from refund_domain.answers import Answer, Declined, Send
 from refund_domain.commands import Action, Choice, Reason
+from refund_domain.connect import PlatformCharge
 from refund_domain.errors import (
     GatewayUnreadable,
     JournalConflict,
@@ -24,7 +25,7 @@ from refund_domain.errors import (
 from refund_domain.events import LookScheduled, RefundRequested, SendAnswered, SendClaimed
 from refund_domain.ledger import EMPTY
 from refund_domain.money import Money
-from refund_domain.payments import ChargeKind, Ref
+from refund_domain.payments import Ref
 from refund_domain.payouts import FromPayout, Payout
 from refund_domain.policy import Policy
 from refund_domain.quotes import Quote, make_quote
@@ -240,7 +241,7 @@ def test_r4_verified_amount_is_quoted_then_sent_once(world: World) -> None:
         payment=ref,
         amount=USD_200,
         reason=Reason.DUPLICATE,
-        kind=ChargeKind.PLATFORM,
+        split=PlatformCharge(),
     )
     assert world.gateway.sent == (sent,)
     (received,) = world.bank.received

@@ -21,8 +21,9 @@ from refund_domain import refusals as no
 from refund_domain._checks import check_id, check_text
 from refund_domain.answers import Accepted, Answer, Look, Picture, Send, Unread
 from refund_domain.commands import Actor, Reason
+from refund_domain.connect import DirectCharge
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import PLATFORM, ChargeKind, OutsideRef, PaymentRef, PaymentStatus
+from refund_domain.payments import PLATFORM, OutsideRef, PaymentRef, PaymentStatus
 from refund_domain.payouts import FromBankAccount, FromPayout, FundingPart, NotCovered
 from refund_domain.policy import DEFAULT_POLICY
 from refund_domain.testing import strategies as given_a
@@ -39,7 +40,7 @@ SEND = Send(
     payment=REF,
     amount=Money(20_000, USD),
     reason=Reason.DUPLICATE,
-    kind=ChargeKind.DIRECT,
+    split=DirectCharge(),
 )
 
 STRATEGIES: dict[str, Callable[..., SearchStrategy[Any]]] = {

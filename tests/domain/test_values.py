@@ -20,10 +20,10 @@ from refund_domain import answers, arrival, commands, events, money, payments, p
 from refund_domain._checks import check_count, check_id, check_text, check_time
 from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
+from refund_domain.connect import PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     PLATFORM,
-    ChargeKind,
     Dispute,
     GatewayRefund,
     OutsideRef,
@@ -295,7 +295,7 @@ FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
     (Unread(why="timeout"), {"why": WORDS, "alarm": optional(text(60))}),
     (Missing(), {"why": WORDS}),
     (
-        Send(refund_id="r1", claim=1, payment=REF, amount=usd(5), reason=Reason.DUPLICATE, kind=ChargeKind.DIRECT),
+        Send(refund_id="r1", claim=1, payment=REF, amount=usd(5), reason=Reason.DUPLICATE, split=PlatformCharge()),
         {
             "refund_id": ID,
             "claim": COUNT,
@@ -364,7 +364,7 @@ def test_long_and_foreign_words_are_welcome_up_to_the_limit() -> None:
     assert decision.note == "a\nb" * 166
     assert (
         Send(
-            refund_id="r", claim=10**6, payment=REF, amount=usd(1), reason=Reason.DUPLICATE, kind=ChargeKind.DIRECT
+            refund_id="r", claim=10**6, payment=REF, amount=usd(1), reason=Reason.DUPLICATE, split=PlatformCharge()
         ).claim
         == 10**6
     )

@@ -32,6 +32,8 @@ from typing import Final, Union, cast, get_args, get_origin, get_type_hints
 import attrs
 
 from refund_adapters.sql.plain import PLAIN, Shape, is_unicode, wrong
+from refund_domain.answers import Send
+from refund_domain.connect import PLATFORM, DirectCharge, PlatformCharge
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import EVENTS, Event
 
@@ -150,6 +152,9 @@ class _Record:
         """Make the value from an object that has `tags` names beside its fields."""
         values = {}
         name = ""
+        older = _OLDER.get(self.kind)
+        if older is not None:
+            raw = older(raw)
         try:
             for field in self.fields:
                 name = field.name
@@ -165,6 +170,23 @@ class _Record:
             return self.kind(**values)
         except (TypeError, ValueError):
             raise UnknownEvent(f"{self.kind.__name__}: values that it refuses") from None
+
+
+def _older_send(raw: dict[str, object]) -> dict[str, object]:
+    """A send as it was written before it held a `split`: it named the kind of its charge, platform or direct.
+
+    The account tells the same; where the two disagreed, that send was refused before it left.
+    """
+    if "kind" not in raw or "split" in raw:
+        return raw
+    payment = raw.get("payment")
+    at_platform = type(payment) is dict and payment.get("account") == PLATFORM
+    split = {_TAG: (PlatformCharge if at_platform else DirectCharge).__name__}
+    return {name: value for name, value in raw.items() if name != "kind"} | {"split": split}
+
+
+_OLDER: Final[dict[type, Callable[[dict[str, object]], dict[str, object]]]] = {Send: _older_send}
+"""How an older version wrote a class: from its object to the one written now, which passes unchanged."""
 
 
 @cache

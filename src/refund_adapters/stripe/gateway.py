@@ -16,8 +16,9 @@ import attrs
 from refund_adapters.stripe import _translate as words
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
-from refund_domain.payments import PLATFORM, ChargeKind, Dispute, GatewayRefund, PaymentRef
+from refund_domain.payments import PLATFORM, Dispute, GatewayRefund, PaymentRef
 
 if TYPE_CHECKING:
     import stripe
@@ -135,8 +136,7 @@ class StripeGateway:
         CancelledError, KeyboardInterrupt and SystemExit pass.
         """
         check_type(send, Send, "send")
-        kind = ChargeKind.PLATFORM if send.payment.account == PLATFORM else ChargeKind.DIRECT
-        if send.kind is not kind:
+        if send.split not in (PlatformCharge(), DirectCharge()):
             why = "only the platform's own charges and direct charges are refunded here, at their account"
             return NotSent(why=why, alarm=words.KIND_NOT_SUPPORTED)
         options = _options(send.payment)

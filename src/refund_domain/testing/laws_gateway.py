@@ -16,8 +16,9 @@ import attrs
 
 from refund_domain.answers import Accepted, Answer, Declined, Missing, OutcomeUnknown, Picture, Send
 from refund_domain.commands import Reason
+from refund_domain.connect import PLATFORM, DirectCharge, PlatformCharge
 from refund_domain.money import Money
-from refund_domain.payments import PLATFORM, ChargeKind, GatewayRefund, PaymentRef
+from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.ports import PaymentGateway
 from refund_domain.rules import DISPUTE_COUNTS
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
@@ -81,7 +82,7 @@ def send_of(ref: PaymentRef, amount: Money, *, refund_id: str | None = None, cla
         payment=ref,
         amount=amount,
         reason=Reason.REQUESTED_BY_CUSTOMER,
-        kind=ChargeKind.PLATFORM if ref.account == PLATFORM else ChargeKind.DIRECT,
+        split=PlatformCharge() if ref.account == PLATFORM else DirectCharge(),
     )
 
 

@@ -8,6 +8,7 @@ import attrs
 
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
 from refund_domain.commands import Action, Actor, Choice, Reason
+from refund_domain.connect import ApplicationFee, DestinationCharge, DirectCharge, PlatformCharge, Transfer
 from refund_domain.events import (
     AttentionSettled,
     Event,
@@ -58,7 +59,10 @@ from refund_domain.refusals import (
     WindowOver,
 )
 
-_REF = PaymentRef("platform", "ch_1")
+_REF = PaymentRef("acct_1", "ch_1")
+_AT_PLATFORM = PaymentRef("platform", "ch_1")
+_HELD_THERE = (PlatformCharge(), DestinationCharge(), DestinationCharge(return_fee=True))
+_TRANSFER = Transfer(id="tr_1", amount=Money.parse("150.00", "USD"), reversed=Money.parse("0.01", "USD"))
 
 
 def sample_events(at: datetime) -> tuple[Event, ...]:
@@ -86,6 +90,8 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         disputes=(Dispute(id="du_1", amount=usd, status="lost"), Dispute(id="du_2", amount=usd, status="won")),
         fee=Money(29, usd.currency),
         settles_on=at.date(),
+        application_fee=ApplicationFee(taken=usd, returned=Money(1, usd.currency)),
+        transfers=(_TRANSFER,),
     )
     request = RefundRequested(
         at=at,
@@ -97,17 +103,8 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         by=maria,
         note=text,
     )
-    send = Send(refund_id="r1", claim=1, payment=_REF, amount=usd, reason=Reason.DUPLICATE, kind=ChargeKind.DIRECT)
-    answers: tuple[Answer, ...] = (
-        Accepted(refund=full),
-        Accepted(refund=attrs.evolve(bare, trace=Trace(kind="reversal"))),
-        Declined(code="charge_disputed"),
-        Declined(code="x", alarm="not_found", trail="req_1"),
-        NotSent(why="refused"),
-        NotSent(why="http_401", alarm="credentials", trail="req_2"),
-        OutcomeUnknown(why="timeout"),
-        OutcomeUnknown(why="http_500", resend=False, alarm="odd_body", trail="req_3"),
-    )
+    send = _send(usd)
+    answers = _answers(bare, full)
     return (
         StreamOpened(at=at, tenant="acme & Söhne"),
         PaymentSeen(at=at, payment=plain),
@@ -117,6 +114,7 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         request,
         attrs.evolve(request, note=None, reason=Reason.REQUESTED_BY_CUSTOMER),
         SendClaimed(at=at, send=send),
+        *(SendClaimed(at=at, send=attrs.evolve(send, payment=_AT_PLATFORM, split=split)) for split in _HELD_THERE),
         *(SendAnswered(at=at, refund_id="r1", claim=n, answer=answer) for n, answer in enumerate(answers, 1)),
         RefundDropped(at=at, refund_id="r1", reasons=_every_refusal(at, usd, yen)),
         RefundNotMade(at=at, refund_id="r1"),
@@ -129,12 +127,38 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
     )
 
 
+def _send(usd: Money) -> Send:
+    return Send(
+        refund_id="r1",
+        claim=1,
+        payment=_REF,
+        amount=usd,
+        reason=Reason.DUPLICATE,
+        split=DirectCharge(return_fee=True),
+    )
+
+
+def _answers(bare: GatewayRefund, full: GatewayRefund) -> tuple[Answer, ...]:
+    """One of each answer, lean and full."""
+    return (
+        Accepted(refund=full),
+        Accepted(refund=attrs.evolve(bare, trace=Trace(kind="reversal"))),
+        Declined(code="charge_disputed"),
+        Declined(code="x", alarm="not_found", trail="req_1"),
+        NotSent(why="refused"),
+        NotSent(why="http_401", alarm="credentials", trail="req_2"),
+        OutcomeUnknown(why="timeout"),
+        OutcomeUnknown(why="http_500", resend=False, alarm="odd_body", trail="req_3"),
+    )
+
+
 def _every_refusal(at: datetime, usd: Money, yen: Money) -> tuple[Refusal, ...]:
     """One of each refusal, and its other form where a fact may be missing."""
     return (
         External(method="cash"),
         MethodNotSupported(method="klarna"),
-        ChargeNotSupported(kind=ChargeKind.SEPARATE),
+        ChargeNotSupported(kind=ChargeKind.DESTINATION),
+        ChargeNotSupported(kind=ChargeKind.SEPARATE, transfers=(_TRANSFER,)),
         NotCaptured(),
         NotSettled(expected=None),
         NotSettled(expected=at.date()),

@@ -15,6 +15,7 @@ gateway's open words (methods, statuses, codes) are mostly the known ones and no
 from refund_domain.testing.strategies._commands import actions, actors, choices, issue_refunds, reasons
 from refund_domain.testing.strategies._events import events, heads, refusals, refused
 from refund_domain.testing.strategies._payments import (
+    application_fees,
     disputes,
     gateway_refunds,
     outside_refs,
@@ -22,6 +23,7 @@ from refund_domain.testing.strategies._payments import (
     payments,
     refs,
     traces,
+    transfers,
 )
 from refund_domain.testing.strategies._payouts import (
     arrival_windows,
@@ -55,6 +57,7 @@ __all__ = [
     "actions",
     "actors",
     "answers",
+    "application_fees",
     "arrival_windows",
     "choices",
     "currencies",
@@ -84,4 +87,5 @@ __all__ = [
     "texts",
     "times",
     "traces",
+    "transfers",
 ]

@@ -17,9 +17,10 @@ from refund_domain.payments import (
 )
 from refund_domain.ports import Head
 from refund_domain.testing.strategies._commands import actions, actors, choices, reasons
-from refund_domain.testing.strategies._payments import gateway_refunds, payments
+from refund_domain.testing.strategies._payments import gateway_refunds, payments, transfers
 from refund_domain.testing.strategies._plain import (
     MOST_CAPTURED_MINOR,
+    by_id,
     currencies,
     dates,
     ids,
@@ -42,7 +43,9 @@ def refusals(
     table: dict[type[no.Refusal], SearchStrategy[no.Refusal]] = {
         no.External: st.builds(no.External, method=word),
         no.MethodNotSupported: st.builds(no.MethodNotSupported, method=word),
-        no.ChargeNotSupported: st.builds(no.ChargeNotSupported, kind=st.sampled_from(ChargeKind)),
+        no.ChargeNotSupported: st.builds(
+            no.ChargeNotSupported, kind=st.sampled_from(ChargeKind), transfers=by_id(transfers(), 2)
+        ),
         no.NotCaptured: st.builds(no.NotCaptured),
         no.NotSettled: st.builds(no.NotSettled, expected=maybe(dates())),
         no.NothingLeft: st.builds(no.NothingLeft),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain._checks import check_count, check_id, check_text
+from refund_domain.connect import ApplicationFee, Transfer
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import (
     PLATFORM,
@@ -162,8 +163,35 @@ def _payments(
         disputes=tuple(attrs.evolve(dispute, amount=part()) for dispute in draw(disputed)),
         fee=part() if draw(COIN) else None,
         settles_on=draw(_DAYS_OR_NONE),
+        application_fee=draw(_FEES_OR_NONE) if draw(COIN) else None,
+        transfers=draw(_FEW_TRANSFERS) if draw(COIN) else (),
     )
 
+
+def application_fees(*, currency: Currency | None = None) -> SearchStrategy[ApplicationFee]:
+    """A platform's fee of which nothing, a part or all has gone back."""
+    return _parted(currency).map(lambda parts: ApplicationFee(taken=parts[0], returned=parts[1]))
+
+
+def transfers(*, currency: Currency | None = None) -> SearchStrategy[Transfer]:
+    """Money passed on of which nothing, a part or all has come back."""
+    return st.builds(_transfer, prefixed("tr_"), _parted(currency))
+
+
+def _transfer(id: str, parts: tuple[Money, Money]) -> Transfer:
+    return Transfer(id=id, amount=parts[0], reversed=parts[1])
+
+
+@st.composite
+def _parted(draw: DrawFn, currency: Currency | None) -> tuple[Money, Money]:
+    """An amount and a part of it, from nothing to all."""
+    whole = draw(money(currency=currency, min_minor=0, max_minor=MOST_CAPTURED_MINOR))
+    return whole, Money(draw(up_to(whole.amount_minor)), whole.currency)
+
+
+_FEES_OR_NONE: Final = maybe(application_fees())
+
+_FEW_TRANSFERS: Final = by_id(transfers(), 2)
 
 _TIMES: Final = times()
 

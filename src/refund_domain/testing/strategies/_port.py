@@ -11,9 +11,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain import answers as ans
 from refund_domain._checks import check_count, check_id, check_type
+from refund_domain.connect import PLATFORM, DestinationCharge, DirectCharge, PlatformCharge, Split
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
-    ChargeKind,
     GatewayRefund,
     Payment,
     PaymentRef,
@@ -113,15 +113,29 @@ def sends(
     check_optional(payment, PaymentRef, "payment")
     if refund_id is not None:
         check_id(refund_id, "refund_id")
-    return st.builds(
-        ans.Send,
-        refund_id=ids() if refund_id is None else st.just(refund_id),
-        claim=st.integers(1, 6),
-        payment=payment_refs() if payment is None else st.just(payment),
-        amount=money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR),
-        reason=reasons(),
-        kind=st.sampled_from(ChargeKind),
-    )
+    refunded = payment_refs() if payment is None else st.just(payment)
+    amounts = money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
+    marks = ids() if refund_id is None else st.just(refund_id)
+
+    def of(ref: PaymentRef) -> SearchStrategy[ans.Send]:
+        return st.builds(
+            ans.Send,
+            refund_id=marks,
+            claim=st.integers(1, 6),
+            payment=st.just(ref),
+            amount=amounts,
+            reason=reasons(),
+            split=_AT_PLATFORM if ref.account == PLATFORM else _CONNECTED,
+        )
+
+    return refunded.flatmap(of)
+
+
+_CONNECTED: Final[SearchStrategy[Split]] = st.builds(DirectCharge, return_fee=st.booleans())
+
+_AT_PLATFORM: Final[SearchStrategy[Split]] = st.builds(PlatformCharge) | st.builds(
+    DestinationCharge, return_fee=st.booleans()
+)
 
 
 def answers(
