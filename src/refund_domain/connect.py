@@ -128,10 +128,12 @@ def check_held_by(split: Split, account: str) -> None:
     >>> check_held_by(DestinationCharge(), "acct_1")
     Traceback (most recent call last):
     ...
-    ValueError: a DestinationCharge is held by the platform: its account must be 'platform'
+    ValueError: split: a DestinationCharge is held by the platform, so its account must be 'platform'
     """
     at_platform = account == PLATFORM
     if isinstance(split, DirectCharge) and at_platform:
-        raise ValueError("a DirectCharge is held by a connected account: name that account")
+        raise ValueError("split: a DirectCharge is held by a connected account, so its account must name that one")
     if not isinstance(split, DirectCharge) and not at_platform:
-        raise ValueError(f"a {type(split).__name__} is held by the platform: its account must be 'platform'")
+        raise ValueError(
+            f"split: a {type(split).__name__} is held by the platform, so its account must be 'platform'"
+        )

@@ -27,7 +27,7 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.commands import Reason
-from refund_domain.connect import PlatformCharge
+from refund_domain.connect import PLATFORM, DirectCharge, PlatformCharge
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import AsyncPaymentGateway, PaymentGateway
@@ -105,7 +105,7 @@ def asks(ref: PaymentRef, refund_id: str = "r1", major: str = "200.00") -> Send:
         payment=ref,
         amount=usd(major),
         reason=Reason.REQUESTED_BY_CUSTOMER,
-        split=PlatformCharge(),
+        split=PlatformCharge() if ref.account == PLATFORM else DirectCharge(),
     )
 
 

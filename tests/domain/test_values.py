@@ -20,7 +20,7 @@ from refund_domain import answers, arrival, commands, events, money, payments, p
 from refund_domain._checks import check_count, check_id, check_text, check_time
 from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
-from refund_domain.connect import PlatformCharge
+from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     PLATFORM,
@@ -260,6 +260,8 @@ FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
             "captured": [*MONEY, *bad(usd(-1))],
             "given_back": IN_DOLLARS,
             "taken_at": TIME,
+            "application_fee": wrong(usd(1), 1, "fee"),
+            "transfers": wrong(None, ["tr_1"], ("tr_1",), (None,)),
             "status": wrong(None, "succeeded", True),
             "kind": wrong(None, "platform", True),
             "disputes": [
@@ -302,7 +304,7 @@ FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
             "payment": REFERENCE,
             "amount": POSITIVE,
             "reason": wrong(None, "duplicate", "because"),
-            "kind": wrong(None, "direct", True),
+            "split": [*wrong(None, "direct", True, DirectCharge), *bad(DirectCharge())],
         },
     ),
     (Accepted(refund=REFUND), {"refund": wrong(None, "re_1", {"id": "re_1"}, PAYMENT)}),

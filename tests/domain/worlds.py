@@ -36,7 +36,8 @@ from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
 from refund_domain.ports import Head, Loaded
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
-from refund_domain.stream import Recovery, Waiting
+from refund_domain.signals import Signal
+from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
 
 T = TypeVar("T")
@@ -244,6 +245,9 @@ class Driven:
         self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
     ) -> PaymentView | Refused:
         return driven(self._service.settle(ref, subject=subject, code=code, choice=choice, by=by))
+
+    def receive(self, signal: Signal) -> Received:
+        return driven(self._service.receive(signal))
 
     def dispatch(self, ref: PaymentRef) -> PaymentView:
         return driven(self._service.dispatch(ref))
