@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 import stripe
 
-from refund_adapters.stripe import MARK, StripeGateway, _transport
-from refund_adapters.stripe import gateway as gateway_module
+from refund_adapters.stripe import MARK, StripeGateway, _requests, _steps
 from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.commands import Reason
 from refund_domain.connect import DirectCharge, PlatformCharge
@@ -125,10 +124,10 @@ def test_more_pages_than_the_bound_is_unread(
     charge = mock.charge(20_000)
     for _ in range(3):
         mock.refund(charge, 1)
-    monkeypatch.setattr(gateway_module, "PAGE_SIZE", 1)
-    monkeypatch.setattr(gateway_module, "PAGES_MOST", 2)
+    monkeypatch.setattr(_steps, "PAGE_SIZE", 1)
+    monkeypatch.setattr(_steps, "PAGES_MOST", 2)
     assert isinstance(gateway.look(PaymentRef(PLATFORM, charge)), Unread)
-    monkeypatch.setattr(gateway_module, "PAGES_MOST", 3)
+    monkeypatch.setattr(_steps, "PAGES_MOST", 3)
     assert len(_picture(gateway, charge).refunds) == 3
 
 
@@ -416,7 +415,7 @@ def test_a_forked_worker_starts_with_connections_of_its_own(
     mock: StripeMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a fork the pool is new: a shared connection would mix two workers' answers."""
-    session = _transport._Session()
+    session = _requests._Session()
     inherited = session.get_adapter(mock.base_address)
     assert session.get_adapter(mock.base_address) is inherited
     pid = os.getpid()

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refund_adapters.stripe import _faults, _members, _steps
+from refund_adapters.stripe import _faults as faults
 from refund_adapters.stripe import _translate as words
-from refund_adapters.stripe._translate import Fault, Unclear
+from refund_adapters.stripe._faults import Fault
+from refund_adapters.stripe._members import Unclear
 from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown, Send, Unread
 from refund_domain.commands import Reason
 from refund_domain.connect import PlatformCharge
@@ -116,28 +121,28 @@ ROWS: list[tuple[dict[str, Any], Any]] = [
         Declined(code="insufficient_balance_for_refund"),
     ),
     ({**_400, "code": "odd", "message_code": "less", "param": "amount"}, Declined(code="odd")),
-    *(({**_400, "code": code}, (NotSent, words.DEFECT)) for code in DEFECT_CODES),
+    *(({**_400, "code": code}, (NotSent, faults.DEFECT)) for code in DEFECT_CODES),
     *(
-        ({"status": status, "code": code}, (NotSent, words.SET_UP))
+        ({"status": status, "code": code}, (NotSent, faults.SET_UP))
         for status in (400, 401, 402, 403)
         for code in SET_UP_CODES
     ),
-    ({"status": 400, "type": "idempotency_error"}, (OutcomeUnknown, False, words.KEY_REUSED)),
-    ({"status": 404, "type": "idempotency_error"}, (OutcomeUnknown, False, words.KEY_REUSED)),
+    ({"status": 400, "type": "idempotency_error"}, (OutcomeUnknown, False, faults.KEY_REUSED)),
+    ({"status": 404, "type": "idempotency_error"}, (OutcomeUnknown, False, faults.KEY_REUSED)),
     ({"status": 400, "code": "rate_limit"}, (NotSent, None)),
-    ({"status": 401}, (NotSent, words.CREDENTIALS)),
-    ({"status": 401, "code": "a_code_of_next_year"}, (NotSent, words.CREDENTIALS)),
+    ({"status": 401}, (NotSent, faults.CREDENTIALS)),
+    ({"status": 401, "code": "a_code_of_next_year"}, (NotSent, faults.CREDENTIALS)),
     ({"status": 402, "type": "card_error", "code": "card_declined"}, Declined(code="card_declined")),
     ({"status": 402, "code": "insufficient_funds"}, Declined(code="insufficient_funds")),
     ({"status": 402}, Declined(code="not_explained")),
-    ({"status": 403}, (NotSent, words.CREDENTIALS)),
-    ({"status": 403, "code": "more_permissions_required"}, (NotSent, words.CREDENTIALS)),
-    ({"status": 403, "code": "request_blocked"}, (NotSent, words.CREDENTIALS)),
+    ({"status": 403}, (NotSent, faults.CREDENTIALS)),
+    ({"status": 403, "code": "more_permissions_required"}, (NotSent, faults.CREDENTIALS)),
+    ({"status": 403, "code": "request_blocked"}, (NotSent, faults.CREDENTIALS)),
     (
         {"status": 404, "code": "resource_missing", "param": "id"},
-        Declined(code="resource_missing", alarm=words.NOT_IN_ACCOUNT),
+        Declined(code="resource_missing", alarm=faults.NOT_IN_ACCOUNT),
     ),
-    ({"status": 404}, Declined(code="not_explained", alarm=words.NOT_IN_ACCOUNT)),
+    ({"status": 404}, Declined(code="not_explained", alarm=faults.NOT_IN_ACCOUNT)),
     ({"status": 409, "code": "idempotency_key_in_use"}, (OutcomeUnknown, True, None)),
     ({"status": 409, "type": "idempotency_error"}, (OutcomeUnknown, True, None)),
     ({"status": 409, "spoken": False}, (OutcomeUnknown, True, None)),
@@ -154,11 +159,11 @@ ROWS: list[tuple[dict[str, Any], Any]] = [
     ({"status": 200, "spoken": False}, (OutcomeUnknown, True, None)),
     ({"status": 204, "spoken": False}, (OutcomeUnknown, True, None)),
     *(
-        ({"status": status, "spoken": False}, (OutcomeUnknown, False, words.NOT_STRIPE))
+        ({"status": status, "spoken": False}, (OutcomeUnknown, False, faults.NOT_STRIPE))
         for status in (101, 301, 302, 303, 304, 307, 308)
     ),
     *(
-        ({"status": status, "spoken": False}, (OutcomeUnknown, True, words.NOT_STRIPE))
+        ({"status": status, "spoken": False}, (OutcomeUnknown, True, faults.NOT_STRIPE))
         for status in (400, 401, 402, 403, 404, 407, 408, 413, 499)
     ),
     ({"status": 429, "spoken": False}, (OutcomeUnknown, True, None)),
@@ -168,7 +173,7 @@ ROWS: list[tuple[dict[str, Any], Any]] = [
 @pytest.mark.parametrize(("fault", "expected"), ROWS, ids=[str(row[0]) for row in ROWS])
 def test_each_row_of_the_error_table(fault: dict[str, Any], expected: Any) -> None:
     """Every row of the facts' table, and words nobody knows yet, give the answer the table names."""
-    answer = words.answer_of(Fault(**fault))
+    answer = faults.answer_of(Fault(**fault))
     match expected:
         case (str() as code, trail):
             assert answer == Declined(code=code, trail=trail)
@@ -198,7 +203,7 @@ def test_no_error_is_ever_accepted_and_no_doubt_is_called_a_no(
     status: int, spoken: bool, code: str | None, type_: str | None, param: str | None
 ) -> None:
     """Only a 4xx with which Stripe refuses, in its own words, says that nothing was made; all else is unknown."""
-    answer = words.answer_of(Fault(status=status, spoken=spoken, code=code, type=type_, param=param))
+    answer = faults.answer_of(Fault(status=status, spoken=spoken, code=code, type=type_, param=param))
     certain = spoken and status in (400, 401, 402, 403, 404, 429) and type_ != "idempotency_error"
     assert isinstance(answer, Declined | NotSent) is certain
     if status >= 500:
@@ -209,35 +214,35 @@ def test_no_error_is_ever_accepted_and_no_doubt_is_called_a_no(
 @pytest.mark.parametrize(
     ("fault", "alarm"),
     [
-        ({"status": 401}, words.CREDENTIALS),
-        ({"status": 403, "code": "account_invalid"}, words.SET_UP),
-        ({"status": 403}, words.CREDENTIALS),
-        ({"status": 400, "code": "parameter_unknown"}, words.DEFECT),
+        ({"status": 401}, faults.CREDENTIALS),
+        ({"status": 403, "code": "account_invalid"}, faults.SET_UP),
+        ({"status": 403}, faults.CREDENTIALS),
+        ({"status": 400, "code": "parameter_unknown"}, faults.DEFECT),
         ({"status": 400}, None),
         ({"status": 404, "code": "resource_missing"}, None),
-        ({"status": 409, "spoken": False}, words.NOT_STRIPE),
+        ({"status": 409, "spoken": False}, faults.NOT_STRIPE),
         ({"status": 429}, None),
         ({"status": 429, "spoken": False}, None),
         ({"status": 500}, None),
         ({"status": 502, "spoken": False}, None),
         ({"status": 200, "spoken": False}, None),
-        ({"status": 302, "spoken": False}, words.NOT_STRIPE),
-        ({"status": 403, "spoken": False}, words.NOT_STRIPE),
+        ({"status": 302, "spoken": False}, faults.NOT_STRIPE),
+        ({"status": 403, "spoken": False}, faults.NOT_STRIPE),
     ],
 )
 def test_a_failed_read_is_unread_with_an_alarm_only_for_a_person(fault: dict[str, Any], alarm: str | None) -> None:
     """A read that failed shows nothing; it calls a person only where waiting does not help."""
-    unread = words.unread_of(Fault(**fault))
+    unread = faults.unread_of(Fault(**fault))
     assert isinstance(unread, Unread)
     assert unread.alarm == alarm
 
 
 def test_only_stripes_own_word_makes_a_charge_missing() -> None:
     """A 404 page of a proxy, or a 404 about something else, is no proof that the charge does not exist."""
-    assert words.is_missing(Fault(status=404, code="resource_missing"))
-    assert not words.is_missing(Fault(status=404))
-    assert not words.is_missing(Fault(status=404, code="resource_missing", spoken=False))
-    assert not words.is_missing(Fault(status=400, code="resource_missing"))
+    assert faults.is_missing(Fault(status=404, code="resource_missing"))
+    assert not faults.is_missing(Fault(status=404))
+    assert not faults.is_missing(Fault(status=404, code="resource_missing", spoken=False))
+    assert not faults.is_missing(Fault(status=400, code="resource_missing"))
 
 
 SECRET = "sk_live_51HsecretSECRETsecret"
@@ -247,15 +252,15 @@ SECRET = "sk_live_51HsecretSECRETsecret"
 def test_words_that_are_no_words_go_no_further(odd: object) -> None:
     """What a body holds where a code should be never reaches an answer, whatever it is."""
     error = dict.fromkeys(("code", "message_code", "param", "message"), odd) | {"type": "api_error"}
-    fault = words.fault_of(400, {"error": error}, odd)
+    fault = faults.fault_of(400, {"error": error}, odd)
     assert fault == Fault(status=400, type="api_error")
-    assert words.answer_of(fault) == Declined(code="not_explained")
+    assert faults.answer_of(fault) == Declined(code="not_explained")
 
 
 @pytest.mark.parametrize("odd", [SECRET, "a" * 61, "Disputed", "7_disputes", "charge-disputed"])
 def test_a_code_in_another_shape_than_stripes_goes_no_further(odd: str) -> None:
     """Stripe's codes are short and lower-case; a key echoed in that place is not one."""
-    assert words.answer_of(words.fault_of(402, {"error": {"type": "card_error", "code": odd}})) == Declined(
+    assert faults.answer_of(faults.fault_of(402, {"error": {"type": "card_error", "code": odd}})) == Declined(
         code="not_explained"
     )
 
@@ -270,13 +275,13 @@ def test_a_code_in_another_shape_than_stripes_goes_no_further(odd: str) -> None:
 )
 def test_a_body_without_stripes_error_object_is_not_spoken(body: object) -> None:
     """Only an error object with one of Stripe's types makes a 4xx the word of Stripe; a proxy's is none."""
-    assert words.fault_of(400, body) == Fault(status=400, spoken=False)
+    assert faults.fault_of(400, body) == Fault(status=400, spoken=False)
 
 
 def test_the_fault_keeps_the_request_id_for_support() -> None:
     """The trail of a refusal is Stripe's request id."""
-    fault = words.fault_of(402, {"error": {"type": "card_error", "code": "card_declined"}}, "req_9")
-    assert words.answer_of(fault) == Declined(code="card_declined", trail="req_9")
+    fault = faults.fault_of(402, {"error": {"type": "card_error", "code": "card_declined"}}, "req_9")
+    assert faults.answer_of(fault) == Declined(code="card_declined", trail="req_9")
 
 
 # --- the body of a success --------------------------------------------------------------------------------
@@ -333,7 +338,7 @@ def test_a_success_that_is_not_our_refund_is_unknown_and_calls_a_person(changes:
     """A 200 that is anything but the refund asked for is neither accepted nor sent again."""
     answer = words.made_of(_refund(**changes), _send())
     assert isinstance(answer, OutcomeUnknown)
-    assert (answer.resend, answer.alarm) == (False, words.NOT_OUR_REFUND)
+    assert (answer.resend, answer.alarm) == (False, faults.NOT_OUR_REFUND)
 
 
 @pytest.mark.parametrize("body", [None, [], "refund", 7, {}, {"error": {}}])
@@ -433,7 +438,7 @@ def test_a_refund_that_contradicts_its_charge_is_unclear(changes: dict[str, obje
 
 def test_a_charge_becomes_a_payment() -> None:
     """Captured, given back, method, time and status come from the charge's own members."""
-    payment = words.payment_of(_charge(amount_refunded=5_000), REF)
+    payment = words.payment_of(_charge(amount_refunded=5_000), REF, live=False)
     assert payment.ref == REF
     assert (payment.captured, payment.given_back) == (_usd(20_000), _usd(5_000))
     assert payment.taken_at == datetime.fromtimestamp(1_760_000_000, UTC)
@@ -453,7 +458,7 @@ def test_a_charge_becomes_a_payment() -> None:
 )
 def test_what_was_captured(changes: dict[str, object], captured_minor: int) -> None:
     """The captured amount is Stripe's; where it is absent, all or nothing by the word `captured`."""
-    assert words.payment_of(_charge(**changes), REF).captured == _usd(captured_minor)
+    assert words.payment_of(_charge(**changes), REF, live=False).captured == _usd(captured_minor)
 
 
 @pytest.mark.parametrize(
@@ -472,7 +477,7 @@ def test_what_was_captured(changes: dict[str, object], captured_minor: int) -> N
 )
 def test_the_kinds_of_charge_are_told_apart(ref: PaymentRef, changes: dict[str, object], kind: ChargeKind) -> None:
     """A transfer makes a destination charge wherever it is read; a mere group is separate on the platform."""
-    assert words.payment_of(_charge(**changes), ref).kind is kind
+    assert words.payment_of(_charge(**changes), ref, live=False).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -491,7 +496,7 @@ def test_the_kinds_of_charge_are_told_apart(ref: PaymentRef, changes: dict[str, 
 )
 def test_the_method_is_stripes_word_or_unknown(changes: dict[str, object], method: str) -> None:
     """No method is guessed: unless Stripe names it, only a card source is certain."""
-    assert words.payment_of(_charge(**changes), REF).method == method
+    assert words.payment_of(_charge(**changes), REF, live=False).method == method
 
 
 @pytest.mark.parametrize(
@@ -509,7 +514,7 @@ def test_the_method_is_stripes_word_or_unknown(changes: dict[str, object], metho
 )
 def test_the_fee_is_known_only_in_the_payments_own_currency(transaction: object, fee: Money | None) -> None:
     """A balance transaction in settlement currency, unexpanded or not there yet, tells no fee."""
-    assert words.payment_of(_charge(balance_transaction=transaction), REF).fee == fee
+    assert words.payment_of(_charge(balance_transaction=transaction), REF, live=False).fee == fee
 
 
 @pytest.mark.parametrize(
@@ -518,7 +523,7 @@ def test_the_fee_is_known_only_in_the_payments_own_currency(transaction: object,
 def test_the_day_an_ach_debit_settles(debit_date: object, settles_on: date | None) -> None:
     """The expected debit date is taken where it is a date."""
     details = {"type": "us_bank_account", "us_bank_account": {"expected_debit_date": debit_date}}
-    payment = words.payment_of(_charge(payment_method_details=details, status="pending"), REF)
+    payment = words.payment_of(_charge(payment_method_details=details, status="pending"), REF, live=False)
     assert (payment.settles_on, payment.status) == (settles_on, PaymentStatus.PENDING)
 
 
@@ -548,7 +553,7 @@ def test_the_day_an_ach_debit_settles(debit_date: object, settles_on: date | Non
 def test_a_charge_that_is_odd_is_unclear(changes: dict[str, object]) -> None:
     """Another charge, or one without amounts, status or time, decides nothing."""
     with pytest.raises(Unclear):
-        words.payment_of(_charge(**changes), REF)
+        words.payment_of(_charge(**changes), REF, live=False)
 
 
 @pytest.mark.parametrize(
@@ -629,7 +634,7 @@ def test_any_value_in_any_place_of_a_charge_is_read_or_unclear(name: str, value:
     """No JSON makes the reading of a charge raise anything but Unclear."""
     body = _charge(**{name: value})
     with contextlib.suppress(Unclear):
-        words.payment_of(body, REF)
+        words.payment_of(body, REF, live=False)
     with contextlib.suppress(Unclear):
         words.says_disputed(body)
 
@@ -659,22 +664,29 @@ def test_every_alarm_stands_on_the_page_of_facts() -> None:
     """A person who is called finds each alarm's word and what to do."""
     page = FACTS.read_text()
     for alarm in (
-        words.CREDENTIALS,
-        words.SET_UP,
-        words.DEFECT,
-        words.NOT_IN_ACCOUNT,
-        words.KEY_REUSED,
-        words.NOT_STRIPE,
-        words.NOT_OUR_REFUND,
-        words.KIND_NOT_SUPPORTED,
+        faults.CREDENTIALS,
+        faults.SET_UP,
+        faults.DEFECT,
+        faults.NOT_IN_ACCOUNT,
+        faults.KEY_REUSED,
+        faults.NOT_STRIPE,
+        faults.NOT_OUR_REFUND,
     ):
         assert f"`{alarm}`" in page
 
 
-def test_the_translation_does_no_io_and_knows_no_stripe() -> None:
-    """The pure half imports attrs, the core and values of the standard library only."""
-    tree = ast.parse(Path(words.__file__).read_text())
-    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    roots = {str(name).partition(".")[0] for name in imported}
-    assert roots == {"__future__", "re", "collections", "datetime", "typing", "attrs", "refund_domain"}
+@pytest.mark.parametrize("module", [_faults, _members, _steps, words], ids=lambda module: module.__name__)
+def test_the_translation_does_no_io_and_knows_no_stripe(module: ModuleType) -> None:
+    """The pure half imports attrs, the core and values of the standard library; stripe for its types alone."""
+    tree = ast.parse(inspect.getsource(module))
+    body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    nodes = [node for top in body for node in ast.walk(top)]
+    imported = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    pure = {f"refund_adapters.stripe.{name}" for name in ("_faults", "_members", "_translate")}
+    values = {"__future__", "re", "collections", "datetime", "typing", "attrs", "refund_domain", "urllib"}
+    assert {name for name in imported if name not in pure and name.partition(".")[0] not in values} <= {
+        "refund_adapters.stripe"
+    }

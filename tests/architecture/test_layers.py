@@ -40,7 +40,7 @@ FLOORS = (
 """The core from the ground up: a module imports from lower floors only."""
 
 FOREIGN = {
-    "stripe": {"stripe", "requests", "urllib3"},
+    "stripe": {"stripe", "requests", "urllib3", "httpx", "aiohttp"},
     "sql": {"sqlite3"},
     "cli": {"typer", "rich"},
     "demo": {"typer", "rich"},
@@ -132,7 +132,7 @@ def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
     code = (
         "import sys\n"
-        "for name in ('stripe', 'requests', 'typer', 'rich', 'hypothesis'): sys.modules[name] = None\n"
+        "for name in ('stripe', 'requests', 'httpx', 'aiohttp', 'typer', 'rich', 'hypothesis'): sys.modules[name] = None\n"
         f"import refund_adapters.{package}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

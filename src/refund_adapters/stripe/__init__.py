@@ -1,11 +1,13 @@
-"""The gateway to Stripe, over the official stripe-python (extra `stripe`).
+"""Gateways to Stripe, over the official stripe-python (extras `stripe`, `stripe-httpx`, `stripe-aiohttp`).
 
-Importing this package does not import stripe; making a `StripeGateway` does.
+`StripeGateway` and `AsyncStripeGateway` are the port; `clients` their HTTP clients, `webhooks` the way in for
+events. Importing this package does not import stripe; making a gateway does.
 """
 
 from __future__ import annotations
 
 from refund_adapters.stripe._translate import MARK
 from refund_adapters.stripe.gateway import StripeGateway
+from refund_adapters.stripe.gateway_async import AsyncStripeGateway
 
-__all__ = ["MARK", "StripeGateway"]
+__all__ = ["MARK", "AsyncStripeGateway", "StripeGateway"]

@@ -1,20 +1,16 @@
-"""How requests go to Stripe: one exchange per call, inside a time, with no redirect and nothing borrowed.
+"""The HTTP client over requests: one exchange a call, the whole answer inside a time, nothing borrowed.
 
-The only module that imports stripe, requests and urllib3; `StripeGateway` imports it when it is made.
-Each class below closes one gap named in docs/explanation/stripe-facts.md, "stripe-python: calls, retries,
-timeouts".
+The only module that imports requests and urllib3; `clients.requests_client` loads it. Each class below closes one
+gap named in docs/explanation/stripe-facts.md, "stripe-python: calls, retries, timeouts".
 """
 
 from __future__ import annotations
 
 import http.client
 import io
-import json
-import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
@@ -22,83 +18,27 @@ import requests
 import requests.adapters
 import stripe
 import urllib3
-from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-from refund_adapters.stripe._translate import Fault, fault_of, is_stripes_error
-
 _POOL_SIZE = 32  # connections kept open; more threads than these still work, on connections of their own
-_log = logging.getLogger("refund_adapters.stripe")
 
 
-class NotStripe(Exception):
-    """An HTTP answer came that is no success and no error object of Stripe's."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class Transport(stripe.RequestsClient):
+class RequestsClient(stripe.RequestsClient):
     """stripe-python's own client over requests, with explicit timeouts and a session that is only ours.
 
     `read_timeout_s` bounds the whole answer, headers and body, from the moment the request is out.
     """
 
     def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
-        super().__init__(timeout=(connect_timeout_s, read_timeout_s), session=_Session())
+        self._own = _Session()
+        super().__init__(timeout=(connect_timeout_s, read_timeout_s), session=self._own)
 
-    def request(  # type: ignore[override]  # as stripe's own RequestsClient: it answers bytes
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: object = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        content, status, answered = super().request(method, url, headers, post_data)
-        if not 200 <= status < 300 and not _is_stripes_error(content):
-            # stripe-python would raise AttributeError for some such bodies, and the status would be lost.
-            raise NotStripe(status)
-        return content, status, _without_notice(answered)
-
-
-def fault_in(error: BaseException) -> Fault | None:
-    """The HTTP fault this exception stands for; None where no answer came."""
-    if isinstance(error, NotStripe):
-        return Fault(status=error.status, spoken=False)
-    if isinstance(error, stripe.StripeError) and error.http_status is not None:
-        return fault_of(error.http_status, error.json_body, error.request_id)
-    return None
-
-
-def never_left(error: BaseException) -> bool:
-    """Whether it is certain that not one byte of the request left ("Error classification").
-
-    True for a refused connection, a name that does not resolve and a timeout while connecting, and for
-    nothing else: a peer that reads the request and hangs up raises ConnectionError too.
-    """
-    cause = error.__cause__ if isinstance(error, stripe.APIConnectionError) else error
-    if isinstance(cause, requests.exceptions.ConnectTimeout):
-        return True
-    if not isinstance(cause, requests.exceptions.ConnectionError):
-        return False
-    inner = cause.args[0] if cause.args else None
-    return isinstance(getattr(inner, "reason", None), urllib3.exceptions.NewConnectionError)
-
-
-def _is_stripes_error(content: bytes) -> bool:
-    try:
-        return is_stripes_error(json.loads(content))
-    except (ValueError, RecursionError):
-        return False
-
-
-def _without_notice(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Move a Stripe-Notice to the log: as a warning it would raise after the POST where warnings are errors."""
-    notice = headers.get("Stripe-Notice")
-    if notice is None:
-        return headers
-    _log.warning("Stripe's notice: %s", "".join(filter(str.isprintable, notice))[:500])
-    return CaseInsensitiveDict({name: value for name, value in headers.items() if name.lower() != "stripe-notice"})
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        self._own.close()
 
 
 class _Session(requests.Session):
@@ -106,6 +46,7 @@ class _Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
+        self.max_redirects = 0
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.auth = _keep_authorization
         self._connect_anew()

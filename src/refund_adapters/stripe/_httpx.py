@@ -1,0 +1,94 @@
+"""The HTTP client over httpx, sync and async: no redirect is followed, nothing retried, no cookie kept.
+
+The only module that imports httpx; `clients.httpx_client` loads it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+import stripe
+
+from refund_adapters.stripe._loops import PerLoop
+from refund_adapters.stripe._tls import trusting
+
+
+class HttpxClient(stripe.HTTPClient):
+    """stripe-python's interface over httpx. A connection belongs to one process and, awaited, to one event loop.
+
+    Sync: `read_timeout_s` bounds each read, and the body as a whole; headers that trickle are bounded by each
+    read alone. Async: the gateway's own deadline bounds all of it.
+    """
+
+    name = "httpx"
+
+    def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+        super().__init__()
+        self._read_timeout_s = read_timeout_s
+        self._timeout = httpx.Timeout(read_timeout_s, connect=connect_timeout_s)
+        self._lock = threading.Lock()
+        self._sync: tuple[int, httpx.Client] | None = None
+        self._async = PerLoop(self._open_async)
+
+    def request(  # type: ignore[override]  # as stripe-python's own: it answers bytes
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        content = None if post_data is None else post_data.encode()
+        with self._client().stream(method, url, headers=headers, content=content) as response:
+            ends_at = time.monotonic() + self._read_timeout_s
+            read = bytearray()
+            for chunk in response.iter_bytes():
+                read += chunk
+                if time.monotonic() > ends_at:
+                    raise TimeoutError("the answer did not arrive in time")
+            return bytes(read), response.status_code, response.headers
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        content = None if post_data is None else post_data.encode()
+        response = await self._async.get().request(method, url, headers=headers, content=content)
+        return response.content, response.status_code, response.headers
+
+    def close(self) -> None:
+        """Close the sync connections of this process; the next request opens new ones."""
+        with self._lock:
+            opened, self._sync = self._sync, None
+        if opened is not None and opened[0] == os.getpid():
+            opened[1].close()
+
+    async def close_async(self) -> None:
+        """Close the connections of the running event loop."""
+        client = self._async.take()
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> httpx.Client:
+        """This process's client: two processes on one inherited connection would read each other's answers."""
+        with self._lock:
+            if self._sync is None or self._sync[0] != os.getpid():
+                client = httpx.Client(
+                    verify=trusting(stripe.ca_bundle_path),
+                    timeout=self._timeout,
+                    follow_redirects=False,
+                    cookies=_no_cookies(),
+                )
+                self._sync = os.getpid(), client
+            return self._sync[1]
+
+    def _open_async(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=trusting(stripe.ca_bundle_path),
+            timeout=self._timeout,
+            follow_redirects=False,
+            cookies=_no_cookies(),
+        )
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))

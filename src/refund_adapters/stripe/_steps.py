@@ -1,0 +1,281 @@
+"""Which calls a look, a resolve and a locate make, in which order, and what comes of them. Pure, no I/O.
+
+Each is a generator that yields a `Call` and is sent what came of it: the JSON of a success, or a `Failed`. The
+gateways drive them, one by calling, one by awaiting; what is decided is decided here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import attrs
+
+from refund_adapters.stripe import _faults as faults
+from refund_adapters.stripe import _translate as translate
+from refund_adapters.stripe._members import JsonObject, Unclear, id_of
+from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.connect import PLATFORM, ApplicationFee, ChargeKind, Transfer
+from refund_domain.money import Money
+from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef
+from refund_domain.refusals import NotCaptured, NotFound, Refused
+from refund_domain.signals import Signal, Subject
+
+PAGE_SIZE: Final = 100  # Stripe's own most
+PAGES_MOST: Final = 100
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """One request: a GET, or a POST under its idempotency key, at this account (PLATFORM: no account header)."""
+
+    path: str
+    params: Mapping[str, object]
+    account: str
+    key: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Failed:
+    """A call that brought no success: Stripe's error, or no answer at all (`fault` None).
+
+    `why` names classes of exceptions, never their text; `never_left`: it is certain that no byte went out.
+    """
+
+    why: str
+    fault: faults.Fault | None = None
+    never_left: bool = False
+
+
+Reply = object
+"""What is sent into a generator: a `Failed`, or the JSON of a success, of which nothing is known yet."""
+
+Steps = Generator[Call, Reply, T]
+
+
+class _Stopped(Exception):
+    """A call failed, and with it the reading."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.why)
+        self.failed = failed
+
+
+@attrs.frozen(kw_only=True)
+class Unreadable:
+    """Stripe could not be asked, or what it said is odd; the text is safe to show."""
+
+    why: str
+
+
+# --- a look -----------------------------------------------------------------------------------------------
+
+
+def look(ref: PaymentRef, *, live: bool) -> Steps[Look]:
+    """One complete picture: the charge, its refunds to the last page, and what else the charge says there is."""
+    try:
+        try:
+            charge = yield from _get("/v1/charges/", ref.charge, ref.account, expand=["balance_transaction"])
+        except _Stopped as stopped:
+            if stopped.failed.fault is not None and faults.is_missing(stopped.failed.fault):
+                return Missing()
+            raise
+        payment = translate.payment_of(charge, ref, live=live)
+        refunds, released = yield from _refunds(ref, charge, payment.captured)
+        payment = translate.without_released(payment, released)
+        payment = yield from _connected(payment, charge)
+        if translate.says_disputed(charge):
+            disputes = yield from _disputes(ref, charge, payment.captured, live=live)
+            payment = attrs.evolve(payment, disputes=disputes)
+        return Picture(payment=payment, refunds=refunds)
+    except Unclear as unclear:
+        return Unread(why=str(unclear))
+    except _Stopped as stopped:
+        failed = stopped.failed
+        return Unread(why=failed.why) if failed.fault is None else faults.unread_of(failed.fault)
+
+
+def _refunds(
+    ref: PaymentRef, charge: JsonObject, captured: Money
+) -> Steps[tuple[tuple[GatewayRefund, ...], tuple[GatewayRefund, ...]]]:
+    """All refunds of the charge, to the last page; and apart from them what a partial capture released."""
+    partly = translate.is_partly_captured(charge)
+    rows = yield from _all("/v1/refunds", ref.account, charge=ref.charge, expand=["data.balance_transaction"])
+    refunds: list[GatewayRefund] = []
+    released: list[GatewayRefund] = []
+    for row in rows:
+        apart = translate.released_by_capture(row, partly_captured=partly)
+        (released if apart else refunds).append(translate.refund_of(row, ref.charge, captured.currency))
+    return tuple(refunds), tuple(released)
+
+
+def _connected(payment: Payment, charge: JsonObject) -> Steps[Payment]:
+    """The payment with the platform's fee, and with what the platform passed on of a separate charge."""
+    if (fee := id_of(charge.get("application_fee"))) is not None:
+        payment = attrs.evolve(payment, application_fee=(yield from _application_fee(fee)))
+    if payment.kind is ChargeKind.SEPARATE:
+        payment = translate.with_transfers(payment, (yield from _transfers(charge, payment.ref.charge)))
+    return payment
+
+
+def _application_fee(fee: str) -> Steps[ApplicationFee | None]:
+    """The fee as the platform holds it; None for one that another platform took: that is not ours to return."""
+    try:
+        body = yield from _get("/v1/application_fees/", fee, PLATFORM)
+    except _Stopped as stopped:
+        fault = stopped.failed.fault
+        if fault is not None and (faults.is_missing(fault) or (fault.spoken and fault.status == 403)):
+            return None
+        raise
+    return translate.application_fee_of(body)
+
+
+def _transfers(charge: JsonObject, charge_id: str) -> Steps[tuple[Transfer, ...]]:
+    """All transfers of the charge's group that were not made out of another charge."""
+    rows = yield from _all("/v1/transfers", PLATFORM, transfer_group=charge["transfer_group"])
+    found = (translate.transfer_of(row, charge_id) for row in rows)
+    return tuple(transfer for transfer in found if transfer is not None)
+
+
+def _disputes(ref: PaymentRef, charge: JsonObject, captured: Money, *, live: bool) -> Steps[tuple[Dispute, ...]]:
+    """All disputes of the charge; a charge that says disputed and lists none contradicts itself.
+
+    Test doubles have no list of disputes (404) and name one dispute on the charge, as old API versions did. That
+    one is read there by its id. In live mode it is not: a charge may have had more than one, so one is no
+    complete picture, and a 404 from Stripe's own list is a contradiction.
+    """
+    try:
+        rows = yield from _all("/v1/disputes", ref.account, charge=ref.charge)
+    except _Stopped as stopped:
+        fault, named = stopped.failed.fault, id_of(charge.get("dispute"))
+        if live or named is None or fault is None or not fault.spoken or fault.status != 404:
+            raise
+        rows = ((yield from _get("/v1/disputes/", named, ref.account)),)
+    if not rows:
+        raise Unclear("the charge says disputed, but no dispute is listed")
+    return tuple(translate.dispute_of(row, ref.charge, captured) for row in rows)
+
+
+# --- a send -----------------------------------------------------------------------------------------------
+
+
+def send(asked: Send) -> Steps[Answer]:
+    """Exactly one POST, and what its outcome means."""
+    call = Call(
+        path="/v1/refunds",
+        params=dict(translate.create_params(asked)),
+        account=asked.payment.account,
+        key=asked.refund_id,
+    )
+    reply = yield call
+    if not isinstance(reply, Failed):
+        return translate.made_of(reply, asked)
+    if reply.fault is not None:
+        return faults.answer_of(reply.fault)
+    return NotSent(why=reply.why) if reply.never_left else OutcomeUnknown(why=reply.why)
+
+
+# --- from other ids to a charge ------------------------------------------------------------------------------
+
+_NOTHING_TAKEN: Final = frozenset(
+    ["requires_payment_method", "requires_confirmation", "requires_action", "canceled"]
+)
+"""The states of a PaymentIntent in which no charge of it holds or will hold money (its next try is another)."""
+
+
+def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refused | Unreadable]:
+    """The charge behind a checkout session, a PaymentIntent or a charge's own id, at this account only."""
+    try:
+        if named.startswith("cs_"):
+            session = yield from _read_as("checkout.session", "/v1/checkout/sessions/", named, account, live)
+            intent = id_of(session.get("payment_intent"))
+            if intent is None:
+                return Refused((NotCaptured(),))
+            named = intent
+        if named.startswith("pi_"):
+            body = yield from _read_as("payment_intent", "/v1/payment_intents/", named, account, live)
+            charge = id_of(body.get("latest_charge"))
+            if charge is None or body.get("status") in _NOTHING_TAKEN:
+                return Refused((NotCaptured(),))
+            return PaymentRef(account, charge)
+        yield from _read_as("charge", "/v1/charges/", named, account, live)
+        return PaymentRef(account, named)
+    except Unclear as unclear:
+        return Unreadable(why=str(unclear))
+    except _Stopped as stopped:
+        fault = stopped.failed.fault
+        if fault is not None and faults.is_missing(fault):
+            return Refused((NotFound(),))
+        return Unreadable(why=stopped.failed.why)
+
+
+_LOCATED_AT: Final = {Subject.REFUND: ("refund", "/v1/refunds/"), Subject.DISPUTE: ("dispute", "/v1/disputes/")}
+
+
+def locate(signal: Signal, *, live: bool) -> Steps[Signal | Unreadable]:
+    """The same signal with its charge, where it names none but a refund or a dispute of one."""
+    where = _LOCATED_AT.get(signal.subject)
+    if signal.charge is not None or signal.object_id is None or where is None:
+        return signal
+    kind, path = where
+    try:
+        body = yield from _read_as(kind, path, signal.object_id, signal.account, live)
+    except Unclear as unclear:
+        return Unreadable(why=str(unclear))
+    except _Stopped as stopped:
+        fault = stopped.failed.fault
+        if fault is not None and faults.is_missing(fault):
+            return signal
+        return Unreadable(why=stopped.failed.why)
+    return attrs.evolve(signal, charge=id_of(body.get("charge")))
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def _get(folder: str, named: str, account: str, **params: object) -> Steps[JsonObject]:
+    """The object of this id. Raises _Stopped where the call failed, Unclear for what is no object."""
+    return (yield from _body_of(Call(path=folder + quote(named, safe=""), params=params, account=account)))
+
+
+def _body_of(call: Call) -> Steps[JsonObject]:
+    reply = yield call
+    if isinstance(reply, Failed):
+        raise _Stopped(reply)
+    if not isinstance(reply, Mapping):
+        raise Unclear("the answer is no object")
+    return reply
+
+
+def _read_as(kind: str, folder: str, named: str, account: str, live: bool) -> Steps[JsonObject]:
+    """The object of this id, which must be of this kind and of the key's mode."""
+    body = yield from _get(folder, named, account)
+    if body.get("object") != kind or body.get("id") != named:
+        raise Unclear(f"the answer is not the {kind} that was asked for")
+    translate.check_mode(body, live=live)
+    return body
+
+
+def _all(path: str, account: str, **params: object) -> Steps[tuple[JsonObject, ...]]:
+    """Every member of a list. Raises Unclear if it does not advance or does not end."""
+    members: list[JsonObject] = []
+    seen: set[str] = set()
+    after: dict[str, object] = {}
+    for _ in range(PAGES_MOST):
+        call = Call(path=path, params={"limit": PAGE_SIZE, **params, **after}, account=account)
+        rows, has_more = translate.page_of((yield from _body_of(call)))
+        for row in rows:
+            last = id_of(row)
+            if last is None or last in seen:
+                raise Unclear("a list repeats itself or holds a member without an id")
+            seen.add(last)
+            after = {"starting_after": last}
+        members.extend(rows)
+        if not has_more:
+            return tuple(members)
+        if not rows:
+            raise Unclear("a list says that it has more, but does not advance")
+    raise Unclear(f"a list has more than {PAGES_MOST} pages")

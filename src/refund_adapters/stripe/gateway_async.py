@@ -1,0 +1,149 @@
+"""`AsyncStripeGateway`: the port to Stripe, awaited. The twin of `gateway`; see there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from refund_adapters.stripe import _setup, _steps
+from refund_adapters.stripe._steps import Call, Reply, Steps, Unreadable
+from refund_adapters.stripe.clients import aiohttp_client, check_seconds, httpx_client
+from refund_domain._checks import check_type
+from refund_domain.answers import Answer, Look, Send
+from refund_domain.connect import PLATFORM
+from refund_domain.errors import GatewayUnreadable
+from refund_domain.payments import PaymentRef
+from refund_domain.refusals import Refused
+from refund_domain.signals import Signal
+
+if TYPE_CHECKING:
+    import stripe
+
+T = TypeVar("T")
+
+
+class AsyncStripeGateway:
+    """Refunds charges at Stripe: an `AsyncPaymentGateway` for asyncio; tasks and event loops may share it.
+
+    As `StripeGateway`, but for time, of which it has a true bound: whatever Stripe, a proxy or the network do, one
+    call is over after `deadline_s` and a look after `read_budget_s`. `connect_timeout_s` bounds the connecting
+    within that. Without an `http_client` it is httpx, or aiohttp where httpx is not installed (extras
+    `stripe-httpx`, `stripe-aiohttp`); `clients.aiohttp_client()` is the faster one.
+
+    A task that is cancelled while it sends leaves the refund in doubt, as a crash does; recovery looks.
+
+    >>> AsyncStripeGateway("sk_test_example")
+    AsyncStripeGateway(live=False)
+    """
+
+    def __init__(
+        self,
+        secret_key: str,
+        *,
+        http_client: stripe.HTTPClient | None = None,
+        connect_timeout_s: float = 3.0,
+        deadline_s: float = 20.0,
+        read_budget_s: float = 60.0,
+        base_address: str | None = None,
+    ) -> None:
+        self._live = _setup.is_live(secret_key)
+        check_seconds(connect_timeout_s, "connect_timeout_s")
+        check_seconds(deadline_s, "deadline_s")
+        check_seconds(read_budget_s, "read_budget_s")
+        self._deadline_s, self._read_budget_s = deadline_s, read_budget_s
+        self._client, self._transport = _setup.make_client(
+            secret_key,
+            base_address,
+            http_client,
+            lambda: _installed(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
+        )
+        from asyncio import timeout  # 50 ms, which a host of this gateway has paid already
+
+        from refund_adapters.stripe._guard import failed
+
+        self._timeout, self._failed = timeout, failed
+
+    @property
+    def live(self) -> bool:
+        """Whether real money moves: the key is a live one."""
+        return self._live
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(live={self._live})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a gateway holds a secret key and is never pickled or copied; make a new one")
+
+    async def look(self, ref: PaymentRef, /) -> Look:
+        """Read the charge, its refunds to the last page, and its disputes, fee and transfers if it says so.
+
+        `Missing` where Stripe says that the account holds no such charge; `Unread` for every other failure
+        and for whatever is odd, contradictory or late. Raises TypeError for what is no PaymentRef.
+        """
+        check_type(ref, PaymentRef, "ref")
+        return await self._driven(_steps.look(ref, live=self._live))
+
+    async def send(self, send: Send, /) -> Answer:
+        """Ask for this refund in exactly one POST: explicit amount, `refund_id` as key and as mark.
+
+        Answers as docs/explanation/stripe-facts.md, "Error classification". Raises TypeError for what is no
+        Send; CancelledError, KeyboardInterrupt and SystemExit pass.
+        """
+        check_type(send, Send, "send")
+        return await self._driven(_steps.send(send))
+
+    async def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
+        """The charge behind a PaymentIntent (pi_), a checkout session (cs_) or a charge's own id, at `account`.
+
+        Resolve before the first quote: a charge has one ref, whatever id your tables hold. `NotFound` where the
+        account holds no such thing (no other account is ever tried), `NotCaptured` where no charge has been made.
+        Raises ValueError for other ids, `GatewayUnreadable` where Stripe cannot be read.
+        """
+        _setup.check_resolvable(id, account)
+        found = await self._driven(_steps.resolve(id, account, live=self._live))
+        if isinstance(found, Unreadable):
+            raise GatewayUnreadable(found.why)
+        return found
+
+    async def locate(self, signal: Signal) -> Signal:
+        """The signal with the charge of its refund or dispute, asked for where the event did not name it.
+
+        Any other signal comes back as it is, without a call. Raises `GatewayUnreadable`.
+        """
+        check_type(signal, Signal, "signal")
+        found = await self._driven(_steps.locate(signal, live=self._live))
+        if isinstance(found, Unreadable):
+            raise GatewayUnreadable(found.why)
+        return found
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections, other gateways' over the same client too; await it at the end."""
+        await self._transport.close_async()  # type: ignore[no-untyped-call]
+
+    async def _driven(self, steps: Steps[T]) -> T:
+        """Make the calls of these steps, one after the other, inside the budget."""
+        ends_at = time.monotonic() + self._read_budget_s
+        try:
+            call = next(steps)
+            while True:
+                left_s = self._deadline_s if call.key is not None else ends_at - time.monotonic()
+                call = steps.send(await self._ask(call, min(left_s, self._deadline_s)))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # what the generator returned: T
+
+    async def _ask(self, call: Call, within_s: float) -> Reply:
+        """One request. No Exception is let out: whatever it is, the request may have left before it."""
+        method, path, words = _setup.arguments(call)
+        try:
+            async with self._timeout(within_s):
+                return (await self._client.raw_request_async(method, path, **words)).data
+        except Exception as error:
+            return self._failed(error)
+
+
+def _installed(*, connect_timeout_s: float, read_timeout_s: float) -> stripe.HTTPClient:
+    """The first asynchronous client that is installed."""
+    try:
+        return httpx_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+    except ImportError:
+        return aiohttp_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
