@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,13 +22,18 @@ _log = logging.getLogger("refund_adapters.stripe")
 
 READ: Final = frozenset(
     "object id data has_more livemode created currency status amount amount_captured amount_refunded "
-    "amount_reversed captured disputed dispute charge reason pending_reason failure_reason "
-    "destination_details card type reference reference_status payment_method_details us_bank_account "
+    "amount_reversed captured disputed dispute charge pending_reason failure_reason "
+    "destination_details card type reference payment_method_details us_bank_account "
     "expected_debit_date source balance_transaction reporting_category fee application_fee transfer transfer_data "
     "transfer_group source_transaction latest_charge payment_intent error code message_code param".split()
 )
 """The members this library reads, wherever they stand. All others (names, addresses, e-mails, the last digits of a
 card, the host's own metadata) end here: they reach no log of stripe-python's, no error and no value of ours."""
+
+
+_FREE: Final = "transfer_group"  # the host's own text, asked for again as it stands
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,255}", re.ASCII)
+"""What a text among those members looks like: an id, a word, a date. Anything else is read as null."""
 
 
 class NotStripe(Exception):
@@ -82,17 +88,23 @@ def _let_through(
 
 def reduced(body: dict[str, object]) -> dict[str, object]:
     """This JSON object with the members we read and no other; of metadata our mark alone."""
-    kept = {name: _reduced(value) for name, value in body.items() if name in READ}
+    kept = {name: _reduced(name, value) for name, value in body.items() if name in READ}
     metadata = body.get("metadata")
-    if metadata is not None:
-        kept["metadata"] = {MARK: metadata[MARK]} if isinstance(metadata, dict) and MARK in metadata else {}
+    if isinstance(metadata, dict) and MARK in metadata:
+        kept["metadata"] = {MARK: _reduced(MARK, metadata[MARK])}
     return kept
 
 
-def _reduced(value: object) -> object:
-    if isinstance(value, dict):
-        return reduced(value)
-    return [_reduced(member) for member in value] if isinstance(value, list) else value
+def _reduced(name: str, value: object) -> object:
+    match value:
+        case dict():
+            return reduced(value)
+        case list():
+            return [_reduced(name, member) for member in value]
+        case str():
+            return value if name == _FREE or _PLAIN.fullmatch(value) else None
+        case _:
+            return value
 
 
 def _kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:

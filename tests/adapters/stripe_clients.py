@@ -1,0 +1,104 @@
+"""Both forms of the Stripe gateway over every HTTP client, behind one synchronous face."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
+from refund_domain.answers import Answer, Look, Send
+from refund_domain.payments import PLATFORM, PaymentRef
+from refund_domain.refusals import Refused
+from refund_domain.signals import Signal
+
+if TYPE_CHECKING:
+    import stripe
+
+T = TypeVar("T")
+
+KEY: Final = "sk_test_51Hsecret"
+
+MAKERS: Final[dict[str, Callable[..., stripe.HTTPClient]]] = {
+    "requests": clients.requests_client,
+    "httpx": clients.httpx_client,
+    "httpx async": clients.httpx_client,
+    "aiohttp async": clients.aiohttp_client,
+}
+CLIENTS: Final = tuple(MAKERS)
+"""The names of the four ways to Stripe."""
+
+ASYNC: Final = tuple(name for name in CLIENTS if name.endswith(" async"))
+
+
+@functools.cache
+def loop() -> asyncio.AbstractEventLoop:
+    """One event loop of this process, turning in a thread of its own."""
+    made = asyncio.new_event_loop()
+    threading.Thread(target=made.run_forever, daemon=True).start()
+    return made
+
+
+def awaited(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What this coroutine returns on that loop, or what it raises."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop()).result(60)
+
+
+class Awaited:
+    """The asynchronous gateway behind the synchronous face; threads may share it."""
+
+    def __init__(self, gateway: AsyncStripeGateway) -> None:
+        self.gateway = gateway
+
+    @property
+    def live(self) -> bool:
+        """As the gateway's."""
+        return self.gateway.live
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        """Awaited."""
+        return awaited(self.gateway.look(ref))
+
+    def send(self, send: Send, /) -> Answer:
+        """Awaited."""
+        return awaited(self.gateway.send(send))
+
+    def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
+        """Awaited."""
+        return awaited(self.gateway.resolve(id, account=account))
+
+    def locate(self, signal: Signal) -> Signal:
+        """Awaited."""
+        return awaited(self.gateway.locate(signal))
+
+
+@contextmanager
+def stripe_over(
+    client: str,
+    base_address: str,
+    key: str = KEY,
+    *,
+    http_client: stripe.HTTPClient | None = None,
+    connect_timeout_s: float = 0.6,
+    read_timeout_s: float = 0.6,
+    read_budget_s: float = 10.0,
+) -> Iterator[StripeGateway | Awaited]:
+    """A gateway over the client of this name, closed at the end; awaited, the read timeout is the deadline."""
+    own = http_client or MAKERS[client](connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+    if client in ASYNC:
+        twin = AsyncStripeGateway(
+            key, http_client=own, base_address=base_address, deadline_s=read_timeout_s, read_budget_s=read_budget_s
+        )
+        try:
+            yield Awaited(twin)
+        finally:
+            awaited(twin.aclose())
+        return
+    gateway = StripeGateway(key, http_client=own, base_address=base_address, read_budget_s=read_budget_s)
+    try:
+        yield gateway
+    finally:
+        gateway.close()

@@ -1,0 +1,740 @@
+"""What holds of a gateway to Stripe whatever carries its bytes: requests, httpx, httpx awaited, aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import socket
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import aiohttp
+import httpx
+import pytest
+import requests
+import stripe
+
+from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, _guard, clients
+from refund_adapters.stripe._loops import PerLoop
+from refund_domain.answers import Accepted, Missing, NotSent, OutcomeUnknown, Picture, Unread
+from refund_domain.connect import DestinationCharge, DirectCharge
+from refund_domain.errors import GatewayUnreadable
+from refund_domain.payments import PLATFORM, PaymentRef
+from refund_domain.refusals import NotCaptured, NotFound, Refused
+from refund_domain.signals import Signal, Subject
+from tests.adapters.hostile_server import (
+    answer,
+    hang_up,
+    hostile_server,
+    late,
+    redirect,
+    refund_of_request,
+    silence,
+    trickle,
+    unused_port,
+)
+from tests.adapters.stripe_clients import ASYNC, CLIENTS, KEY, MAKERS, stripe_over
+from tests.adapters.test_stripe_hostile import (
+    FAULTS,
+    REF,
+    _charge,
+    _dispute,
+    _error,
+    _matches,
+    _page,
+    _refund,
+    _send,
+)
+
+OVER_EACH = pytest.mark.parametrize("client", CLIENTS)
+
+
+@pytest.fixture(autouse=True)
+def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep stripe-python from writing its id into the home of whoever runs the tests."""
+    monkeypatch.setattr(stripe, "enable_telemetry", False)
+
+
+# --- a send -----------------------------------------------------------------------------------------------
+
+
+# Over sync httpx each read is bounded, not the headers as a whole; requests has its own tests of this table.
+UNBOUNDED = {("httpx", "headers trickle")}
+
+
+@pytest.mark.parametrize("client", CLIENTS[1:])
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_means_the_same_over_every_client(client: str, name: str) -> None:
+    """One POST went out, nothing raised, and the answer is that of the one table."""
+    act, expected = FAULTS[name]
+    with hostile_server(act) as server, stripe_over(client, server.base_address) as gateway:
+        began = time.monotonic()
+        got = gateway.send(_send())
+        if (client, name) not in UNBOUNDED:
+            assert time.monotonic() - began < 2
+            _matches(got, expected)
+        assert [(request.method, request.path) for request in server.received] == [("POST", "/v1/refunds")]
+    assert "51H" not in repr(got)
+    assert "127.0.0.1" not in repr(got)
+
+
+@OVER_EACH
+def test_a_destination_charge_goes_out_with_its_transfer(client: str) -> None:
+    """The transfer is pulled back, the fee only if the send says so; no account header."""
+    for return_fee in (False, True):
+        with hostile_server(refund_of_request()) as server, stripe_over(client, server.base_address) as gateway:
+            got = gateway.send(_send(split=DestinationCharge(return_fee=return_fee)))
+        assert isinstance(got, Accepted), got
+        (request,) = server.received
+        fields = dict(parse_qsl(request.body))
+        assert fields.pop("reverse_transfer") == "true"
+        assert fields.pop("refund_application_fee", "absent") == ("true" if return_fee else "absent")
+        assert set(fields) == {"charge", "amount", "reason", "metadata[refund_domain_id]"}
+        assert "stripe-account" not in request.headers
+
+
+@OVER_EACH
+def test_a_direct_charge_goes_out_at_its_account(client: str) -> None:
+    """The connected account is in the header, no transfer is touched, the platform's fee only if asked for."""
+    ref = PaymentRef("acct_1", "ch_1")
+    for return_fee in (False, True):
+        with hostile_server(refund_of_request()) as server, stripe_over(client, server.base_address) as gateway:
+            assert isinstance(gateway.send(_send(ref, split=DirectCharge(return_fee=return_fee))), Accepted)
+        (request,) = server.received
+        fields = dict(parse_qsl(request.body))
+        assert request.headers["stripe-account"] == "acct_1"
+        assert request.headers["idempotency-key"] == "r-1"
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert "reverse_transfer" not in fields
+        assert fields.get("refund_application_fee", "absent") == ("true" if return_fee else "absent")
+
+
+@OVER_EACH
+def test_the_target_of_a_redirect_hears_nothing(client: str) -> None:
+    """A 30x whose target would answer with a perfect refund is unknown: nothing is followed into an answer."""
+    mine = _refund(amount=20_000, metadata={"refund_domain_id": "r-1"})
+    with hostile_server(answer(200, mine)) as target:
+        for status in (301, 302, 303, 307, 308):
+            act = redirect(f"{target.base_address}/v1/refunds/re_1", status)
+            with hostile_server(act) as server, stripe_over(client, server.base_address) as gateway:
+                got = gateway.send(_send())
+            assert isinstance(got, OutcomeUnknown)
+            assert (got.resend, got.alarm) == (False, "not_stripe")
+        with hostile_server(redirect(f"{target.base_address}/v1/charges/ch_1")) as server:
+            with stripe_over(client, server.base_address) as gateway:
+                assert isinstance(gateway.look(REF), Unread)
+        assert target.received == []
+
+
+@OVER_EACH
+def test_a_refused_connection_is_not_sent(client: str) -> None:
+    """Nothing listens: not one byte left, so the claim's doubt is cleared and no person is called."""
+    with stripe_over(client, f"http://127.0.0.1:{unused_port()}") as gateway:
+        got = gateway.send(_send())
+    assert isinstance(got, NotSent), got
+    assert got.alarm is None
+
+
+@OVER_EACH
+def test_a_connection_that_is_never_made_is_not_sent(client: str) -> None:
+    """A timeout while connecting is before the first byte; it ends at connect_timeout_s."""
+    with ExitStack() as stack, socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # fill the queue of connections nobody accepts
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        address = f"http://127.0.0.1:{full.getsockname()[1]}"
+        began = time.monotonic()
+        with stripe_over(client, address, connect_timeout_s=0.3, read_timeout_s=5.0) as gateway:
+            got = gateway.send(_send())
+        assert time.monotonic() - began < 3
+    assert isinstance(got, NotSent), got
+
+
+@OVER_EACH
+def test_a_certificate_nobody_vouches_for_gets_no_refund(client: str) -> None:
+    """Speaking TLS to a server without it ends before a request: nothing arrives there, nothing is accepted."""
+    with hostile_server() as server:
+        address = server.base_address.replace("http://", "https://")
+        with stripe_over(client, address, connect_timeout_s=0.3, read_timeout_s=3.0) as gateway:
+            got = gateway.send(_send())
+        assert server.posts == []
+    assert isinstance(got, OutcomeUnknown | NotSent), got
+
+
+@OVER_EACH
+def test_a_notice_and_a_cookie_change_nothing(client: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A Stripe-Notice is logged and never raises behind the POST; a cookie of one answer never goes out."""
+    headers = {"Stripe-Notice": "upgrade soon", "Set-Cookie": "spy=1; Path=/"}
+    with hostile_server(refund_of_request(headers=headers), refund_of_request()) as server:
+        with stripe_over(client, server.base_address) as gateway, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert isinstance(gateway.send(_send()), Accepted)
+            assert isinstance(gateway.send(_send()), Accepted)
+    assert "upgrade soon" in caplog.text
+    assert "cookie" not in server.received[1].headers
+
+
+@OVER_EACH
+def test_one_send_is_one_post_whatever_the_process_and_the_server_say(
+    client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither stripe-python's global nor the server's wish makes a second POST."""
+    monkeypatch.setattr(stripe, "max_network_retries", 3)
+    for act in (answer(500, _error(), {"Stripe-Should-Retry": "true"}), answer(409, _error()), hang_up):
+        with (
+            hostile_server(act, refund_of_request()) as server,
+            stripe_over(client, server.base_address) as gateway,
+        ):
+            assert isinstance(gateway.send(_send()), OutcomeUnknown)
+            assert len(server.received) == 1
+
+
+# --- a look -----------------------------------------------------------------------------------------------
+
+
+@OVER_EACH
+def test_a_whole_look_is_read_over_every_client(client: str) -> None:
+    """The charge, two pages of refunds, two of disputes: one picture, and the account on every call."""
+    acts = [answer(200, _charge(disputed=True))]
+    acts += [_page(_refund("re_0"), has_more=True), _page(_refund("re_1"))]
+    acts += [_page(_dispute("dp_1"), has_more=True), _page(_dispute("dp_2"))]
+    with hostile_server(*acts) as server, stripe_over(client, server.base_address) as gateway:
+        seen = gateway.look(PaymentRef("acct_1", "ch_1"))
+    assert isinstance(seen, Picture)
+    assert [refund.id for refund in seen.refunds] == ["re_0", "re_1"]
+    assert [dispute.id for dispute in seen.payment.disputes] == ["dp_1", "dp_2"]
+    assert {request.headers["stripe-account"] for request in server.received} == {"acct_1"}
+
+
+@OVER_EACH
+def test_a_charge_that_is_not_there_is_missing(client: str) -> None:
+    """Stripe's own word for an unknown charge is Missing over every client."""
+    with hostile_server(answer(404, _error(code="resource_missing", param="id"))) as server:
+        with stripe_over(client, server.base_address) as gateway:
+            assert gateway.look(REF) == Missing()
+
+
+@OVER_EACH
+def test_a_look_ends_with_its_budget(client: str) -> None:
+    """Pages that each come in time, but together too late, are Unread; it does not go on reading."""
+    slow = [late(0.25, _page(_refund(f"re_{n}"), has_more=True)) for n in range(20)]
+    with hostile_server(answer(200, _charge()), *slow) as server:
+        with stripe_over(client, server.base_address, read_budget_s=0.6) as gateway:
+            assert isinstance(gateway.look(REF), Unread)
+        assert len(server.received) < 7
+
+
+@OVER_EACH
+def test_a_charge_of_the_other_mode_decides_nothing(client: str) -> None:
+    """A live charge seen with a test key is a mix-up of keys or servers: Unread, never a picture."""
+    with hostile_server(answer(200, _charge(livemode=True)), _page()) as server:
+        with stripe_over(client, server.base_address) as gateway:
+            unread = gateway.look(REF)
+    assert isinstance(unread, Unread)
+    assert "mode" in unread.why
+
+
+# --- connected accounts --------------------------------------------------------------------------------------
+
+
+def _fee(**changes: object) -> dict[str, object]:
+    fee = {"object": "application_fee", "id": "fee_1", "amount": 900, "amount_refunded": 200, "currency": "usd"}
+    return {**fee, **changes}
+
+
+def _transfer(transfer_id: str = "tr_1", **changes: object) -> dict[str, object]:
+    fields = {"object": "transfer", "id": transfer_id, "amount": 700, "amount_reversed": 0, "currency": "usd"}
+    return {**fields, **changes}
+
+
+def _seen(*acts: Any, ref: PaymentRef = REF) -> tuple[Any, list[Any]]:
+    with hostile_server(*acts) as server, stripe_over("requests", server.base_address) as gateway:
+        return gateway.look(ref), list(server.received)
+
+
+def test_the_platforms_fee_is_read_at_the_platform() -> None:
+    """The fee is the platform's object, also for a direct charge: it is asked for without the account's header."""
+    ref = PaymentRef("acct_1", "ch_1")
+    seen, received = _seen(answer(200, _charge(application_fee="fee_1")), _page(), answer(200, _fee()), ref=ref)
+    assert isinstance(seen, Picture)
+    assert seen.payment.application_fee is not None
+    assert str(seen.payment.application_fee.left) == "7.00 USD"
+    assert [request.headers.get("stripe-account") for request in received] == ["acct_1", "acct_1", None]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_fee_of_another_platform_is_not_ours_to_return(status: int) -> None:
+    """Only who took a fee may return it; the payment itself is read all the same."""
+    no = answer(status, _error(code="resource_missing" if status == 404 else None))
+    seen, _ = _seen(answer(200, _charge(application_fee={"id": "fee_1"})), _page(), no)
+    assert isinstance(seen, Picture)
+    assert seen.payment.application_fee is None
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        hang_up,
+        answer(500, _error(type="api_error")),
+        answer(200, _fee(object="charge")),
+        answer(200, _fee(amount_refunded=901)),
+        answer(200, _fee(amount="900")),
+    ],
+)
+def test_a_fee_that_cannot_be_read_leaves_the_look_unread(act: Any) -> None:
+    """Not knowing what was taken, nothing is said about what goes back."""
+    seen, _ = _seen(answer(200, _charge(application_fee="fee_1")), _page(), act)
+    assert isinstance(seen, Unread)
+
+
+def test_the_transfers_of_a_separate_charge_are_listed_at_the_platform() -> None:
+    """Those that still hold money and are not out of another charge; both pages of them."""
+    pages = [
+        _page(_transfer("tr_1", source_transaction="ch_1"), _transfer("tr_2", amount_reversed=700), has_more=True),
+        _page(_transfer("tr_3", source_transaction="ch_other"), _transfer("tr_4", amount_reversed=1)),
+    ]
+    seen, received = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), *pages)
+    assert isinstance(seen, Picture)
+    assert [(str(t.id), str(t.left)) for t in seen.payment.transfers] == [
+        ("tr_1", "7.00 USD"),
+        ("tr_4", "6.99 USD"),
+    ]
+    assert seen.payment.kind == "separate"
+    assert "transfer_group=booking_7" in received[2].path
+    assert "starting_after=tr_2" in received[3].path
+
+
+def test_a_charge_whose_transfers_all_came_back_is_the_platforms_own() -> None:
+    """Once reversed by hand, nothing stands in the way of its refund; nor where a group never had a transfer."""
+    for page in (_page(_transfer(amount_reversed=700)), _page()):
+        seen, _ = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), page)
+        assert isinstance(seen, Picture)
+        assert (seen.payment.kind, seen.payment.transfers) == ("platform", ())
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        hang_up,
+        _page(_transfer(), has_more=True),
+        _page(_transfer(object="payout")),
+        _page(_transfer(amount_reversed=701)),
+        _page(_transfer(currency=None)),
+    ],
+)
+def test_transfers_that_cannot_be_read_leave_the_look_unread(act: Any) -> None:
+    """A part of the transfers never passes for all of them."""
+    seen, _ = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), act)
+    assert isinstance(seen, Unread)
+
+
+# --- resolve and locate --------------------------------------------------------------------------------------
+
+
+def _intent(**changes: object) -> dict[str, object]:
+    intent = {"object": "payment_intent", "id": "pi_1", "latest_charge": "ch_1", "status": "succeeded"}
+    return {**intent, "livemode": False, **changes}
+
+
+def _session(**changes: object) -> dict[str, object]:
+    session = {"object": "checkout.session", "id": "cs_test_1", "payment_intent": "pi_1", "livemode": False}
+    return {**session, **changes}
+
+
+@OVER_EACH
+def test_every_id_a_host_may_hold_resolves_to_its_charge(client: str) -> None:
+    """Session, PaymentIntent and charge: one ref, read at one account, whether links are ids or objects."""
+    charge = answer(200, _charge(livemode=False))
+    scripts: list[tuple[str, list[Any]]] = [
+        ("ch_1", [charge]),
+        ("pi_1", [answer(200, _intent())]),
+        ("pi_1", [answer(200, _intent(latest_charge={"id": "ch_1", "object": "charge"}, status="processing"))]),
+        ("cs_test_1", [answer(200, _session()), answer(200, _intent())]),
+        ("cs_test_1", [answer(200, _session(payment_intent={"id": "pi_1"})), answer(200, _intent())]),
+    ]
+    for named, acts in scripts:
+        with hostile_server(*acts) as server, stripe_over(client, server.base_address) as gateway:
+            assert gateway.resolve(named, account="acct_1") == PaymentRef("acct_1", "ch_1")
+            assert {request.headers["stripe-account"] for request in server.received} == {"acct_1"}
+            assert len(server.received) == len(acts)
+
+
+NO_CHARGE = [
+    ("pi_1", [answer(200, _intent(latest_charge=None))]),
+    ("pi_1", [answer(200, _intent(status="requires_payment_method"))]),
+    ("pi_1", [answer(200, _intent(status="canceled"))]),
+    ("cs_test_1", [answer(200, _session(payment_intent=None))]),
+]
+
+
+@pytest.mark.parametrize(("named", "acts"), NO_CHARGE)
+def test_where_no_charge_holds_money_nothing_is_opened(named: str, acts: list[Any]) -> None:
+    """A charge that failed, or that was never made, gets no ref: the next try of the client is another charge."""
+    with hostile_server(*acts) as server, stripe_over("requests", server.base_address) as gateway:
+        assert gateway.resolve(named) == Refused((NotCaptured(),))
+
+
+@pytest.mark.parametrize("named", ["pi_1", "cs_test_1", "ch_1"])
+def test_what_the_account_does_not_hold_is_not_found_and_sought_nowhere_else(named: str) -> None:
+    """After a 404 no other account is tried."""
+    with hostile_server(answer(404, _error(code="resource_missing"))) as server:
+        with stripe_over("requests", server.base_address) as gateway:
+            assert gateway.resolve(named, account="acct_1") == Refused((NotFound(),))
+        assert len(server.received) == 1
+
+
+@OVER_EACH
+@pytest.mark.parametrize(
+    "act",
+    [
+        hang_up,
+        answer(500, _error(type="api_error")),
+        answer(200, _intent(id="pi_2")),
+        answer(200, _intent(object="charge")),
+        answer(200, _intent(livemode=True)),
+        answer(200, [1]),
+    ],
+)
+def test_an_id_that_cannot_be_read_raises_the_documented_error(client: str, act: Any) -> None:
+    """An outage, a stranger or another object resolves to nothing, and the error repeats nothing of it."""
+    with hostile_server(act) as server, stripe_over(client, server.base_address) as gateway:
+        with pytest.raises(GatewayUnreadable) as raised:
+            gateway.resolve("pi_1")
+    assert "51H" not in str(raised.value)
+    assert pickle.loads(pickle.dumps(raised.value)).args == raised.value.args
+
+
+@pytest.mark.parametrize("odd", ["re_1", "", "pi", "cus_1", "pi_1/../ch_1", "in_1"])
+def test_other_ids_are_refused_before_any_call(odd: str) -> None:
+    """A refund's, a customer's or an invoice's id names no charge."""
+    with hostile_server() as server, stripe_over("requests", server.base_address) as gateway:
+        with pytest.raises(ValueError, match="id must be"):
+            gateway.resolve(odd)
+        assert server.received == []
+
+
+def _signal(**changes: Any) -> Signal:
+    fields: dict[str, Any] = {"id": "evt_1", "kind": "v1.refund.updated", "account": "acct_1"}
+    return Signal(**{**fields, "subject": Subject.REFUND, "object_id": "re_1", **changes})
+
+
+@OVER_EACH
+def test_a_signal_without_a_charge_is_located_at_its_account(client: str) -> None:
+    """A thin event names the refund or the dispute; one read gives the charge it is of."""
+    for subject, body in ((Subject.REFUND, _refund("re_1")), (Subject.DISPUTE, _dispute("re_1"))):
+        with hostile_server(answer(200, body)) as server, stripe_over(client, server.base_address) as gateway:
+            assert gateway.locate(_signal(subject=subject)).ref == PaymentRef("acct_1", "ch_1")
+            (request,) = server.received
+            assert request.path == f"/v1/{subject}s/re_1"
+            assert request.headers["stripe-account"] == "acct_1"
+
+
+def test_a_signal_that_needs_no_answer_makes_no_call() -> None:
+    """One that names its charge, or speaks of a payout or of nothing, comes back as it is."""
+    signals = [_signal(charge="ch_1"), _signal(subject=Subject.PAYOUT), _signal(object_id=None)]
+    with hostile_server() as server, stripe_over("requests", server.base_address) as gateway:
+        assert [gateway.locate(signal) for signal in signals] == signals
+        assert server.received == []
+
+
+def test_a_signal_of_what_is_not_there_comes_back_without_a_charge() -> None:
+    """Its account holds no such refund, or the refund is of no charge: there is nothing to look at."""
+    for act in (answer(404, _error(code="resource_missing")), answer(200, _refund("re_1", charge=None))):
+        with hostile_server(act) as server, stripe_over("requests", server.base_address) as gateway:
+            assert gateway.locate(_signal()).ref is None
+
+
+def test_a_signal_that_cannot_be_located_raises_the_documented_error() -> None:
+    """An outage leaves the signal for another try."""
+    for act in (hang_up, answer(200, _refund("re_2"))):
+        with hostile_server(act) as server, stripe_over("requests", server.base_address) as gateway:
+            with pytest.raises(GatewayUnreadable):
+                gateway.locate(_signal())
+
+
+# --- time, tasks and loops ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", ASYNC)
+def test_the_deadline_bounds_the_whole_call(client: str) -> None:
+    """Headers and bodies that trickle for ever, each byte in time, end at the deadline all the same."""
+    for act in (trickle(200, _refund(), quickly=1), silence):
+        with (
+            hostile_server(act) as server,
+            stripe_over(client, server.base_address, read_timeout_s=0.3) as gateway,
+        ):
+            began = time.monotonic()
+            assert isinstance(gateway.send(_send()), OutcomeUnknown)
+            assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("client", ASYNC)
+def test_a_cancelled_task_is_cancelled(client: str) -> None:
+    """Cancellation passes through: it is no answer, and the open claim is the record."""
+
+    async def cancelled(address: str) -> None:
+        http_client = MAKERS[client](connect_timeout_s=5, read_timeout_s=5)
+        gateway = AsyncStripeGateway(KEY, http_client=http_client, base_address=address, deadline_s=5)
+        task = asyncio.create_task(gateway.send(_send()))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await gateway.aclose()
+
+    with hostile_server(silence) as server:
+        asyncio.run(cancelled(server.base_address))
+        assert len(server.posts) == 1
+
+
+@pytest.mark.parametrize("client", ASYNC)
+def test_one_gateway_serves_one_loop_after_the_other(client: str) -> None:
+    """A worker that runs each task in a loop of its own needs no gateway of its own for each."""
+    http_client = MAKERS[client](connect_timeout_s=1, read_timeout_s=1)
+
+    async def once(address: str) -> object:
+        gateway = AsyncStripeGateway(KEY, http_client=http_client, base_address=address, deadline_s=2)
+        try:
+            return await gateway.send(_send())
+        finally:
+            await gateway.aclose()
+
+    with hostile_server(refund_of_request(), refund_of_request(), refund_of_request()) as server:
+        for _ in range(3):
+            assert isinstance(asyncio.run(once(server.base_address)), Accepted)
+
+
+def test_a_loop_and_a_process_have_connections_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one loop made is not handed to another, nor to a forked child on the same loop."""
+    made = iter(range(10))
+    things = PerLoop(lambda: next(made))
+
+    async def got() -> int:
+        return things.get()
+
+    assert (asyncio.run(got()), asyncio.run(got())) == (0, 1)
+
+    async def forked() -> tuple[int, int, int | None]:
+        first = things.get()
+        assert things.get() == first
+        pid = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        return first, things.get(), things.take()
+
+    assert asyncio.run(forked()) == (2, 3, 3)
+
+
+def test_a_forked_worker_starts_with_httpx_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a fork the sync pool over httpx is new, too."""
+    from refund_adapters.stripe._httpx import HttpxClient
+
+    client = HttpxClient(connect_timeout_s=1, read_timeout_s=1)
+    inherited = client._client()
+    assert client._client() is inherited
+    pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+    assert client._client() is not inherited
+    client.close()
+    inherited.close()
+
+
+# --- one client for many, and clients of the host's own ---------------------------------------------------
+
+
+@OVER_EACH
+def test_many_tenants_share_one_client_and_nothing_else(client: str) -> None:
+    """Two keys over one client: each request goes out with its own gateway's key."""
+    shared = MAKERS[client](connect_timeout_s=1, read_timeout_s=1)
+    with hostile_server(*[refund_of_request()] * 4) as server:
+        with (
+            stripe_over(client, server.base_address, "sk_test_one", http_client=shared) as one,
+            stripe_over(client, server.base_address, "rk_test_two", http_client=shared) as two,
+        ):
+            for gateway in (one, two, one, two):
+                assert isinstance(gateway.send(_send()), Accepted)
+        keys = [request.headers["authorization"] for request in server.received]
+    assert keys == ["Bearer sk_test_one", "Bearer rk_test_two"] * 2
+
+
+def _session_that_stays() -> requests.Session:
+    session = requests.Session()
+    session.max_redirects = 0
+    return session
+
+
+def test_a_client_of_the_hosts_own_is_welcome_if_it_follows_nothing() -> None:
+    """stripe-python's own clients work as they are configured, and a redirect through them is no answer."""
+    mine = _refund(amount=20_000, metadata={"refund_domain_id": "r-1"})
+    welcome = [
+        stripe.RequestsClient(timeout=1, session=_session_that_stays()),
+        stripe.HTTPXClient(timeout=1, allow_sync_methods=True),
+    ]
+    # stripe-python hands httpx its body in a way httpx has deprecated; that is between the two of them.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    for client in welcome:
+        with hostile_server(answer(200, mine), redirect("/v1/refunds/re_1"), answer(200, mine)) as server:
+            gateway = StripeGateway(KEY, base_address=server.base_address, http_client=client)
+            assert isinstance(gateway.send(_send()), Accepted)
+            assert isinstance(gateway.send(_send()), OutcomeUnknown)
+            assert len(server.posts) == 2
+            assert len(server.received) == 2
+    asyncio.run(welcome[1].close_async())  # type: ignore[no-untyped-call]
+    welcome[1].close()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        stripe.RequestsClient,
+        lambda: stripe.RequestsClient(session=requests.Session()),
+        stripe.AIOHTTPClient,
+    ],
+)
+def test_a_client_that_follows_redirects_is_refused_when_the_gateway_is_made(make: Any) -> None:
+    """What a redirect leads to is not Stripe's answer; the error says what to do instead."""
+    for gateway in (StripeGateway, AsyncStripeGateway):
+        with pytest.raises(ValueError, match="follows redirects"):
+            gateway(KEY, http_client=make())
+
+
+def test_an_httpx_client_told_to_follow_is_refused() -> None:
+    """Whoever switched it on must switch it off for this."""
+    client = stripe.HTTPXClient(timeout=1)
+    client._client_async.follow_redirects = True
+    with pytest.raises(ValueError, match="follows redirects"):
+        AsyncStripeGateway(KEY, http_client=client)
+    asyncio.run(client.close_async())  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("odd", ["requests", 1, object(), requests.Session(), httpx.Client])
+def test_what_is_no_client_of_stripe_python_is_refused(odd: Any) -> None:
+    """A session or a name in its place is a programmer's error."""
+    with pytest.raises(TypeError, match="http_client"):
+        StripeGateway(KEY, http_client=odd)
+
+
+@pytest.mark.parametrize("make", [clients.requests_client, clients.httpx_client, clients.aiohttp_client])
+def test_odd_times_are_refused(make: Any) -> None:
+    """No time at all, a bool, a text, or five minutes and more are no limits."""
+    for name in ("connect_timeout_s", "read_timeout_s"):
+        for odd, error in (
+            (0, ValueError),
+            (-1, ValueError),
+            (301, ValueError),
+            (True, TypeError),
+            ("3", TypeError),
+        ):
+            with pytest.raises(error, match=name):
+                make(**{name: odd})
+    for name in ("deadline_s", "read_budget_s", "connect_timeout_s"):
+        with pytest.raises(ValueError, match=name):
+            AsyncStripeGateway(KEY, **cast("Any", {name: float("nan")}))
+
+
+def test_aiohttp_is_no_client_for_the_synchronous_gateway() -> None:
+    """It is told so at the first call; nothing has left."""
+    gateway = StripeGateway(KEY, http_client=clients.aiohttp_client(), base_address="http://127.0.0.1:9")
+    assert isinstance(gateway.look(REF), Unread)
+
+
+@pytest.mark.parametrize(
+    ("error", "certain"),
+    [
+        (httpx.ConnectError("no"), True),
+        (httpx.ConnectTimeout("no"), True),
+        (httpx.ReadTimeout("no"), False),
+        (httpx.WriteError("no"), False),
+        (httpx.ReadError("no"), False),
+        (httpx.ProxyError("no"), False),
+        (httpx.RemoteProtocolError("no"), False),
+        (httpx.PoolTimeout("no"), False),
+        (aiohttp.ClientConnectorError(None, OSError()), True),  # type: ignore[arg-type]
+        (aiohttp.ConnectionTimeoutError(), True),
+        (aiohttp.SocketTimeoutError(), False),
+        (aiohttp.ServerDisconnectedError(), False),
+        (aiohttp.ClientPayloadError(), False),
+        (aiohttp.ClientOSError(), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_only_the_exact_causes_prove_that_nothing_left(error: Exception, certain: bool) -> None:
+    """Raised bare or wrapped by stripe-python: a failure while connecting is certain, every kindred one is not."""
+    wrapped = stripe.APIConnectionError("no connection")  # type: ignore[no-untyped-call]
+    wrapped.__cause__ = error
+    assert _guard.never_left(error) is certain
+    assert _guard.never_left(wrapped) is certain
+
+
+# --- what is not let through ------------------------------------------------------------------------------------
+
+SECRET = "maria.secret@example.com"
+
+
+@OVER_EACH
+def test_nothing_of_a_client_reaches_a_log_even_at_debug(client: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Names, e-mails, a card's last digits and the host's metadata end in the guard, before stripe-python logs."""
+    caplog.set_level(logging.DEBUG)
+    personal: Mapping[str, object] = {
+        "billing_details": {"email": SECRET, "name": SECRET},
+        "description": SECRET,
+        "receipt_email": SECRET,
+        "metadata": {"booking": SECRET, "refund_domain_id": "r-1"},
+        "payment_method_details": {"type": "card", "card": {"last4": SECRET, "type": SECRET}},
+    }
+    acts = [
+        answer(200, _charge(**personal)),
+        _page(_refund("re_1", description=SECRET, metadata=personal["metadata"])),
+        answer(402, _error(type="card_error", code="card_declined", message=SECRET)),
+        answer(500, f"<html>{SECRET}</html>"),
+        answer(200, f"<html>{SECRET}</html>"),
+    ]
+    with hostile_server(*acts) as server, stripe_over(client, server.base_address) as gateway:
+        told = [gateway.look(REF), gateway.send(_send()), gateway.send(_send()), gateway.send(_send())]
+    assert isinstance(told[0], Picture)
+    assert told[0].refunds[0].mark == "r-1"
+    for text in (caplog.text, repr(told), repr(pickle.dumps(told))):
+        assert SECRET not in text
+        assert KEY not in text
+    assert "/v1/charges/ch_1" in caplog.text
+
+
+def test_the_members_that_are_read_are_let_through_and_no_others() -> None:
+    """Each member the pure half reads by name stands on the guard's list, and the list holds no other."""
+    import inspect
+    import re
+
+    from refund_adapters.stripe import _faults, _members, _steps, _translate
+
+    source = "".join(inspect.getsource(module) for module in (_faults, _members, _steps, _translate))
+    read = set(re.findall(r'\.get\("(\w+)"', source)) | set(re.findall(r'_in\(\w+, "(\w+)"\)', source))
+    read |= set(re.findall(r'(?:whole|text)\(\w+, "(\w+)"\)', source)) | set(re.findall(r'\["(\w+)"\]', source))
+    read |= set(re.findall(r'"(\w+)" (?:not )?in \w+', source))
+    sent = {"reverse_transfer", "refund_application_fee", "metadata"}
+    missing = read - _guard.READ - sent
+    assert not missing
+    assert _guard.READ - read <= {"currency"}
+
+
+def test_both_gateways_have_one_face() -> None:
+    """The same public names, but for closing, which is awaited under the name asyncio gives it."""
+    sync = {name for name in vars(StripeGateway) if not name.startswith("_")}
+    twin = {name for name in vars(AsyncStripeGateway) if not name.startswith("_")}
+    assert sync - {"close"} == twin - {"aclose"}
+
+
+def test_an_async_gateway_is_never_pickled_and_shows_no_key() -> None:
+    """It holds the secret key."""
+    gateway = AsyncStripeGateway(KEY)
+    assert KEY not in repr(gateway)
+    with pytest.raises(TypeError, match="never pickled"):
+        pickle.dumps(gateway)
+    assert PLATFORM == "platform"
