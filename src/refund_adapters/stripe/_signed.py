@@ -51,7 +51,7 @@ def signature_in(headers: Mapping[str, str]) -> Signature | WebhookRefused:
         return WebhookRefused(code=WebhookCode.UNSIGNED)
     malformed = WebhookRefused(code=WebhookCode.MALFORMED_SIGNATURE)
     value = values[0]
-    if len(values) > 1 or not isinstance(value, str) or len(value) > HEADER_LIMIT:
+    if len(values) > 1 or not isinstance(value, str) or len(value) > HEADER_LIMIT or not value.isascii():
         return malformed
     parts = [part.partition("=") for part in value.split(",")]
     times = [text for name, _, text in parts if name == "t"]
