@@ -39,7 +39,7 @@ MANY = max(400, settings().max_examples)
 EVENTS = [json.loads(body) for body in CORPUS.values()]
 
 ids = st.sampled_from(
-    ["re_1", "ch_1", "acct_1", "evt_1", "", "platform", "outside", "a b", "../x", "é", "x" * 300]
+    ["re_1", "ch_1", "acct_1", "acct_2", "evt_1", "", "platform", "outside", "a b", "../x", "é", "x" * 300]
 )
 words = st.sampled_from(
     ["event", "v2.core.event", "refund", "charge", "dispute", "payout", "account", "transfer", "application_fee"]
@@ -70,6 +70,7 @@ values = st.recursive(
 def mutated(draw: st.DrawFn) -> object:
     """A real event of which some members, however deep, are replaced, left out or added."""
     event = json.loads(json.dumps(draw(st.sampled_from(EVENTS))))
+    event["livemode"] = draw(st.sampled_from([False, False, True]))
     for _ in range(draw(st.integers(0, 4))):
         place: Any = event
         while place:
@@ -99,6 +100,16 @@ def events(draw: st.DrawFn) -> object:
     return {**thin(f"v1.{name}", {**thing, "type": word}), "context": account}
 
 
+@st.composite
+def doubled(draw: st.DrawFn) -> bytes:
+    """A real event in which one key stands twice, so that readers differ over it."""
+    body = draw(st.sampled_from(list(CORPUS.values())))
+    places = [match.start() for match in re.finditer(rb"\{\n", body)]
+    place = draw(st.sampled_from(places)) + 1
+    key = json.loads(body[place:].split(b":")[0])
+    return body[:place] + json.dumps(key).encode() + b":" + as_bytes(draw(values)) + b"," + body[place:]
+
+
 def as_bytes(value: object) -> bytes:
     """The JSON of any value, lone surrogates and all."""
     return json.dumps(value).encode("utf-8", "surrogatepass")
@@ -110,6 +121,7 @@ bodies = st.one_of(
     values.map(as_bytes),
     mutated().map(as_bytes),
     events().map(as_bytes),
+    doubled(),
 )
 """What may come in as a body: noise, real events, events gone wrong."""
 
@@ -144,6 +156,12 @@ def deliveries(draw: st.DrawFn) -> tuple[bytes, Mapping[str, str]]:
     return body, signed(body, secret, at=NOW - draw(ages if kind == 3 else st.just(0)))
 
 
+def once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object as it was read; a key that stands twice is a failure of the test."""
+    assert len({key for key, _ in pairs}) == len(pairs)
+    return dict(pairs)
+
+
 def checked(result: object, hooks: StripeWebhooks, body: bytes) -> Signal | WebhookRefused:
     """The result, which is one of the two and keeps what each promises."""
     if isinstance(result, WebhookRefused):
@@ -151,7 +169,7 @@ def checked(result: object, hooks: StripeWebhooks, body: bytes) -> Signal | Webh
         assert result.http_status in (400, 413)
         return result
     assert isinstance(result, Signal)
-    event = json.loads(body)
+    event = json.loads(body, object_pairs_hook=once_each)
     assert (result.id, result.kind) == (event["id"], event["type"])
     assert event["livemode"] is hooks.live
     assert result.account in (PLATFORM, "acct_1")
