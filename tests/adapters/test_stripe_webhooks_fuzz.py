@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from refund_adapters.stripe._events import json_in
-from refund_adapters.stripe.webhooks import KINDS, StripeWebhooks, WebhookCode, WebhookRefused
-from refund_domain.errors import RefundError
-from refund_domain.payments import PLATFORM, PaymentRef
+from refund_adapters.stripe.webhooks import KINDS, WebhookRefused
+from refund_domain.payments import PLATFORM
 from refund_domain.signals import Signal
 from tests.adapters.signed import (
     CORPUS,
@@ -30,8 +29,10 @@ from tests.adapters.signed import (
     snapshot,
     thin,
 )
+from tests.adapters.webhook_host import Host, checked
 from tests.domain.worlds import KINDS as FORMS
-from tests.domain.worlds import Kind, World
+from tests.domain.worlds import Kind
+from tests.fuzz import webhooks as campaign
 
 HOOKS = endpoint(SECRET, OLDER, accounts={PLATFORM, "acct_1"})
 MANY = max(400, settings().max_examples)
@@ -156,28 +157,6 @@ def deliveries(draw: st.DrawFn) -> tuple[bytes, Mapping[str, str]]:
     return body, signed(body, secret, at=NOW - draw(ages if kind == 3 else st.just(0)))
 
 
-def once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object as it was read; a key that stands twice is a failure of the test."""
-    assert len({key for key, _ in pairs}) == len(pairs)
-    return dict(pairs)
-
-
-def checked(result: object, hooks: StripeWebhooks, body: bytes) -> Signal | WebhookRefused:
-    """The result, which is one of the two and keeps what each promises."""
-    if isinstance(result, WebhookRefused):
-        assert result.code in WebhookCode
-        assert result.http_status in (400, 413)
-        return result
-    assert isinstance(result, Signal)
-    event = json.loads(body, object_pairs_hook=once_each)
-    assert (result.id, result.kind) == (event["id"], event["type"])
-    assert event["livemode"] is hooks.live
-    assert result.account in (PLATFORM, "acct_1")
-    assert result.ref is None or result.ref == PaymentRef(result.account, str(result.charge))
-    assert result.charge is None or f'"{result.charge}"'.encode() in body
-    return result
-
-
 @settings(max_examples=MANY, suppress_health_check=[HealthCheck.too_slow])
 @given(deliveries())
 def test_a_signal_or_a_refusal_whatever_is_sent(delivery: tuple[bytes, Mapping[str, str]]) -> None:
@@ -223,38 +202,6 @@ def test_one_byte_changed_is_refused(body: bytes, change: int, data: st.DataObje
 # --- what reaches the service -------------------------------------------------------------------------------
 
 
-class Host:
-    """A host with one payment that was refunded, one that was only quoted, and its webhook endpoint."""
-
-    def __init__(self, form: Kind) -> None:
-        self.world = World(form)
-        self.refunded, self.quoted = self.world.pay(), self.world.pay()
-        self.world.refunds.issue(self.world.decision(self.refunded))
-        self.world.decision(self.quoted)
-        self.hooks = endpoint(accounts=lambda account: True)
-        self.rng = random.Random(7)
-
-    def kept(self) -> object:
-        """All that a delivery could change: what the journal holds, what the bank has received."""
-        refs = (self.refunded, self.quoted)
-        return [self.world.events(ref) for ref in refs], self.world.bank.received, len(self.world.wire.calls)
-
-    def delivered(self, body: bytes, headers: Mapping[str, str]) -> object:
-        """What a host does with a delivery; a documented error is handed back."""
-        result = self.hooks.read(body, headers)
-        if isinstance(result, WebhookRefused):
-            return result
-        try:
-            return self.world.refunds.receive(result)
-        except RefundError as error:
-            return error
-
-    def aimed(self, body: bytes) -> bytes:
-        """The same body, about one of this host's payments."""
-        charge = self.rng.choice([self.refunded, self.quoted]).charge
-        return re.sub(rb'"ch_1"', f'"{charge}"'.encode(), body)
-
-
 @pytest.mark.parametrize("form", FORMS)
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
@@ -271,6 +218,20 @@ def test_what_is_refused_changes_nothing(form: Kind, data: st.DataObject) -> Non
         if isinstance(result, WebhookRefused):
             assert host.kept() == before
         assert host.world.bank.received == sent
+
+
+def test_the_campaigns_inputs_are_judged_alike() -> None:
+    """The harness of the campaign runs here without its fuzzer: its seeds, and mutations of them by chance."""
+    judge, rng = campaign.Judge(), random.Random(1)
+    for data in campaign.seeds():
+        judge(data)
+        for _ in range(20):
+            changed = campaign.mutated(data, rng)
+            if changed is not None:
+                judge(changed)
+    assert judge.tried > 500
+    assert 100 < judge.signals < judge.tried - 100
+    assert campaign.mutated(b"\x00no JSON", rng) is None
 
 
 def test_the_host_of_these_tests_does_receive() -> None:
