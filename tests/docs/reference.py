@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from refund_adapters.stripe.webhooks import KINDS, WEBHOOK_REFUSALS
 from refund_domain.attention import AFTER_FAILURE, UNKNOWN_FAILURE
 from refund_domain.doubt import STEPS, Verdict, Zone
 from refund_domain.events import EVENTS
@@ -107,9 +108,30 @@ def policy() -> str:
     )
 
 
+def webhooks() -> str:
+    """Every event that says where to look, and every refusal of a webhook."""
+    events = [
+        (f"`{name}`", f"`v1.{name}`", kind.subject, f"`{kind.object}`", kind.where) for name, kind in KINDS.items()
+    ]
+    refused = [(f"`{code}`", words.http_status, words.says) for code, words in WEBHOOK_REFUSALS.items()]
+    parts = [
+        "# Webhooks\n",
+        "How to take them in: [how-to/webhooks.md](../how-to/webhooks.md).\n",
+        "## Events\n\nWhat a signal speaks of, and where in the event's object the payment's charge stands. A link\n"
+        "may be an id or the expanded object. A thin event holds its object's id alone, so that only a charge is\n"
+        "known by it.\n",
+        table(("event", "thin", "subject", "object", "the charge"), events),
+        "Any other event, an object that is not what the event's name says, and a fee or transfer that names no\n"
+        "charge: a signal of subject `other`, which is acknowledged and reported.\n",
+        "## Refusals\n\n`WebhookRefused`, in the order of the checks. It holds nothing of what was sent.\n",
+        table(("code", "HTTP", "says"), refused),
+    ]
+    return "\n".join(parts)
+
+
 def pages() -> dict[str, str]:
     """Each page's name and text."""
-    made = {"refusals": refusals, "events": events, "statuses": statuses, "policy": policy}
+    made = {"refusals": refusals, "events": events, "statuses": statuses, "policy": policy, "webhooks": webhooks}
     return {f"{name}.md": NOTE + "\n" + make() for name, make in made.items()}
 
 
