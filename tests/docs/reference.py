@@ -117,9 +117,9 @@ def webhooks() -> str:
     parts = [
         "# Webhooks\n",
         "How to take them in: [how-to/webhooks.md](../how-to/webhooks.md).\n",
-        "## Events\n\nWhat a signal speaks of, and where in the event's object the payment's charge stands. A link\n"
-        "may be an id or the expanded object. A thin event holds its object's id alone, so that only a charge is\n"
-        "known by it.\n",
+        "## Events\n\nWhat a signal speaks of, and where in the event's object the payment's charge stands.\n"
+        "A link may be an id or the expanded object. A thin event holds its object's id alone, so that only\n"
+        "a charge is known by it.\n",
         table(("event", "thin", "subject", "object", "the charge"), events),
         "Any other event, an object that is not what the event's name says, and a fee or transfer that names no\n"
         "charge: a signal of subject `other`, which is acknowledged and reported.\n",
