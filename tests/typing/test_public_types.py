@@ -13,6 +13,7 @@ from refund_adapters.memory import (
     utc_now,
 )
 from refund_adapters.sql import SqliteJournal
+from refund_adapters.stripe.webhooks import StripeWebhooks, WebhookRefused
 from refund_domain import (
     Actor,
     Money,
@@ -26,6 +27,7 @@ from refund_domain import (
 )
 from refund_domain.ledger import HOLDS
 from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.signals import Signal
 from refund_domain.views import PaymentView
 
 MARIA = Actor(id="maria", tenant="acme")
@@ -71,6 +73,20 @@ def test_results_are_matched_exhaustively() -> None:
         case _:
             assert_never(result)
     assert_type(service.show(ref, by=MARIA), PaymentView | Refused)
+
+
+def test_a_webhook_is_matched_exhaustively() -> None:
+    """`read` gives a Signal or a WebhookRefused and nothing else, and a host's match over both is exhaustive."""
+    read = assert_type(
+        StripeWebhooks("whsec_0123456789abcdef", live=False).read(b"{}", {}), Signal | WebhookRefused
+    )
+    match read:
+        case Signal():
+            raise AssertionError("nothing was signed")
+        case WebhookRefused() as no:
+            assert no.http_status == 400
+        case _:
+            assert_never(read)
 
 
 def test_every_status_has_a_next_move() -> None:

@@ -249,6 +249,8 @@ def _link(value: object, word: str) -> str | None:
 
 def _too_deep(body: bytes) -> bool:
     """Whether objects and lists stand deeper in each other than any event's; brackets in strings do not count."""
+    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT:
+        return False  # nearly every event: it need not be read twice
     depth = 0
     for token in _NESTING.finditer(body):
         first = token[0][:1]
