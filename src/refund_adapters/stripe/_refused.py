@@ -35,8 +35,8 @@ class Words(NamedTuple):
 WEBHOOK_REFUSALS: Final[dict[WebhookCode, Words]] = {
     WebhookCode.TOO_LARGE: Words(
         413,
-        "The body is larger than max_bytes and was not looked at. No event of Stripe's is of that size; if yours "
-        "are, give a larger max_bytes.",
+        "The body is larger than max_bytes and was not looked at. If events of Stripe's are refused so, give a "
+        "larger max_bytes.",
     ),
     WebhookCode.UNSIGNED: Words(
         400,
@@ -55,8 +55,8 @@ WEBHOOK_REFUSALS: Final[dict[WebhookCode, Words]] = {
     ),
     WebhookCode.TOO_OLD: Words(
         400,
-        "It was signed longer ago than max_age_s. Stripe signs every delivery afresh, so it was recorded and sent "
-        "again, or held up on its way, or this machine's clock is ahead: check the clock.",
+        "It was signed longer ago than max_age_s: recorded and sent again, or held up on its way, or this "
+        "machine's clock is ahead. Check the clock first.",
     ),
     WebhookCode.IN_FUTURE: Words(
         400, "It was signed further in the future than max_ahead_s: this machine's clock is behind; set it."
