@@ -13,15 +13,15 @@ import attrs
 
 from refund_domain.answers import Declined
 from refund_domain.commands import Choice
-from refund_domain.connect import DestinationCharge
+from refund_domain.connect import ChargeKind, DestinationCharge
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
 from refund_domain.refusals import Move
 from refund_domain.rules import counting_disputes, disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
 _PULLED_BACK: Final = (
-    "The refund's money came back to the platform, while the transfer to the connected account was pulled back: "
-    "check the balance of both and pass the money on again."
+    "The refund's money came back to the platform, while the transfer to the connected account was pulled back, "
+    "and the platform's fee perhaps returned: check both in the dashboard and pass on what is owed."
 )
 
 
@@ -120,7 +120,7 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         case Status.FAILED | Status.CANCELED:
             reason = None if seen is None else seen.refund.failure_reason
             yield _note(record.id, status, after_failure(reason).says)
-            if any(isinstance(claim.send.split, DestinationCharge) for claim in record.claims):
+            if _was_passed_on(ledger, record):
                 yield _note(record.id, "transfer_pulled_back", _PULLED_BACK)
         case Status.NOT_MADE:
             yield _note(record.id, status, "This refund was never made; quote a new one if it is still owed.")
@@ -165,6 +165,13 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
             days = ", ".join(sorted({f"{s.refund.created_at:%Y-%m-%d}" for s in ledger.observed if s.live}))
             says = f"Disputed although refunded on {days}; send that as evidence."
             yield _note(dispute.id, "disputed_after_refund", says)
+
+
+def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:
+    """Whether this refund pulled a transfer back: by what was sent; where that is lost, by its kind."""
+    if record.claims:
+        return isinstance(record.claims[0].send.split, DestinationCharge)
+    return ledger.payment is not None and ledger.payment.kind is ChargeKind.DESTINATION
 
 
 def _note(subject: str, code: str, says: str) -> Attention:

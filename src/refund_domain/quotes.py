@@ -24,6 +24,7 @@ from refund_domain.rules import (
     outside_left,
     refund_refusals,
     refundable,
+    split_of,
     through_platform,
 )
 from refund_domain.views import forecast_arrival
@@ -149,17 +150,25 @@ def make_quote(
         elsewhere=sum(seen.live and not is_ours(ledger, seen.refund) for seen in ledger.observed),
         drift_minor=drift_minor(ledger),
         fee_kept=payment.fee,
-        application_fee_kept=_platform_keeps(payment, policy),
+        application_fee_kept=_platform_keeps(payment, amount, policy),
         funding=forecast_funding(amount, payouts, policy) if allowed else None,
         arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
     )
 
 
-def _platform_keeps(payment: Payment, policy: Policy) -> Money | None:
-    """What the platform keeps of its fee; None where it took none, or the policy returns it."""
-    if payment.application_fee is None or policy.return_application_fee:
+def _platform_keeps(payment: Payment, amount: Money, policy: Policy) -> Money | None:
+    """What the platform keeps of its fee when this amount goes back; None where that is nothing.
+
+    A fee is returned in proportion to what is refunded, so after an earlier refund without it a part stays.
+    """
+    fee = payment.application_fee
+    if fee is None:
         return None
-    return payment.application_fee.left
+    kept = fee.left
+    if getattr(split_of(payment, policy), "return_fee", False) and payment.captured.amount_minor:
+        share = fee.taken.amount_minor * amount.amount_minor // payment.captured.amount_minor
+        kept = Money(max(0, fee.left.amount_minor - share), kept.currency)
+    return kept if kept.amount_minor else None
 
 
 @attrs.frozen(kw_only=True)

@@ -71,7 +71,8 @@ class MethodNotSupported(_Sentence):
 class ChargeNotSupported(_Sentence):
     """The charge is split with connected accounts in a way this version does not refund.
 
-    `transfers` are those to reverse by hand: once none holds money any more, the charge is the platform's own.
+    `transfers` are those to reverse by hand: once none holds money any more, the charge is refunded as any other.
+    They may have gone to other merchants, so the sentence counts them and does not name them.
     """
 
     code = "charge_not_supported"
@@ -87,8 +88,7 @@ class ChargeNotSupported(_Sentence):
         """What to do instead, as half a sentence."""
         if not self.transfers:
             return "refund it in the gateway's own dashboard"
-        listed = ", ".join(f"{transfer.id} ({transfer.left})" for transfer in self.transfers)
-        return f"reverse its transfers by hand, then quote it again: {listed}"
+        return f"reverse its {len(self.transfers)} transfers in the gateway's dashboard, then quote it again"
 
 
 @attrs.frozen(kw_only=True)

@@ -300,9 +300,14 @@ class RefundService:
             raise GatewayUnreadable(look.why)
         if isinstance(look, Missing):
             return Reported(signal=signal, why="its account holds no such payment")
+        given = FreeLook(at=stream.now, picture=look)
+        if stream.ledger.tenant is None:
+            # A quote may have opened the stream while we looked; its own look can be older than this one.
+            news = self._journal.load(ref, stream.version)
+            stream = caught_up(stream, news, self._monotonic())
         if stream.ledger.tenant is None:
             return Handed(signal=signal, picture=look)
-        stream, said = self._record(stream, FreeLook(at=stream.now, picture=look))
+        stream, said = self._record(stream, given)
         return Merged(signal=signal, view=self._view(stream), news=bool(said))
 
     def dispatch(self, ref: PaymentRef) -> PaymentView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import pickle
@@ -19,6 +20,7 @@ import httpx
 import pytest
 import requests
 import stripe
+import urllib3
 
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, _guard, clients
 from refund_adapters.stripe._loops import PerLoop
@@ -271,13 +273,35 @@ def test_the_platforms_fee_is_read_at_the_platform() -> None:
     assert [request.headers.get("stripe-account") for request in received] == ["acct_1", "acct_1", None]
 
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_fee_of_another_platform_is_not_ours_to_return(status: int) -> None:
+def test_a_fee_of_another_platform_is_not_ours_to_return() -> None:
     """Only who took a fee may return it; the payment itself is read all the same."""
-    no = answer(status, _error(code="resource_missing" if status == 404 else None))
+    no = answer(404, _error(code="resource_missing"))
     seen, _ = _seen(answer(200, _charge(application_fee={"id": "fee_1"})), _page(), no)
     assert isinstance(seen, Picture)
     assert seen.payment.application_fee is None
+
+
+def test_a_key_that_may_not_read_fees_calls_a_person() -> None:
+    """Without that right the platform's fee would silently count as none, and stay with the platform for ever."""
+    no = answer(403, _error(code="more_permissions_required"))
+    seen, _ = _seen(answer(200, _charge(application_fee="fee_1")), _page(), no)
+    assert seen == Unread(why="HTTP 403 more_permissions_required", alarm="credentials")
+
+
+def test_a_fee_that_is_not_taken_yet_counts_all_the_same() -> None:
+    """A debit has no fee object before it settles: the amount on the charge is what will be taken."""
+    seen, _ = _seen(answer(200, _charge(application_fee_amount=900, status="pending")), _page())
+    assert isinstance(seen, Picture)
+    assert str(seen.payment.application_fee and seen.payment.application_fee.left) == "9.00 USD"
+
+
+def test_the_processors_fee_is_told_without_the_platforms() -> None:
+    """A direct charge's balance transaction holds both; what the processor keeps is the rest."""
+    details = [{"type": "stripe_fee", "amount": 320}, {"type": "application_fee", "amount": 1_000}]
+    transaction = {"object": "balance_transaction", "fee": 1_320, "currency": "usd", "fee_details": details}
+    seen, _ = _seen(answer(200, _charge(balance_transaction=transaction)), _page())
+    assert isinstance(seen, Picture)
+    assert str(seen.payment.fee) == "3.20 USD"
 
 
 @pytest.mark.parametrize(
@@ -288,6 +312,7 @@ def test_a_fee_of_another_platform_is_not_ours_to_return(status: int) -> None:
         answer(200, _fee(object="charge")),
         answer(200, _fee(amount_refunded=901)),
         answer(200, _fee(amount="900")),
+        answer(500, "<html>Oops</html>"),
     ],
 )
 def test_a_fee_that_cannot_be_read_leaves_the_look_unread(act: Any) -> None:
@@ -311,6 +336,15 @@ def test_the_transfers_of_a_separate_charge_are_listed_at_the_platform() -> None
     assert seen.payment.kind == "separate"
     assert "transfer_group=booking_7" in received[2].path
     assert "starting_after=tr_2" in received[3].path
+
+
+def test_a_connected_account_that_passed_its_charge_on_is_refused_too() -> None:
+    """The platform named by its own account id is no way around: transfers are sought by who holds the charge."""
+    ref = PaymentRef("acct_1", "ch_1")
+    seen, received = _seen(answer(200, _charge(transfer_group="g")), _page(), _page(_transfer()), ref=ref)
+    assert isinstance(seen, Picture)
+    assert seen.payment.kind == "separate"
+    assert received[2].headers["stripe-account"] == "acct_1"
 
 
 def test_a_charge_whose_transfers_all_came_back_is_the_platforms_own() -> None:
@@ -372,7 +406,7 @@ NO_CHARGE = [
     ("pi_1", [answer(200, _intent(latest_charge=None))]),
     ("pi_1", [answer(200, _intent(status="requires_payment_method"))]),
     ("pi_1", [answer(200, _intent(status="canceled"))]),
-    ("cs_test_1", [answer(200, _session(payment_intent=None))]),
+    ("cs_test_1", [answer(200, _session(payment_intent=None, payment_status="unpaid"))]),
 ]
 
 
@@ -381,6 +415,14 @@ def test_where_no_charge_holds_money_nothing_is_opened(named: str, acts: list[An
     """A charge that failed, or that was never made, gets no ref: the next try of the client is another charge."""
     with hostile_server(*acts) as server, stripe_over("requests", server.base_address) as gateway:
         assert gateway.resolve(named) == Refused((NotCaptured(),))
+
+
+def test_a_session_paid_through_an_invoice_is_not_called_unpaid() -> None:
+    """A subscription's session has no PaymentIntent of its own: money was taken, so nothing is missing."""
+    paid = _session(payment_intent=None, payment_status="paid", mode="subscription")
+    with hostile_server(answer(200, paid)) as server, stripe_over("requests", server.base_address) as gateway:
+        with pytest.raises(GatewayUnreadable, match="invoice"):
+            gateway.resolve("cs_test_1")
 
 
 @pytest.mark.parametrize("named", ["pi_1", "cs_test_1", "ch_1"])
@@ -496,6 +538,45 @@ def test_a_cancelled_task_is_cancelled(client: str) -> None:
         assert len(server.posts) == 1
 
 
+def test_a_client_that_is_closed_under_a_call_leaves_doubt_and_cancels_nobody() -> None:
+    """aiohttp cancels those who wait for a connection of its; nobody asked these tasks to end, so they answer."""
+
+    async def closed(address: str) -> list[object]:
+        http_client = MAKERS["aiohttp async"](connect_timeout_s=5, read_timeout_s=5)
+        gateway = AsyncStripeGateway(KEY, http_client=http_client, base_address=address, deadline_s=5)
+        tasks = [asyncio.create_task(gateway.send(_send())) for _ in range(104)]
+        await asyncio.sleep(0.5)
+        await gateway.aclose()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    with hostile_server(*[silence] * 104) as server:
+        answers = asyncio.run(closed(server.base_address))
+    assert {type(got) for got in answers} <= {OutcomeUnknown, NotSent}
+    assert len(answers) == 104
+
+
+@pytest.mark.parametrize("client", ASYNC)
+def test_a_worker_of_many_loops_does_not_run_out_of_connections(client: str) -> None:
+    """A gateway that nobody closes lets go of what belonged to loops that are over."""
+    http_client = MAKERS[client](connect_timeout_s=1, read_timeout_s=1)
+
+    async def once(address: str) -> object:
+        return await AsyncStripeGateway(KEY, http_client=http_client, base_address=address).send(_send())
+
+    warnings.simplefilter("ignore", ResourceWarning)  # an unclosed transport is what this host leaves behind
+    with hostile_server(*[refund_of_request()] * 12) as server:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(12):
+            assert isinstance(asyncio.run(once(server.base_address)), Accepted)
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) - before < 8
+
+    async def closed() -> None:
+        await AsyncStripeGateway(KEY, http_client=http_client).aclose()
+
+    asyncio.run(closed())
+
+
 @pytest.mark.parametrize("client", ASYNC)
 def test_one_gateway_serves_one_loop_after_the_other(client: str) -> None:
     """A worker that runs each task in a loop of its own needs no gateway of its own for each."""
@@ -515,13 +596,14 @@ def test_one_gateway_serves_one_loop_after_the_other(client: str) -> None:
 
 def test_a_loop_and_a_process_have_connections_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one loop made is not handed to another, nor to a forked child on the same loop."""
-    made = iter(range(10))
-    things = PerLoop(lambda: next(made))
+    made, gone = iter(range(10)), list[int]()
+    things = PerLoop(lambda: next(made), gone.append)
 
     async def got() -> int:
         return things.get()
 
     assert (asyncio.run(got()), asyncio.run(got())) == (0, 1)
+    assert gone == [0]  # its loop was closed when the next one asked
 
     async def forked() -> tuple[int, int, int | None]:
         first = things.get()
@@ -591,18 +673,43 @@ def test_a_client_of_the_hosts_own_is_welcome_if_it_follows_nothing() -> None:
     welcome[1].close()  # type: ignore[no-untyped-call]
 
 
+def _session_with(**changes: Any) -> requests.Session:
+    session = _session_that_stays()
+    session.headers.update(changes.get("headers", {}))
+    if "retries" in changes:
+        session.mount("https://", requests.adapters.HTTPAdapter(max_retries=changes["retries"]))
+    return session
+
+
 @pytest.mark.parametrize(
-    "make",
+    ("make", "fault"),
     [
-        stripe.RequestsClient,
-        lambda: stripe.RequestsClient(session=requests.Session()),
-        stripe.AIOHTTPClient,
+        (stripe.RequestsClient, "follows redirects"),
+        (lambda: stripe.RequestsClient(session=requests.Session()), "follows redirects"),
+        (stripe.AIOHTTPClient, "follows redirects"),
+        (stripe.UrllibClient, "follows redirects"),
+        (
+            lambda: stripe.RequestsClient(
+                session=_session_that_stays(), async_fallback_client=stripe.AIOHTTPClient()
+            ),
+            "follows redirects",
+        ),
+        (lambda: stripe.RequestsClient(session=_session_with(retries=3)), "sends again"),
+        (
+            lambda: stripe.RequestsClient(session=_session_with(retries=urllib3.Retry(1, allowed_methods=None))),
+            "sends again",
+        ),
+        (lambda: stripe.RequestsClient(session=_session_with(headers={"stripe-account": "acct_9"})), "headers"),
+        (lambda: stripe.RequestsClient(session=_session_with(headers={"Stripe-Context": "acct_9"})), "headers"),
+        (lambda: stripe.RequestsClient(session=_session_with(headers={"Idempotency-Key": "k"})), "headers"),
     ],
 )
-def test_a_client_that_follows_redirects_is_refused_when_the_gateway_is_made(make: Any) -> None:
-    """What a redirect leads to is not Stripe's answer; the error says what to do instead."""
+def test_a_client_that_breaks_what_a_send_promises_is_refused_when_the_gateway_is_made(
+    make: Any, fault: str
+) -> None:
+    """It follows redirects, sends twice, or names an account of its own; the error says what to do instead."""
     for gateway in (StripeGateway, AsyncStripeGateway):
-        with pytest.raises(ValueError, match="follows redirects"):
+        with pytest.raises(ValueError, match=fault):
             gateway(KEY, http_client=make())
 
 
@@ -717,7 +824,7 @@ def test_the_members_that_are_read_are_let_through_and_no_others() -> None:
     source = "".join(inspect.getsource(module) for module in (_faults, _members, _steps, _translate))
     read = set(re.findall(r'\.get\("(\w+)"', source)) | set(re.findall(r'_in\(\w+, "(\w+)"\)', source))
     read |= set(re.findall(r'(?:whole|text)\(\w+, "(\w+)"\)', source)) | set(re.findall(r'\["(\w+)"\]', source))
-    read |= set(re.findall(r'"(\w+)" (?:not )?in \w+', source))
+    read |= set(re.findall(r'"(\w+)" (?:not )?in \w+', source)) | set(_translate.PASSED_ON)
     sent = {"reverse_transfer", "refund_application_fee", "metadata"}
     missing = read - _guard.READ - sent
     assert not missing

@@ -248,12 +248,26 @@ def test_only_stripes_own_word_makes_a_charge_missing() -> None:
 SECRET = "sk_live_51HsecretSECRETsecret"
 
 
+def test_trouble_at_stripes_is_no_refusal() -> None:
+    """An `api_error` tells that something broke there: with a 4xx, too, it is doubt and not a no."""
+    for status in (400, 402, 404):
+        answer = faults.answer_of(faults.fault_of(status, {"error": {"type": "api_error"}}))
+        assert isinstance(answer, OutcomeUnknown), status
+
+
+def test_an_error_of_an_odd_type_is_none_of_stripes() -> None:
+    """A list where the type should be is somebody else's body, whatever its status says."""
+    odds: list[object] = [[], {}, 7, None, ["card_error"]]
+    for odd in odds:
+        assert faults.fault_of(500, {"error": {"type": odd}}) == Fault(status=500, spoken=False)
+
+
 @pytest.mark.parametrize("odd", [f"key {SECRET}", "", "a " * 60, "ä", 7, None, ["x"], {"code": 1}, True, "a\nb"])
 def test_words_that_are_no_words_go_no_further(odd: object) -> None:
     """What a body holds where a code should be never reaches an answer, whatever it is."""
-    error = dict.fromkeys(("code", "message_code", "param", "message"), odd) | {"type": "api_error"}
+    error = dict.fromkeys(("code", "message_code", "param", "message"), odd) | {"type": "card_error"}
     fault = faults.fault_of(400, {"error": error}, odd)
-    assert fault == Fault(status=400, type="api_error")
+    assert fault == Fault(status=400, type="card_error")
     assert faults.answer_of(fault) == Declined(code="not_explained")
 
 
@@ -472,7 +486,8 @@ def test_what_was_captured(changes: dict[str, object], captured_minor: int) -> N
         (REF, {"transfer": "tr_1"}, ChargeKind.DESTINATION),
         (REF, {"transfer": {"id": "tr_1"}, "transfer_group": "g"}, ChargeKind.DESTINATION),
         (CONNECTED, {"transfer": "tr_1"}, ChargeKind.DESTINATION),
-        (REF, {"transfer_group": "booking_7"}, ChargeKind.SEPARATE),
+        (REF, {"transfer_group": "booking_7"}, ChargeKind.PLATFORM),  # only its transfers can tell
+        (CONNECTED, {"source_transfer": "tr_1"}, ChargeKind.DESTINATION),
     ],
 )
 def test_the_kinds_of_charge_are_told_apart(ref: PaymentRef, changes: dict[str, object], kind: ChargeKind) -> None:

@@ -33,7 +33,7 @@ import attrs
 
 from refund_adapters.sql.plain import PLAIN, Shape, is_unicode, wrong
 from refund_domain.answers import Send
-from refund_domain.connect import PLATFORM, DirectCharge, PlatformCharge
+from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import EVENTS, Event
 
@@ -175,14 +175,15 @@ class _Record:
 def _older_send(raw: dict[str, object]) -> dict[str, object]:
     """A send as it was written before it held a `split`: it named the kind of its charge, platform or direct.
 
-    The account tells the same; where the two disagreed, that send was refused before it left.
+    Other kinds were never claimed then, and are not known now either.
     """
-    if "kind" not in raw or "split" in raw:
+    split = _OLDER_KINDS.get(str(raw.get("kind")))
+    if split is None or "split" in raw:
         return raw
-    payment = raw.get("payment")
-    at_platform = type(payment) is dict and payment.get("account") == PLATFORM
-    split = {_TAG: (PlatformCharge if at_platform else DirectCharge).__name__}
-    return {name: value for name, value in raw.items() if name != "kind"} | {"split": split}
+    return {name: value for name, value in raw.items() if name != "kind"} | {"split": {_TAG: split.__name__}}
+
+
+_OLDER_KINDS: Final[dict[str, type]] = {"platform": PlatformCharge, "direct": DirectCharge}
 
 
 _OLDER: Final[dict[type, Callable[[dict[str, object]], dict[str, object]]]] = {Send: _older_send}

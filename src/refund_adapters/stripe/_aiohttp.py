@@ -7,6 +7,7 @@ where an idle connection turns out to be closed; a POST never.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import aiohttp
 import stripe
@@ -26,7 +27,7 @@ class AiohttpClient(stripe.HTTPClient):
     def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
         super().__init__()
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=read_timeout_s)
-        self._sessions = PerLoop(self._open)
+        self._sessions = PerLoop(self._open, _let_go)
 
     def request(self, *_: object) -> tuple[bytes, int, Mapping[str, str]]:  # type: ignore[override]
         """Refuse (TypeError): aiohttp has no sync form."""
@@ -53,3 +54,16 @@ class AiohttpClient(stripe.HTTPClient):
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=trusting(stripe.ca_bundle_path))
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _let_go(session: aiohttp.ClientSession) -> None:
+    """Give up a session whose loop is closed: its sockets close, and nobody is told that nobody closed it."""
+    connector = session.connector
+    session.detach()
+    if connector is None:
+        return
+    closing = connector.close().__await__()
+    # Its loop will never run again, so the one step to the first wait is made by hand; it closes the sockets.
+    with suppress(StopIteration, RuntimeError):
+        closing.send(None)
+    closing.close()

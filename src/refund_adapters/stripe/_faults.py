@@ -73,7 +73,7 @@ def is_stripes_error(body: object) -> bool:
 
     Proxies and gateways of others answer with an object named "error", too; their 4xx is no answer of Stripe's.
     """
-    return object_in(object_in(body).get("error")).get("type") in _STRIPES_TYPES
+    return word(object_in(object_in(body).get("error")).get("type")) in _STRIPES_TYPES
 
 
 def answer_of(fault: Fault) -> Declined | NotSent | OutcomeUnknown:
@@ -105,7 +105,7 @@ def answer_of(fault: Fault) -> Declined | NotSent | OutcomeUnknown:
         return NotSent(why=why, trail=trail)
     if (alarm := _mended_by_a_person(fault)) is not None:
         return NotSent(why=why, alarm=alarm, trail=trail)
-    if status not in _REFUSING:
+    if status not in _REFUSING or fault.type == "api_error":  # the latter tells of trouble there, not of a no
         return OutcomeUnknown(why=why, trail=trail)
     alarm = NOT_IN_ACCOUNT if status == 404 else None
     return Declined(code=_decline_code(fault), alarm=alarm, trail=trail)

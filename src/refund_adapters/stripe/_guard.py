@@ -25,7 +25,8 @@ READ: Final = frozenset(
     "amount_reversed captured disputed dispute charge pending_reason failure_reason "
     "destination_details card type reference payment_method_details us_bank_account "
     "expected_debit_date source balance_transaction reporting_category fee application_fee transfer transfer_data "
-    "transfer_group source_transaction latest_charge payment_intent error code message_code param".split()
+    "transfer_group source_transaction source_transfer latest_charge payment_intent payment_status "
+    "application_fee_amount fee_details error code message_code param".split()
 )
 """The members this library reads, wherever they stand. All others (names, addresses, e-mails, the last digits of a
 card, the host's own metadata) end here: they reach no log of stripe-python's, no error and no value of ours."""
@@ -119,7 +120,7 @@ def _kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {} if trail is None else {"request-id": trail}
 
 
-def failed(error: Exception) -> Failed:
+def failed(error: BaseException) -> Failed:
     """What an exception out of a call means: Stripe's own error, an answer that is not Stripe's, or none at all.
 
     Names of classes only are kept of it, as a message may repeat what was sent.

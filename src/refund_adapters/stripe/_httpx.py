@@ -6,7 +6,6 @@ The only module that imports httpx; `clients.httpx_client` loads it.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -31,9 +30,8 @@ class HttpxClient(stripe.HTTPClient):
         super().__init__()
         self._read_timeout_s = read_timeout_s
         self._timeout = httpx.Timeout(read_timeout_s, connect=connect_timeout_s)
-        self._lock = threading.Lock()
-        self._sync: tuple[int, httpx.Client] | None = None
-        self._async = PerLoop(self._open_async)
+        self._sync: dict[int, httpx.Client] = {}  # by process; no lock, which a fork could leave held for ever
+        self._async = PerLoop(self._open_async, lambda _: None)
 
     def request(  # type: ignore[override]  # as stripe-python's own: it answers bytes
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
@@ -56,11 +54,13 @@ class HttpxClient(stripe.HTTPClient):
         return response.content, response.status_code, response.headers
 
     def close(self) -> None:
-        """Close the sync connections of this process; the next request opens new ones."""
-        with self._lock:
-            opened, self._sync = self._sync, None
-        if opened is not None and opened[0] == os.getpid():
-            opened[1].close()
+        """Close the sync connections of this process; the next request opens new ones.
+
+        Calls that other threads are making meanwhile fail, and leave their outcome in doubt.
+        """
+        opened = self._sync.pop(os.getpid(), None)
+        if opened is not None:
+            opened.close()
 
     async def close_async(self) -> None:
         """Close the connections of the running event loop."""
@@ -70,16 +70,19 @@ class HttpxClient(stripe.HTTPClient):
 
     def _client(self) -> httpx.Client:
         """This process's client: two processes on one inherited connection would read each other's answers."""
-        with self._lock:
-            if self._sync is None or self._sync[0] != os.getpid():
-                client = httpx.Client(
-                    verify=trusting(stripe.ca_bundle_path),
-                    timeout=self._timeout,
-                    follow_redirects=False,
-                    cookies=_no_cookies(),
-                )
-                self._sync = os.getpid(), client
-            return self._sync[1]
+        pid = os.getpid()
+        client = self._sync.get(pid)
+        if client is None:
+            made = httpx.Client(
+                verify=trusting(stripe.ca_bundle_path),
+                timeout=self._timeout,
+                follow_redirects=False,
+                cookies=_no_cookies(),
+            )
+            client = self._sync.setdefault(pid, made)
+            if client is not made:
+                made.close()  # another thread was faster
+        return client
 
     def _open_async(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(

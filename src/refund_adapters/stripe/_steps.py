@@ -114,29 +114,34 @@ def _refunds(
 
 def _connected(payment: Payment, charge: JsonObject) -> Steps[Payment]:
     """The payment with the platform's fee, and with what the platform passed on of a separate charge."""
-    if (fee := id_of(charge.get("application_fee"))) is not None:
+    if charge.get("application_fee") is not None:
+        if (fee := id_of(charge["application_fee"])) is None:
+            raise Unclear("application_fee is no id")
         payment = attrs.evolve(payment, application_fee=(yield from _application_fee(fee)))
-    if payment.kind is ChargeKind.SEPARATE:
-        payment = translate.with_transfers(payment, (yield from _transfers(charge, payment.ref.charge)))
+    if payment.kind is not ChargeKind.DESTINATION and charge.get("transfer_group") is not None:
+        payment = translate.with_transfers(payment, (yield from _transfers(charge, payment.ref)))
     return payment
 
 
 def _application_fee(fee: str) -> Steps[ApplicationFee | None]:
-    """The fee as the platform holds it; None for one that another platform took: that is not ours to return."""
+    """The fee as the platform holds it; None for one that another platform took: that is not ours to return.
+
+    A 403 says that the key may not read fees, which is another thing: it would hide what the platform took.
+    """
     try:
         body = yield from _get("/v1/application_fees/", fee, PLATFORM)
     except _Stopped as stopped:
         fault = stopped.failed.fault
-        if fault is not None and (faults.is_missing(fault) or (fault.spoken and fault.status == 403)):
+        if fault is not None and faults.is_missing(fault):
             return None
         raise
     return translate.application_fee_of(body)
 
 
-def _transfers(charge: JsonObject, charge_id: str) -> Steps[tuple[Transfer, ...]]:
-    """All transfers of the charge's group that were not made out of another charge."""
-    rows = yield from _all("/v1/transfers", PLATFORM, transfer_group=charge["transfer_group"])
-    found = (translate.transfer_of(row, charge_id) for row in rows)
+def _transfers(charge: JsonObject, ref: PaymentRef) -> Steps[tuple[Transfer, ...]]:
+    """All transfers of the charge's group, by who holds the charge, that were not made out of another charge."""
+    rows = yield from _all("/v1/transfers", ref.account, transfer_group=charge["transfer_group"])
+    found = (translate.transfer_of(row, ref.charge) for row in rows)
     return tuple(transfer for transfer in found if transfer is not None)
 
 
@@ -192,8 +197,10 @@ def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refus
         if named.startswith("cs_"):
             session = yield from _read_as("checkout.session", "/v1/checkout/sessions/", named, account, live)
             intent = id_of(session.get("payment_intent"))
-            if intent is None:
+            if intent is None and session.get("payment_status") == "unpaid":
                 return Refused((NotCaptured(),))
+            if intent is None:
+                raise Unclear("the session was paid through an invoice, or needed no payment")
             named = intent
         if named.startswith("pi_"):
             body = yield from _read_as("payment_intent", "/v1/payment_intents/", named, account, live)

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 MARK: Final = "refund_domain_id"
 """The metadata key under which our refund id stands on each refund we make."""
 
+PASSED_ON: Final = ("transfer_data", "transfer", "source_transfer")
+"""The members of a charge that say it was passed on, or was received so."""
+
 _PARTIAL_CAPTURE: Final = "partial_capture_reversal"
 
 
@@ -115,6 +118,7 @@ def payment_of(charge: JsonObject, ref: PaymentRef, *, live: bool) -> Payment:
         kind=_kind(charge, ref),
         fee=_fee(object_in(charge.get("balance_transaction")), currency),
         settles_on=day(object_in(details.get("us_bank_account")).get("expected_debit_date")),
+        application_fee=_fee_to_come(charge, currency),
     )
 
 
@@ -236,10 +240,9 @@ def transfer_of(transfer: JsonObject, charge: str) -> Transfer | None:
 
 
 def with_transfers(payment: Payment, transfers: tuple[Transfer, ...]) -> Payment:
-    """The payment of a charge in a transfer group: separate while a transfer holds money, else the platform's."""
+    """The payment of a charge in a transfer group: separate while any of its transfers holds money."""
     standing = tuple(transfer for transfer in transfers if transfer.left.amount_minor > 0)
-    kind = ChargeKind.SEPARATE if standing else ChargeKind.PLATFORM
-    return attrs.evolve(payment, kind=kind, transfers=standing)
+    return attrs.evolve(payment, kind=ChargeKind.SEPARATE, transfers=standing) if standing else payment
 
 
 def page_of(body: JsonObject) -> tuple[tuple[JsonObject, ...], bool]:
@@ -271,18 +274,33 @@ def _captured_minor(charge: JsonObject) -> int:
 def _kind(charge: JsonObject, ref: PaymentRef) -> ChargeKind:
     """How the charge is split (docs/explanation/stripe-facts.md, "Connect").
 
-    A transfer counts first, under an account header too: such a charge needs it reversed, whoever holds it.
+    A transfer counts first, under an account header too: such a charge needs it reversed, whoever holds it; and
+    `source_transfer` marks what a connected account received of somebody else's charge. Whether a charge is
+    separate only the transfers of its group can tell.
     """
-    if charge.get("transfer_data") is not None or charge.get("transfer") is not None:
+    if any(charge.get(name) is not None for name in PASSED_ON):
         return ChargeKind.DESTINATION
-    if ref.account != PLATFORM:
-        return ChargeKind.DIRECT
-    return ChargeKind.PLATFORM if charge.get("transfer_group") is None else ChargeKind.SEPARATE
+    return ChargeKind.PLATFORM if ref.account == PLATFORM else ChargeKind.DIRECT
+
+
+def _fee_to_come(charge: JsonObject, currency: Currency) -> ApplicationFee | None:
+    """The platform's fee of a charge that has no fee object yet, as a debit has none before it settles."""
+    amount = charge.get("application_fee_amount")
+    if amount is None or charge.get("application_fee") is not None:
+        return None
+    taken = money(whole(charge, "application_fee_amount"), currency)
+    return ApplicationFee(taken=taken, returned=Money.zero(currency))
 
 
 def _fee(transaction: JsonObject, currency: Currency) -> Money | None:
-    """What was kept of the payment, where the balance transaction is there and in the payment's currency."""
-    fee = transaction.get("fee")
+    """What the processor kept, where the balance transaction is there and in the payment's currency.
+
+    A direct charge's `fee` holds the platform's application fee too; that one is told apart, and may be returned.
+    """
+    fee, details = transaction.get("fee"), transaction.get("fee_details")
     if type(fee) is not int or fee < 0 or transaction.get("currency") != currency.code.lower():
         return None
-    return money(fee, currency)
+    for detail in map(object_in, details if isinstance(details, list) else ()):
+        if detail.get("type") == "application_fee":
+            fee -= whole(detail, "amount")
+    return None if fee < 0 else money(fee, currency)

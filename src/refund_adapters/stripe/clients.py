@@ -1,12 +1,14 @@
 """HTTP clients for the Stripe gateways: three of ours, and what a client of the host's own must keep.
 
-A gateway makes its own client unless it is given one. Give several gateways the same one, and many tenants (many
-keys, many connected accounts) share its connections: key and account travel with each request, not in the client.
+A gateway makes its own client unless it is given one. Give several gateways the same one, and many tenants share
+its connections: key and account travel with each request, not in the client. (One key and its connected accounts
+need one gateway and one journal; another key, a Stripe account of its own, needs another of both.)
 Each function imports its library when it is called, and not before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from refund_domain._checks import check_type
@@ -55,16 +57,23 @@ def aiohttp_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20
 
 
 def check_client(client: object) -> None:
-    """Refuse a client of the host's own that is known to follow redirects into an answer.
+    """Refuse a client of the host's own that is known to send twice, to follow redirects, or to name an account.
 
-    Your client keeps its proxy, certificates and limits. It must make one request a call, bring timeouts, and
-    follow no redirect: stripe-python's `RequestsClient` only with a session whose `max_redirects` is 0, its
-    `HTTPXClient` as it comes, its `AIOHTTPClient` never (use `aiohttp_client`). Of clients not known here that is
-    taken on trust. Raises TypeError for what is no `stripe.HTTPClient`, ValueError for one that follows.
+    Your client keeps its proxy, certificates and limits. It must make one request a call, bring timeouts, add no
+    header that names an account or a key, and follow no redirect: stripe-python's `RequestsClient` only with a
+    session whose `max_redirects` is 0 and whose adapters retry nothing, its `HTTPXClient` as it comes, its
+    `AIOHTTPClient` and the clients over urllib never (use `aiohttp_client`). Of clients not known here that is
+    taken on trust. Raises TypeError for what is no `stripe.HTTPClient`, ValueError for one that is known to break
+    it.
     """
     import stripe
 
     check_type(client, stripe.HTTPClient, "http_client")
+    fallback = getattr(client, "_async_fallback_client", None)
+    if fallback is not None:
+        check_client(fallback)
+    if isinstance(client, (stripe.UrllibClient, stripe.UrlFetchClient)):
+        raise ValueError("http_client follows redirects, key and all: use one of refund_adapters.stripe.clients")
     if isinstance(client, stripe.AIOHTTPClient):
         raise ValueError("http_client follows redirects: use refund_adapters.stripe.clients.aiohttp_client()")
     if isinstance(client, stripe.RequestsClient):
@@ -74,10 +83,24 @@ def check_client(client: object) -> None:
                 "http_client follows redirects: make it with a session of yours on which you have set "
                 "max_redirects = 0, e.g. stripe.RequestsClient(session=session, timeout=(3, 20))"
             )
+        if any(getattr(getattr(one, "max_retries", None), "total", 0) for one in session.adapters.values()):
+            raise ValueError("http_client sends again by itself: mount adapters with max_retries = 0")
+        _check_headers(session.headers)
     if isinstance(client, stripe.HTTPXClient):
+        for one in (getattr(client, "_client", None), getattr(client, "_client_async", None)):
+            _check_headers(getattr(one, "headers", {}))
         inner = [getattr(client, name, None) for name in ("_client", "_client_async")]
         if any(getattr(one, "follow_redirects", False) for one in inner):
             raise ValueError("http_client follows redirects: set follow_redirects to False on it")
+
+
+_TRAVELLING = frozenset(["stripe-account", "stripe-context", "idempotency-key", "authorization"])
+
+
+def _check_headers(headers: Mapping[str, object]) -> None:
+    """Refuse headers of the host's that would say whose account is meant, or under which key."""
+    if _TRAVELLING & {name.lower() for name in headers}:
+        raise ValueError("http_client adds headers that name an account or a key: they travel with each request")
 
 
 def _check_times(connect_timeout_s: object, read_timeout_s: object) -> None:

@@ -57,11 +57,9 @@ class AsyncStripeGateway:
             http_client,
             lambda: _installed(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
         )
-        from asyncio import timeout  # 50 ms, which a host of this gateway has paid already
-
         from refund_adapters.stripe._guard import failed
 
-        self._timeout, self._failed = timeout, failed
+        self._failed = failed
 
     @property
     def live(self) -> bool:
@@ -132,11 +130,22 @@ class AsyncStripeGateway:
             return done.value  # type: ignore[no-any-return]  # what the generator returned: T
 
     async def _ask(self, call: Call, within_s: float) -> Reply:
-        """One request. No Exception is let out: whatever it is, the request may have left before it."""
+        """One request. No Exception is let out: whatever it is, the request may have left before it.
+
+        Neither is a cancellation that nobody asked this task for: a client that is closed cancels those who wait
+        for a connection of its, and that is a call that failed.
+        """
+        from asyncio import CancelledError, current_task, timeout  # here: 50 ms that only hosts of asyncio pay
+
         method, path, words = _setup.arguments(call)
         try:
-            async with self._timeout(within_s):
+            async with timeout(within_s):
                 return (await self._client.raw_request_async(method, path, **words)).data
+        except CancelledError as error:
+            task = current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._failed(error)
         except Exception as error:
             return self._failed(error)
 
