@@ -27,7 +27,7 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.commands import Reason
-from refund_domain.connect import PLATFORM, DirectCharge, PlatformCharge
+from refund_domain.connect import DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import AsyncPaymentGateway, PaymentGateway
@@ -105,7 +105,7 @@ def asks(ref: PaymentRef, refund_id: str = "r1", major: str = "200.00") -> Send:
         payment=ref,
         amount=usd(major),
         reason=Reason.REQUESTED_BY_CUSTOMER,
-        split=PlatformCharge() if ref.account == PLATFORM else DirectCharge(),
+        split=PlatformCharge() if ref.account == "platform" else DirectCharge(),
     )
 
 
@@ -411,3 +411,38 @@ def test_eight_threads_at_one_gateway(
     assert [answer for answer in answers if answer not in accepted] == [
         Declined(code="charge_already_refunded")
     ] * (8 - len(accepted))
+
+
+# -- split charges ----------------------------------------------------------------------------------------
+
+
+def test_a_destination_charge_is_sent_with_its_transfer_pulled_back(gateway: Driven, bank: MemoryBank) -> None:
+    """The split of a send decides what the bank is asked of transfer and fee: nothing unless it says so."""
+    ref = bank.charge(usd("200.00"), destination="acct_1", application_fee=usd("10.00"))
+    kept = attrs.evolve(asks(ref, "r1", "100.00"), split=DestinationCharge())
+    whole = attrs.evolve(asks(ref, "r2", "100.00"), split=DestinationCharge(return_fee=True))
+    assert isinstance(gateway.send(kept), Accepted)
+    assert [str(part.reversed) for part in bank.connect.transfers(ref)] == ["100.00 USD"]
+    assert str(getattr(bank.connect.fee(ref), "returned", None)) == "0.00 USD"
+    assert isinstance(gateway.send(whole), Accepted)
+    assert [str(part.left) for part in bank.connect.transfers(ref)] == ["0.00 USD"]
+    assert str(getattr(bank.connect.fee(ref), "returned", None)) == "5.00 USD"
+
+
+def test_a_direct_charge_returns_its_fee_only_when_told(gateway: Driven, bank: MemoryBank) -> None:
+    """The platform's fee of a direct charge stays where it is unless the split returns it."""
+    ref = bank.charge(usd("200.00"), account="acct_1", application_fee=usd("10.00"))
+    gateway.send(asks(ref, "r1", "100.00"))
+    assert str(getattr(bank.connect.fee(ref), "returned", None)) == "0.00 USD"
+    gateway.send(attrs.evolve(asks(ref, "r2", "100.00"), split=DirectCharge(return_fee=True)))
+    assert str(getattr(bank.connect.fee(ref), "returned", None)) == "5.00 USD"
+
+
+def test_a_late_request_pulls_the_transfer_back_when_it_arrives(bank: MemoryBank, clock: Clock) -> None:
+    """What arrives late asks for the same as what arrives at once."""
+    gateway = MemoryGateway(bank)
+    ref = bank.charge(usd("200.00"), destination="acct_1")
+    gateway.script(Fault.EXECUTES_LATE)
+    gateway.send(attrs.evolve(asks(ref), split=DestinationCharge()))
+    clock.ahead(HALF_HOUR)
+    assert [str(part.left) for part in bank.connect.transfers(ref)] == ["0.00 USD"]

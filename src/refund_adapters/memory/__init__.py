@@ -12,12 +12,14 @@ from refund_adapters.memory.bank import MemoryBank
 from refund_adapters.memory.course import Course, Step
 from refund_adapters.memory.gateway import AsyncMemoryGateway, Fault, MemoryGateway, Planned
 from refund_adapters.memory.journal import AsyncMemoryJournal, MemoryJournal
-from refund_adapters.memory.replies import Breaks, ErrorReply, Made, Received
+from refund_adapters.memory.news import News
+from refund_adapters.memory.replies import Breaks, CameBack, ErrorReply, Made, Received
 
 __all__ = [
     "AsyncMemoryGateway",
     "AsyncMemoryJournal",
     "Breaks",
+    "CameBack",
     "Course",
     "ErrorReply",
     "Fault",
@@ -26,6 +28,7 @@ __all__ = [
     "MemoryBank",
     "MemoryGateway",
     "MemoryJournal",
+    "News",
     "Planned",
     "Received",
     "Step",

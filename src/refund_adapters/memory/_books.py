@@ -14,9 +14,14 @@ from typing import Final
 
 import attrs
 
-from refund_adapters.memory import replies
+from refund_adapters.memory import _sharing, replies
+from refund_adapters.memory._disputes import Disputed
 from refund_adapters.memory._records import CARDS, Ask, Charge, Refund
+from refund_adapters.memory._shares import Back, Fee, Moved
 from refund_adapters.memory.course import ENDED, NOW, Course
+from refund_adapters.memory.intents import Opened
+from refund_adapters.memory.news import News
+from refund_adapters.memory.payouts import Paid
 from refund_adapters.memory.replies import Breaks, Made, Received, Reply
 from refund_domain._checks import check_time
 from refund_domain.answers import Picture
@@ -24,6 +29,8 @@ from refund_domain.payments import PaymentRef, PaymentStatus
 
 _ACH: Final = frozenset(["us_bank_account", "ach_debit"])
 _ACH_LEAST_MINOR: Final = 50
+# Which event announces `canceled` is not established; it is taken to be the ordinary one (facts, "Webhooks").
+_ENDS: Final = {"failed": "refund.failed", "canceled": "refund.updated"}
 _REASONS: Final = frozenset(["duplicate", "fraudulent", "requested_by_customer", None])
 
 
@@ -47,7 +54,15 @@ class Books:
         self.figure_lags, self.refuse_disputed = figure_lags, refuse_disputed
         self.charges: dict[tuple[str, str], Charge] = {}
         self.refunds: dict[str, Refund] = {}
-        self.disputes: dict[str, Charge] = {}
+        self.disputes: dict[str, Disputed] = {}
+        self.transfers: dict[str, Moved] = {}
+        self.groups: dict[str, list[Moved]] = {}
+        self.fees: dict[str, Fee] = {}
+        self.intents: dict[tuple[str, str], Opened] = {}
+        self.sessions: dict[tuple[str, str], str | None] = {}
+        self.payouts: dict[str, Paid] = {}
+        self.news: list[News] = []
+        self.listener: Callable[[Books, News], None] | None = None
         self.balances: dict[tuple[str, str], int] = {}  # an account without a row has an ample balance
         self.unfunded: dict[tuple[str, str], list[Refund]] = {}
         self.keys: dict[tuple[str, str], tuple[datetime, Ask, Reply]] = {}
@@ -82,6 +97,13 @@ class Books:
         """The next number of this kind: 1, 2, 3 …"""
         self._numbers[kind] += 1
         return self._numbers[kind]
+
+    def tell(self, type: str, account: str, object_id: str, charge: str | None) -> None:
+        """This has just happened: write it down, and let whoever listens see the books as they are now."""
+        news = News(type, account, object_id, charge, self.now)
+        self.news.append(news)
+        if self.listener is not None:
+            self.listener(self, news)
 
     # -- what is asked --------------------------------------------------------------------------------------
 
@@ -167,9 +189,13 @@ class Books:
         left = charge.captured_minor - charge.live_minor
         minor = left if ask.amount_minor is None else ask.amount_minor
         refusal = self._refusal(charge, minor, left)
+        shares = ask.reverse_transfer or ask.refund_application_fee
+        if refusal is None and shares:
+            refusal = _sharing.refusal(self, charge, ask, minor)
         if refusal is not None:
             return refusal
-        refund = self.make(charge, minor, ask.mark)
+        reversal = _sharing.before_refund(self, charge, ask, minor) if shares else None
+        refund = self.make(charge, minor, ask.mark, ask=ask, reversal=reversal)
         charge.made += 1
         return Made(refund=refund.shown(), charge=charge.ref.charge)
 
@@ -197,6 +223,9 @@ class Books:
         mark: str | None,
         course: Course | None = None,
         list_lag: timedelta | None = None,
+        *,
+        ask: Ask | None = None,
+        reversal: Back | None = None,
     ) -> Refund:
         """Make a refund, whatever the rules say, and send it on its way."""
         if list_lag is None:
@@ -206,11 +235,20 @@ class Books:
             charge.courses = charge.courses[1:] or charge.courses
         prefix = "re" if charge.method in CARDS else "pyr"
         refund = Refund(f"{prefix}_{self.number(prefix)}", charge, minor, mark, course, self.now)
+        refund.ask = ask
+        if reversal is not None:
+            refund.reversal, reversal.refund = reversal.id, refund.id
         self.refunds[refund.id] = refund
         charge.refunds.append(refund)
         charge.live_minor += minor
         self.hide(refund, list_lag)
         self.enter(refund)
+        refund.told = True
+        self.tell("refund.created", *refund.place)
+        if refund.status in ENDED:
+            self.tell(_ENDS[refund.status], *refund.place)
+        else:
+            self.tell("charge.refunded", charge.ref.account, charge.ref.charge, charge.ref.charge)
         return refund
 
     def hide(self, refund: Refund, list_lag: timedelta) -> None:
@@ -259,16 +297,20 @@ class Books:
             refund.charge.live_minor -= refund.minor
             if refund.paid:
                 refund.paid = False
+                refund.back_at = self.now
                 self.give(refund.charge.purse, refund.minor)
         elif status == "succeeded" and refund.charge.method in CARDS:
             refund.trace = refund.course.trace
             if refund.course.trace_after is not None and refund.trace != "reversal":
                 self.later(refund.course.trace_after, partial(Books._trace, refund=refund))
+        if refund.told:
+            self.tell(_ENDS.get(status, "refund.updated"), *refund.place)
 
     def _trace(self, refund: Refund) -> None:
         if refund.status == "succeeded":
             refund.reference = f"7{self.number('reference'):022}"
             refund.touch()
+            self.tell("refund.updated", *refund.place)
 
     # -- balances -------------------------------------------------------------------------------------------
 
@@ -276,6 +318,7 @@ class Books:
         """Take its money from the balance, once, even below zero."""
         if not refund.paid:
             refund.paid = True
+            refund.paid_at = self.now
             if refund.charge.purse in self.balances:
                 self.balances[refund.charge.purse] -= refund.minor
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
+from refund_adapters.memory._shares import Share
 from refund_adapters.memory.course import Course
 from refund_domain.answers import Picture
+from refund_domain.connect import ApplicationFee, Transfer
 from refund_domain.money import Money
 from refund_domain.payments import (
     ChargeKind,
@@ -34,14 +36,17 @@ class Ask(NamedTuple):
     amount_minor: int | None
     mark: str | None
     reason: str | None
+    reverse_transfer: bool | None = None
+    refund_application_fee: bool | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 class Charge:
     """A payment in the books; `live_minor`: the sum of its live refunds; `payment`, `picture`: kept values."""
 
     __slots__ = (
-        "amount", "captured_minor", "courses", "disputes", "fee", "kind", "live_minor", "made", "method",
-        "payment", "picture", "ref", "refunds", "settles_on", "status", "taken_at",
+        "amount", "captured_minor", "courses", "disputes", "fee", "intent", "kind", "live_minor", "made", "method",
+        "payment", "picture", "ref", "refunds", "settled_at", "settles_on", "share", "status", "taken_at",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +59,9 @@ class Charge:
         self.kind = ChargeKind.PLATFORM
         self.status = PaymentStatus.SUCCEEDED
         self.settles_on: date | None = None
+        self.settled_at = taken_at
+        self.share: Share | None = None
+        self.intent: str | None = None
         self.disputes: dict[str, Dispute] = {}
         self.refunds: list[Refund] = []
         self.live_minor = self.made = 0
@@ -67,6 +75,7 @@ class Charge:
     def shown(self, figure_minor: int) -> Payment:
         """The payment as the gateway shows it, with this running figure of what was given back."""
         if self.payment is None or self.payment.given_back.amount_minor != figure_minor:
+            kind, transfers, application_fee = self.shared()
             self.payment = Payment(
                 ref=self.ref,
                 method=self.method,
@@ -74,12 +83,34 @@ class Charge:
                 given_back=Money(figure_minor, self.amount.currency),
                 taken_at=self.taken_at,
                 status=self.status,
-                kind=self.kind,
+                kind=kind,
                 disputes=tuple(self.disputes.values()),
                 fee=self.fee,
                 settles_on=self.settles_on,
+                transfers=transfers,
+                application_fee=application_fee,
             )
         return self.payment
+
+    def shared(self) -> tuple[ChargeKind, tuple[Transfer, ...], ApplicationFee | None]:
+        """How it is split, as a look shows it: transfers by hand make it separate while they hold money."""
+        share = self.share
+        if share is None:
+            return self.kind, (), None
+        fee, took = None, share.fee
+        if took is not None:
+            currency = took.currency
+            fee = ApplicationFee(taken=Money(took.minor, currency), returned=Money(took.back_minor, currency))
+        held = tuple(
+            Transfer(
+                id=moved.id,
+                amount=Money(moved.minor, moved.currency),
+                reversed=Money(moved.back_minor, moved.currency),
+            )
+            for moved in share.by_hand
+            if moved.left_minor
+        )
+        return (ChargeKind.SEPARATE if held else self.kind), held, fee
 
     @property
     def purse(self) -> tuple[str, str]:
@@ -94,11 +125,15 @@ class Charge:
 
 
 class Refund:
-    """A refund in the books; `paid`: its money has left the balance; `todo`: the steps ahead of it."""
+    """A refund in the books; `paid`: its money has left the balance; `todo`: the steps ahead of it.
+
+    `ask` is the request that made it, None for the dashboard's; `told`: the world knows of it.
+    """
 
     __slots__ = (
-        "charge", "course", "created_at", "failure_reason", "id", "mark", "minor", "paid", "pending_reason",
-        "reference", "shown_at", "status", "todo", "trace", "value",
+        "ask", "back_at", "charge", "course", "created_at", "failure_reason", "id", "mark", "minor", "paid",
+        "paid_at", "pending_reason", "reference", "reversal", "shown_at", "status", "todo", "told", "trace",
+        "value",
     )  # fmt: skip
 
     def __init__(
@@ -110,9 +145,19 @@ class Refund:
         self.pending_reason: str | None = None
         self.failure_reason: str | None = None
         self.reference: str | None = None
-        self.paid = False
+        self.paid = self.told = False
+        self.paid_at: datetime | None = None
+        self.back_at: datetime | None = None
+        self.reversal: str | None = None
+        self.ask: Ask | None = None
         self.todo = course.steps
         self.value: GatewayRefund | None = None
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it is: the account, its id, its charge."""
+        ref = self.charge.ref
+        return ref.account, self.id, ref.charge
 
     def waits_for(self, pending_reason: str) -> bool:
         """Whether it is still held back, unpaid, for this reason."""

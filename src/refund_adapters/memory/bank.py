@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from types import TracebackType
 
-import attrs
-
 from refund_adapters.clock import utc_now
+from refund_adapters.memory import _disputes, _sharing
 from refund_adapters.memory._books import Books
 from refund_adapters.memory._records import CARDS, Ask, Charge
+from refund_adapters.memory.connect import Connect
 from refund_adapters.memory.course import ENDED, Course, may_become
+from refund_adapters.memory.intents import Intents
+from refund_adapters.memory.news import News
+from refund_adapters.memory.payouts import Payouts
 from refund_adapters.memory.replies import Breaks, Received, Reply
 from refund_domain._checks import check_span, check_text, check_time, check_tuple, check_type
 from refund_domain.answers import Picture
 from refund_domain.money import Currency, Money
-from refund_domain.payments import PLATFORM, ChargeKind, Dispute, GatewayRefund, PaymentRef, PaymentStatus
+from refund_domain.payments import PLATFORM, ChargeKind, GatewayRefund, PaymentRef, PaymentStatus
 
 
-class _Turn:
+class Turn:
     """One caller's turn at the books: the lock held, and what has come due by the clock already done."""
 
     __slots__ = ("books", "lock")
@@ -96,7 +99,27 @@ class MemoryBank:
             figure_lags=figure_lags,
             refuse_disputed=refuse_disputed,
         )
-        self._turn = _Turn(books)
+        self._turn = Turn(books)
+
+    @property
+    def turn(self) -> Turn:
+        """For a face over the bank: `with bank.turn as books` is one turn at its records, under its lock."""
+        return self._turn
+
+    @property
+    def connect(self) -> Connect:
+        """Transfers and application fees, by hand."""
+        return Connect(self._turn)
+
+    @property
+    def intents(self) -> Intents:
+        """PaymentIntents and checkout sessions."""
+        return Intents(self._turn)
+
+    @property
+    def payouts(self) -> Payouts:
+        """Payouts, balance transactions and balances."""
+        return Payouts(self._turn)
 
     # -- payments -------------------------------------------------------------------------------------------
 
@@ -114,6 +137,10 @@ class MemoryBank:
         kind: ChargeKind = ChargeKind.PLATFORM,
         course: Course | None = None,
         id: str | None = None,
+        destination: str | None = None,
+        passed_on: Money | None = None,
+        application_fee: Money | None = None,
+        group: str | None = None,
     ) -> PaymentRef:
         """Take a payment; the ref of its charge comes back.
 
@@ -121,8 +148,14 @@ class MemoryBank:
         of it by default; zero is an uncaptured payment. `settled=False`: a debit still under way, which
         `settle_payment` or `fail_payment` ends; cards know no such thing. `course`: what becomes of its
         refunds; a card's succeed at once, any other's are pending for three days first. `id` is given only
-        where a test needs it, the same in two accounts for instance. Refuses (ValueError) an amount of
-        nothing, more captured than charged, mixed currencies, an id the account already holds.
+        where a test needs it, the same in two accounts for instance.
+
+        `destination`: the connected account that a charge of the platform's is passed on to, all of it unless
+        `passed_on` says how much. `application_fee` is what the platform takes of a direct or a destination
+        charge. `group`: transfers made for it by hand carry the same word (`connect.transfer`).
+
+        Refuses (ValueError) an amount of nothing, more captured than charged, mixed currencies, an id the
+        account already holds, and what cannot be shared so.
         """
         check_type(amount, Money, "amount")
         check_text(method, "method", 60)
@@ -146,6 +179,14 @@ class MemoryBank:
                 charge.courses = (course,)
             if not settled:
                 charge.status = PaymentStatus.PENDING
+            _sharing.share(
+                books,
+                charge,
+                destination=destination,
+                passed_on=passed_on,
+                application_fee=application_fee,
+                group=group,
+            )
             books.charges[account, ref.charge] = charge
             return ref
 
@@ -170,7 +211,7 @@ class MemoryBank:
             charge = books.charge(ref)
             if charge.status is not PaymentStatus.PENDING:
                 raise ValueError("this payment is not waiting for settlement")
-            charge.status = status
+            charge.status, charge.settled_at = status, books.now
             charge.touch()
             for refund in charge.refunds:
                 if refund.waits_for("charge_pending"):
@@ -185,31 +226,18 @@ class MemoryBank:
         "warning_needs_response" an inquiry. Balances are left alone; `drain` can say what a chargeback took.
         """
         with self._turn as books:
-            charge = books.charge(ref)
-            captured = Money(charge.captured_minor, charge.amount.currency)
-            amount = captured if amount is None else amount
-            if not Money.zero(captured.currency) < amount <= captured:
-                raise ValueError("a dispute is about more than nothing and at most what was captured")
-            dispute = Dispute(id=f"du_{books.number('du')}", amount=amount, status=status)
-            charge.disputes[dispute.id] = dispute
-            books.disputes[dispute.id] = charge
-            charge.touch()
-            return dispute.id
+            return _disputes.open_dispute(books, books.charge(ref), amount, status)
+
+    def move_dispute(self, dispute_id: str, status: str) -> None:
+        """An open dispute moves on, to "under_review" for instance, or ends (ValueError: not from where it is)."""
+        with self._turn as books:
+            _disputes.move_dispute(books, dispute_id, status)
 
     def close_dispute(self, dispute_id: str, status: str = "lost") -> None:
         """End an open dispute: a chargeback as "won" or "lost", an inquiry as "warning_closed" (or ValueError)."""
-        with self._turn as books:
-            charge = books.disputes.get(dispute_id)
-            if charge is None:
-                raise ValueError("the bank knows no such dispute")
-            dispute = charge.disputes[dispute_id]
-            if dispute.status in ("won", "lost", "warning_closed"):
-                raise ValueError(f"this dispute is over: {dispute.status}")
-            ends = ("warning_closed",) if dispute.status.startswith("warning_") else ("won", "lost")
-            if status not in ends:
-                raise ValueError(f"a dispute that is {dispute.status} ends as {' or '.join(ends)}")
-            charge.disputes[dispute_id] = attrs.evolve(dispute, status=status)
-            charge.touch()
+        if status not in _disputes.OVER:
+            raise ValueError(f"no dispute ends as {status}")
+        self.move_dispute(dispute_id, status)
 
     # -- balances -------------------------------------------------------------------------------------------
 
@@ -252,6 +280,9 @@ class MemoryBank:
         key: str | None,
         mark: str | None = None,
         reason: str | None = None,
+        reverse_transfer: bool | None = None,
+        refund_application_fee: bool | None = None,
+        metadata: Mapping[str, str] | None = None,
         breaks: Breaks | None = None,
     ) -> Reply:
         """One create request arrives now: what it does and what it is told (facts, "Idempotency").
@@ -259,9 +290,10 @@ class MemoryBank:
         `amount_minor` None means all that is left, `key` None that nothing guards against a second one: the
         gateway's own traps. The reply is kept for (account, key) once execution has begun; a refused parameter
         begins none, and neither does a key that comes back with other parameters. `breaks`: the server breaks
-        meanwhile. Raises TypeError for an amount that is no plain int.
+        meanwhile. `reverse_transfer` and `refund_application_fee` pull back the transfer's part of a destination
+        charge and return the fee's (facts, "Connect"). Raises TypeError for an amount that is no plain int.
         """
-        ask = _ask(account, charge, amount_minor, mark, reason)
+        ask = _ask(account, charge, amount_minor, mark, reason, reverse_transfer, refund_application_fee, metadata)
         with self._turn as books:
             return books.receive(ask, key, breaks)
 
@@ -275,11 +307,14 @@ class MemoryBank:
         key: str | None,
         mark: str | None = None,
         reason: str | None = None,
+        reverse_transfer: bool | None = None,
+        refund_application_fee: bool | None = None,
+        metadata: Mapping[str, str] | None = None,
         breaks: Breaks | None = None,
     ) -> None:
         """The same request held up on its way: it arrives so much later, and nobody hears the reply."""
         check_span(after, "after")
-        ask = _ask(account, charge, amount_minor, mark, reason)
+        ask = _ask(account, charge, amount_minor, mark, reason, reverse_transfer, refund_application_fee, metadata)
         with self._turn as books:
             books.receive_later(after, ask, key, breaks)
 
@@ -379,6 +414,11 @@ class MemoryBank:
         with self._turn as books:
             return tuple(books.received)
 
+    def news(self, since: int = 0) -> tuple[News, ...]:
+        """What happened, in order, the first `since` left out: what webhooks would tell."""
+        with self._turn as books:
+            return tuple(books.news[since:])
+
     @property
     def next_at(self) -> datetime | None:
         """When the next thing will happen by itself; None: nothing will."""
@@ -395,18 +435,28 @@ class MemoryBank:
         with self._turn as books:
             shared = {id(books.clock): books.clock, id(books.list_lag): books.list_lag}
             twin = copy.copy(self)
-            twin._turn = _Turn(copy.deepcopy(books, shared))
+            twin._turn = Turn(copy.deepcopy(books, shared))
             return twin
 
     def __deepcopy__(self, memo: dict[int, object]) -> MemoryBank:
         with self._turn as books:
             twin = copy.copy(self)
             memo[id(self)] = twin
-            twin._turn = _Turn(copy.deepcopy(books, memo))
+            twin._turn = Turn(copy.deepcopy(books, memo))
             return twin
 
 
-def _ask(account: str, charge: str, amount_minor: int | None, mark: str | None, reason: str | None) -> Ask:
+def _ask(
+    account: str,
+    charge: str,
+    amount_minor: int | None,
+    mark: str | None,
+    reason: str | None,
+    reverse_transfer: bool | None,
+    refund_application_fee: bool | None,
+    metadata: Mapping[str, str] | None,
+) -> Ask:
     if amount_minor is not None and type(amount_minor) is not int:
         raise TypeError(f"amount_minor must be an int of minor units, not {type(amount_minor).__name__}")
-    return Ask(account, charge, amount_minor, mark, reason)
+    said = () if metadata is None else tuple(sorted(metadata.items()))
+    return Ask(account, charge, amount_minor, mark, reason, reverse_transfer, refund_application_fee, said)

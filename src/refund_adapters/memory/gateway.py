@@ -27,6 +27,7 @@ from refund_domain.answers import (
     Send,
     Unread,
 )
+from refund_domain.connect import DestinationCharge, DirectCharge
 from refund_domain.payments import PaymentRef
 
 
@@ -204,6 +205,8 @@ def _execute(bank: MemoryBank, send: Send, breaks: Breaks | None) -> Reply:
         key=send.refund_id,
         mark=send.refund_id,
         reason=send.reason.value,
+        reverse_transfer=_reverses(send),
+        refund_application_fee=_returns_fee(send),
         breaks=breaks,
     )
 
@@ -217,7 +220,19 @@ def _execute_later(bank: MemoryBank, send: Send, delay: timedelta) -> None:
         key=send.refund_id,
         mark=send.refund_id,
         reason=send.reason.value,
+        reverse_transfer=_reverses(send),
+        refund_application_fee=_returns_fee(send),
     )
+
+
+def _reverses(send: Send) -> bool | None:
+    """What the split asks of the transfer; where it asks nothing, nothing is said."""
+    return True if isinstance(send.split, DestinationCharge) else None
+
+
+def _returns_fee(send: Send) -> bool | None:
+    """What the split asks of the fee; where it asks nothing, nothing is said."""
+    return True if isinstance(send.split, (DirectCharge, DestinationCharge)) and send.split.return_fee else None
 
 
 def _answer(send: Send, reply: Reply) -> Answer:
@@ -298,13 +313,13 @@ class MemoryGateway(_Scripted):
     >>> from datetime import datetime, timezone
     >>> from refund_domain.commands import Reason
     >>> from refund_domain.money import Money
-    >>> from refund_domain.payments import ChargeKind
+    >>> from refund_domain.connect import PlatformCharge
     >>> bank = MemoryBank(lambda: datetime(2026, 3, 2, 9, tzinfo=timezone.utc))
     >>> ref = bank.charge(Money.parse("200.00", "USD"))
     >>> gateway = MemoryGateway(bank)
     >>> gateway.script(Fault.ANSWER_LOST)
     >>> send = Send(refund_id="r1", claim=1, payment=ref, amount=Money.parse("200.00", "USD"),
-    ...             reason=Reason.DUPLICATE, kind=ChargeKind.PLATFORM)
+    ...             reason=Reason.DUPLICATE, split=PlatformCharge())
     >>> gateway.send(send).why, bank.made(ref), gateway.look(ref).refunds[0].mark
     ('timeout', 1, 'r1')
     >>> gateway.send(send).refund.id, bank.made(ref)

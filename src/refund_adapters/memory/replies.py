@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_span
+from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund
 
 
@@ -53,6 +54,14 @@ Reply = Made | ErrorReply
 
 
 @attrs.frozen(kw_only=True)
+class CameBack:
+    """The good reply to a reversal of a transfer or a refund of an application fee made by hand."""
+
+    id: str
+    amount: Money
+
+
+@attrs.frozen(kw_only=True)
 class Received:
     """One create request that reached the bank: what it asked for, when it arrived, what it was told."""
 
@@ -88,6 +97,29 @@ BAD_AMOUNT: Final = ErrorReply(
     http_status=400, code="parameter_invalid_integer", param="amount", message="The amount must be at least 1."
 )
 BAD_REASON: Final = ErrorReply(http_status=400, param="reason", message="The reason is none of the three words.")
+NO_TRANSFER: Final = ErrorReply(
+    http_status=400, param="reverse_transfer", message="This charge has no transfer that could be reversed."
+)
+NOTHING_TO_REVERSE: Final = ErrorReply(
+    http_status=400, param="reverse_transfer", message="The transfer of this charge has been reversed already."
+)
+NO_FEE: Final = ErrorReply(
+    http_status=400, param="refund_application_fee", message="This charge has no application fee."
+)
+FEE_WITHOUT_REVERSAL: Final = ErrorReply(
+    http_status=400,
+    param="refund_application_fee",
+    message="The application fee of a destination charge is refunded only together with its transfer.",
+)
+NO_BALANCE: Final = ErrorReply(
+    http_status=400, code="balance_insufficient", message="The account's available balance is too small."
+)
+NO_SUCH: Final = ErrorReply(
+    http_status=404, code="resource_missing", param="id", message="No such object at this account."
+)
+MORE_THAN_LEFT: Final = ErrorReply(
+    http_status=400, param="amount", message="The amount is more than what has not come back yet."
+)
 OTHER_PARAMETERS: Final = ErrorReply(
     http_status=400, type="idempotency_error", message="This key was first used with other parameters."
 )
