@@ -284,10 +284,10 @@ def test_the_bank_tells_what_happened_in_order() -> None:
     ask(bank, ref, 5_000, "k1", fee=True)
     ask(bank, ref, 5_000, "k1", fee=True)  # a replay is no news
     assert [(item.type, item.account, item.object_id, item.charge) for item in bank.news()] == [
-        ("transfer.reversed", "platform", "tr_1", "ch_1"),
-        ("application_fee.refunded", "platform", "fee_1", "ch_1"),
         ("refund.created", "platform", "re_1", "ch_1"),
         ("charge.refunded", "platform", "ch_1", "ch_1"),
+        ("transfer.reversed", "platform", "tr_1", "ch_1"),
+        ("application_fee.refunded", "platform", "fee_1", "ch_1"),
     ]
     seen = len(bank.news())
     now[0] += timedelta(days=2)

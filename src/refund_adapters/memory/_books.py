@@ -194,9 +194,11 @@ class Books:
             refusal = _sharing.refusal(self, charge, ask, minor)
         if refusal is not None:
             return refusal
-        reversal = _sharing.before_refund(self, charge, ask, minor) if shares else None
-        refund = self.make(charge, minor, ask.mark, ask=ask, reversal=reversal)
+        pulled = _sharing.before_refund(self, charge, ask, minor) if shares else None
+        refund = self.make(charge, minor, ask.mark, ask=ask, reversal=pulled.transfer if pulled else None)
         charge.made += 1
+        if pulled is not None:
+            _sharing.after_refund(self, charge, refund.id, pulled)
         return Made(refund=refund.shown(), charge=charge.ref.charge)
 
     def _refusal(self, charge: Charge, minor: int, left: int) -> replies.ErrorReply | None:
@@ -237,7 +239,7 @@ class Books:
         refund = Refund(f"{prefix}_{self.number(prefix)}", charge, minor, mark, course, self.now)
         refund.ask = ask
         if reversal is not None:
-            refund.reversal, reversal.refund = reversal.id, refund.id
+            refund.reversal = reversal.id
         self.refunds[refund.id] = refund
         charge.refunds.append(refund)
         charge.live_minor += minor

@@ -6,7 +6,7 @@ unit goes up, and never more comes back than is left. A fee of which nothing is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from refund_adapters.memory import replies
 from refund_adapters.memory._records import Ask, Charge
@@ -38,7 +38,9 @@ def share(
         charge.kind = ChargeKind.DESTINATION
         minor = charge.captured_minor if passed_on is None else passed_on.amount_minor
         if minor:  # an authorisation passes nothing on yet
-            shared.transfer = move(books, destination, Money(minor, currency), None, charge)
+            shared.transfer = move(
+                books, destination, Money(minor, currency), f"group_{charge.ref.charge}", charge
+            )
             shared.transfer.at = at
     if application_fee is not None:
         payer = destination or charge.ref.account
@@ -115,20 +117,34 @@ def pulled_back(charge: Charge, transfer: Moved, minor: int) -> int:
     return min(transfer.left_minor, part_of(transfer.minor, minor, charge.captured_minor))
 
 
-def before_refund(books: Books, charge: Charge, ask: Ask, minor: int) -> Back | None:
-    """Pull back the transfer's part and return the fee's, as far as this request asks; the reversal, if any."""
-    shared, reversal = charge.share, None
-    if shared is None:
-        return None
-    if ask.reverse_transfer and shared.transfer is not None:
+class PulledBack(NamedTuple):
+    """What a refund brought back with it: of the transfer, of the fee."""
+
+    transfer: Back | None
+    fee: Back | None
+
+
+def before_refund(books: Books, charge: Charge, ask: Ask, minor: int) -> PulledBack:
+    """Pull back the transfer's part and return the fee's, as far as this request asks; nothing is told yet."""
+    shared, reversal, returned = charge.share, None, None
+    if shared is not None and shared.transfer is not None and ask.reverse_transfer:
         reversal = reverse(books, shared.transfer, pulled_back(charge, shared.transfer, minor))
-    if ask.refund_application_fee and shared.fee is not None:
-        fee = shared.fee
-        part = min(fee.left_minor, part_of(fee.minor, minor, charge.captured_minor))
-        if part:
-            return_fee(books, fee, part)
+    if shared is not None and shared.fee is not None and ask.refund_application_fee:
+        part = min(shared.fee.left_minor, part_of(shared.fee.minor, minor, charge.captured_minor))
+        returned = return_fee(books, shared.fee, part) if part else None
     charge.touch()
-    return reversal
+    return PulledBack(reversal, returned)
+
+
+def after_refund(books: Books, charge: Charge, refund: str, pulled: PulledBack) -> None:
+    """The refund is made: what came back names it, and is told."""
+    shared = charge.share
+    if shared is not None and shared.transfer is not None and pulled.transfer is not None:
+        pulled.transfer.refund = refund
+        tell_reversed(books, shared.transfer)
+    if shared is not None and shared.fee is not None and pulled.fee is not None:
+        pulled.fee.refund = refund
+        tell_returned(books, shared.fee)
 
 
 def reverse(books: Books, moved: Moved, minor: int) -> Back:
@@ -136,7 +152,6 @@ def reverse(books: Books, moved: Moved, minor: int) -> Back:
     back = moved.come_back(f"trr_{books.number('trr')}", minor, books.now)
     take(books, moved.destination, Money(minor, moved.currency))
     books.give((PLATFORM, moved.currency.code), minor)
-    books.tell("transfer.reversed", PLATFORM, moved.id, moved.source)
     return back
 
 
@@ -145,5 +160,14 @@ def return_fee(books: Books, fee: Fee, minor: int) -> Back:
     back = fee.come_back(f"fr_{books.number('fr')}", minor, books.now)
     take(books, PLATFORM, Money(minor, fee.currency))
     books.give((fee.account, fee.currency.code), minor)
-    books.tell("application_fee.refunded", PLATFORM, fee.id, fee.charge)
     return back
+
+
+def tell_reversed(books: Books, moved: Moved) -> None:
+    """A transfer was reversed, in whole or in part."""
+    books.tell("transfer.reversed", PLATFORM, moved.id, moved.source)
+
+
+def tell_returned(books: Books, fee: Fee) -> None:
+    """An application fee was returned, in whole or in part."""
+    books.tell("application_fee.refunded", PLATFORM, fee.id, fee.charge)

@@ -72,6 +72,7 @@ class Connect:
             if have is not None and have < minor:
                 return replies.NO_BALANCE
             back = _sharing.reverse(books, moved, minor)
+            _sharing.tell_reversed(books, moved)
             _touch(books, moved.group)
             return CameBack(id=back.id, amount=Money(minor, moved.currency))
 
@@ -85,6 +86,7 @@ class Connect:
             if isinstance(minor, ErrorReply):
                 return minor
             back = _sharing.return_fee(books, fee, minor)
+            _sharing.tell_returned(books, fee)
             for charge in books.charges.values():
                 if charge.share is not None and charge.share.fee is fee:
                     charge.touch()
