@@ -20,6 +20,7 @@ from refund_domain.answers import (
     Send,
     Unread,
 )
+from refund_domain.connect import ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
 
@@ -263,7 +264,8 @@ class ForgetsAccount(Broken):
     """Sends everything as the platform."""
 
     def send(self, send: Send, /) -> Answer:
-        return super().send(attrs.evolve(send, payment=PaymentRef(PLATFORM, send.payment.charge)))
+        forgotten = PaymentRef(PLATFORM, send.payment.charge)
+        return super().send(attrs.evolve(send, payment=forgotten, split=PlatformCharge()))
 
 
 class TriesOtherAccount(Broken):
@@ -282,9 +284,65 @@ class SendsToOtherAccount(Broken):
         answer = super().send(send)
         if not isinstance(answer, Declined) or answer.code != "resource_missing":
             return answer
-        account = "acct_1" if send.payment.account == PLATFORM else PLATFORM
-        super().send(attrs.evolve(send, payment=PaymentRef(account, send.payment.charge)))
+        connected = send.payment.account != PLATFORM
+        other = PaymentRef(PLATFORM if connected else "acct_1", send.payment.charge)
+        super().send(attrs.evolve(send, payment=other, split=PlatformCharge() if connected else DirectCharge()))
         return answer
+
+
+class LeavesTheTransfer(Broken):
+    """Refunds a destination charge and leaves its transfer where it is."""
+
+    def send(self, send: Send, /) -> Answer:
+        return self.made(send, key=send.refund_id, mark=send.refund_id, minor=send.amount.amount_minor)
+
+
+class KeepsTheFee(Broken):
+    """Never returns the platform's fee."""
+
+    def send(self, send: Send, /) -> Answer:
+        if isinstance(send.split, (DirectCharge, DestinationCharge)):
+            send = attrs.evolve(send, split=attrs.evolve(send.split, return_fee=False))
+        return super().send(send)
+
+
+class ReturnsTheFee(Broken):
+    """Returns the platform's fee unasked."""
+
+    def send(self, send: Send, /) -> Answer:
+        if isinstance(send.split, (DirectCharge, DestinationCharge)):
+            send = attrs.evolve(send, split=attrs.evolve(send.split, return_fee=True))
+        return super().send(send)
+
+
+class HidesTheFee(Broken):
+    """Shows no fee of the platform's."""
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        look = super().look(ref)
+        if not isinstance(look, Picture):
+            return look
+        return attrs.evolve(look, payment=attrs.evolve(look.payment, application_fee=None))
+
+
+class ShowsNoSplit(Broken):
+    """Takes a destination charge for the platform's own."""
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        look = super().look(ref)
+        if not isinstance(look, Picture):
+            return look
+        return attrs.evolve(look, payment=attrs.evolve(look.payment, kind=ChargeKind.PLATFORM))
+
+
+class ReturnsTheFeeTwice(Broken):
+    """Returns the fee by its own row as well."""  # failure: A18
+
+    def send(self, send: Send, /) -> Answer:
+        fee = self.bank.connect.fee_id(send.payment)
+        if fee is not None:
+            self.bank.connect.return_fee(fee, Money(100, send.amount.currency))
+        return super().send(send)
 
 
 BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
@@ -318,4 +376,15 @@ BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
     ("accounts_apart", TriesOtherAccount),
     ("accounts_apart", SendsToOtherAccount),
     ("accounts_apart", NotSentForNo),
+    ("destination_charge", LeavesTheTransfer),
+    ("destination_charge", ReturnsTheFee),
+    ("destination_charge", ShowsNoSplit),
+    ("destination_charge", HidesTheFee),
+    ("destination_charge", ReturnsTheFeeTwice),
+    ("destination_fee", KeepsTheFee),
+    ("destination_fee", ClaimInKey),
+    ("destination_fee", LeavesTheTransfer),
+    ("direct_fee", KeepsTheFee),
+    ("direct_fee", ReturnsTheFee),
+    ("direct_fee", ReturnsTheFeeTwice),
 )

@@ -44,6 +44,7 @@ from tests.stripe_mock import server
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 GATEWAY_LAWS = tuple(law.__name__ for law in laws_gateway.LAWS)
+SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee")
 JOURNAL_LAWS = tuple(law.__name__ for law in laws_journal.LAWS)
 
 
@@ -71,11 +72,21 @@ class MemoryLawBank:
     def elsewhere(self, ref: PaymentRef, amount: Money) -> str:
         return self.inner.elsewhere(ref, amount)
 
+    def destination(self, amount: Money, fee: Money) -> PaymentRef:
+        return self.inner.charge(amount, destination="acct_1", application_fee=fee)
+
+    def direct(self, amount: Money, fee: Money) -> PaymentRef:
+        return self.inner.charge(amount, account="acct_1", application_fee=fee)
+
+    def passed_on(self, ref: PaymentRef) -> Money:
+        (transfer,) = self.inner.connect.transfers(ref)
+        return transfer.left
+
 
 class StripeLawBank:
     """The independent double of Stripe as the laws want it, over plain HTTP and not over the gateway."""
 
-    lacks: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = SPLIT_LAWS  # it knows neither transfers nor fees
 
     def __init__(self, mock: server.StripeMock) -> None:
         self._mock = mock
@@ -178,7 +189,8 @@ def test_stripe_gateway_keeps_every_law(monkeypatch: pytest.MonkeyPatch) -> None
     def make() -> tuple[PaymentGateway, Bank]:
         return StripeGateway(server.KEY, base_address=mock.base_address), StripeLawBank(mock)
 
-    assert check_gateway(make) == Report(held=GATEWAY_LAWS)
+    held = tuple(law for law in GATEWAY_LAWS if law not in SPLIT_LAWS)
+    assert check_gateway(make) == Report(held=held, lacking=SPLIT_LAWS)
 
 
 def test_memory_journal_keeps_every_law_it_can_be_held_to() -> None:
@@ -417,6 +429,24 @@ def test_bank_that_cannot_connect_accounts_breaks_the_law_unless_it_says_so() ->
 
     with pytest.raises(LawBroken, match="is no connected account's"):
         check_gateway(make, only=("connected_account",))
+
+
+def test_bank_that_cannot_split_charges_breaks_those_laws_unless_it_says_so() -> None:
+    """A bank without such scenes does not pass for having staged them."""
+
+    class Plain:
+        lacks: tuple[str, ...] = ()
+
+        def __init__(self, bank: MemoryLawBank) -> None:
+            self.charge, self.dispute, self.elsewhere = bank.charge, bank.dispute, bank.elsewhere
+
+    def make() -> tuple[PaymentGateway, Bank]:
+        bank = MemoryBank(clock)
+        return MemoryGateway(bank), Plain(MemoryLawBank(bank))
+
+    for law in SPLIT_LAWS:
+        with pytest.raises(LawBroken, match="stages no split charges"):
+            check_gateway(make, only=(law,))
 
 
 def test_every_gateway_law_can_be_broken() -> None:

@@ -72,6 +72,10 @@ class Books:
         self.agenda: list[tuple[datetime, int, Callable[[Books], None]]] = []
         self._numbers: Counter[str] = Counter()
 
+    def __getstate__(self) -> dict[str, object]:
+        """A copy has nobody listening: what happens in it did not happen."""
+        return {**self.__dict__, "listener": None}
+
     # -- time -----------------------------------------------------------------------------------------------
 
     def tick(self) -> None:

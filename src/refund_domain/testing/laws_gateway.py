@@ -10,13 +10,21 @@ import os
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import attrs
 
 from refund_domain.answers import Accepted, Answer, Declined, Missing, OutcomeUnknown, Picture, Send
 from refund_domain.commands import Reason
-from refund_domain.connect import PLATFORM, DirectCharge, PlatformCharge
+from refund_domain.connect import (
+    PLATFORM,
+    ApplicationFee,
+    ChargeKind,
+    DestinationCharge,
+    DirectCharge,
+    PlatformCharge,
+    Split,
+)
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.ports import PaymentGateway
@@ -29,6 +37,7 @@ MANY: Final = 101
 
 _CAPTURED: Final = Money.parse("200.00", "USD")
 _PART: Final = Money.parse("30.00", "USD")
+_FEE: Final = Money.parse("10.00", "USD")
 _YEN: Final = Money.parse("5000", "JPY")
 _DEAD: Final = ("failed", "canceled")
 
@@ -50,12 +59,40 @@ class Bank(Protocol):
         """Refund this much of the payment as somebody else would: in the dashboard, without our mark."""
 
 
+@runtime_checkable
+class SplitBank(Bank, Protocol):
+    """A bank that can stage split charges, too; one that cannot lists those laws in `lacks`."""
+
+    def destination(self, amount: Money, fee: Money) -> PaymentRef:
+        """Take such a payment on the platform, pass it on to a connected account, and take this fee of it."""
+
+    def direct(self, amount: Money, fee: Money) -> PaymentRef:
+        """Take such a payment at a connected account, and this fee of it for the platform."""
+
+    def passed_on(self, ref: PaymentRef) -> Money:
+        """What the connected account still holds of what was passed on with this payment, the fee not counted."""
+
+
 @attrs.frozen
 class Scene:
     """One law's stage: the gateway on trial, and its bank."""
 
     gateway: PaymentGateway
     bank: Bank
+
+    @property
+    def split_bank(self) -> SplitBank:
+        """The bank, as one that stages split charges; the law is broken by one that cannot and did not say so."""
+        if not isinstance(self.bank, SplitBank):
+            broken("a bank that stages no split charges and does not list this law in `lacks`")
+        return self.bank
+
+    def fee(self, ref: PaymentRef) -> ApplicationFee:
+        """The platform's fee as a look shows it."""
+        fee = self.look(ref).payment.application_fee
+        if fee is None:
+            broken("no application fee of a payment it was taken of")
+        return fee
 
     def look(self, ref: PaymentRef) -> Picture:
         """A complete picture; the law is broken by anything else."""
@@ -74,15 +111,18 @@ class Scene:
         return live
 
 
-def send_of(ref: PaymentRef, amount: Money, *, refund_id: str | None = None, claim: int = 1) -> Send:
+def send_of(
+    ref: PaymentRef, amount: Money, *, refund_id: str | None = None, claim: int = 1, split: Split | None = None
+) -> Send:
     """A send as the library makes it; each has a refund id of its own unless one is given."""
+    plain = PlatformCharge() if ref.account == PLATFORM else DirectCharge()
     return Send(
         refund_id=refund_id or os.urandom(16).hex(),
         claim=claim,
         payment=ref,
         amount=amount,
         reason=Reason.REQUESTED_BY_CUSTOMER,
-        split=PlatformCharge() if ref.account == PLATFORM else DirectCharge(),
+        split=plain if split is None else split,
     )
 
 
@@ -287,6 +327,51 @@ def accounts_apart(scene: Scene) -> None:
         must(not live, f"refunds {live!r} of {right}")
 
 
+# --- the laws: split charges ------------------------------------------------------------------------------
+
+
+def destination_charge(scene: Scene) -> None:
+    """A refund of a destination charge pulls its transfer back by the same part; the platform's fee stays."""
+    bank = scene.split_bank
+    ref = bank.destination(_CAPTURED, _FEE)
+    kind = scene.look(ref).payment.kind
+    must(kind is ChargeKind.DESTINATION, f"kind {kind.value} of a destination charge")
+    send = send_of(ref, _PART, split=DestinationCharge())
+    _accepted(scene.gateway.send(send), send)
+    held, left = bank.passed_on(ref), _CAPTURED - _PART
+    must(held == left, f"{held} still at the connected account, where {left} should be")
+    fee = scene.fee(ref)
+    must((fee.taken, fee.left) == (_FEE, _FEE), f"{fee!r} after a refund that was not to return it")
+
+
+def destination_fee(scene: Scene) -> None:
+    """With a full refund of a destination charge its fee is returned when told, all of it, once."""
+    bank = scene.split_bank
+    ref = bank.destination(_CAPTURED, _FEE)
+    first = send_of(ref, _CAPTURED, split=DestinationCharge(return_fee=True))
+    made = _accepted(scene.gateway.send(first), first)
+    again = attrs.evolve(first, claim=2)
+    must(_accepted(scene.gateway.send(again), again).id == made.id, "two refunds for one key")
+    held, fee = bank.passed_on(ref), scene.fee(ref)
+    must(not held.amount_minor, f"{held} still at the connected account")
+    must((fee.taken, fee.returned) == (_FEE, _FEE), f"{fee!r} after a refund that was to return it")
+
+
+def direct_fee(scene: Scene) -> None:
+    """The fee of a direct charge is returned by its part when told, and else stays."""
+    ref = scene.split_bank.direct(_CAPTURED, _FEE)
+    must(ref.account != PLATFORM, f"{ref} is no connected account's")
+    half, part = (
+        Money(_CAPTURED.amount_minor // 2, _CAPTURED.currency),
+        Money(_FEE.amount_minor // 2, _FEE.currency),
+    )
+    for return_fee, returned in ((False, Money.zero(_FEE.currency)), (True, part)):
+        send = send_of(ref, half, split=DirectCharge(return_fee=return_fee))
+        _accepted(scene.gateway.send(send), send)
+        fee = scene.fee(ref)
+        must((fee.taken, fee.returned) == (_FEE, returned), f"{fee!r} with return_fee={return_fee}")
+
+
 LAWS: Final[tuple[Callable[[Scene], None], ...]] = (
     fresh_charge,
     unknown_charge,
@@ -304,6 +389,9 @@ LAWS: Final[tuple[Callable[[Scene], None], ...]] = (
     many_keys_raced,
     connected_account,
     accounts_apart,
+    destination_charge,
+    destination_fee,
+    direct_fee,
 )
 """Every law of the gateway port, in the order in which they are tried."""
 
@@ -325,7 +413,7 @@ def check_gateway(
     >>> from datetime import datetime, timezone
     >>> from refund_adapters.memory import MemoryBank, MemoryGateway
     >>> class TestBank:
-    ...     lacks = ("disputed_charge",)
+    ...     lacks = ("disputed_charge", "destination_charge", "destination_fee", "direct_fee")
     ...     def __init__(self):
     ...         self.inner = MemoryBank(lambda: datetime(2026, 3, 2, 9, tzinfo=timezone.utc))
     ...     def charge(self, amount, *, connected=False):
@@ -336,7 +424,7 @@ def check_gateway(
     ...     bank = TestBank()
     ...     return MemoryGateway(bank.inner), bank
     >>> print(check_gateway(make))
-    15 laws held, 1 could not be staged here: disputed_charge
+    15 laws held, 4 could not be staged here: disputed_charge, destination_charge, destination_fee, direct_fee
     """
     chosen = checked_names(only, LAWS, "only")
     held, lacking = [], []
