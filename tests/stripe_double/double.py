@@ -355,7 +355,7 @@ class StripeDouble:
     async def _serve(self, started: threading.Event) -> None:
         """The server, until it is told to stop."""
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)
+        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0)
         try:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
