@@ -117,12 +117,14 @@ def _check(annotation: Any, value: object, at: str, kind: type, *, wire: bool) -
     complaints = [tuple(_as(part, value, at, kind, wire=wire)) for part in parts if part is not type(None)]
     if () in complaints:
         return
-    yield from min(complaints, key=_remoteness)
+    yield from min(complaints, key=functools.partial(_remoteness, at))
 
 
-def _remoteness(complaints: tuple[str, ...]) -> tuple[bool, int]:
-    """How far a value is from a type: one of quite another kind is the farthest."""
-    return any(": not a" in text or "object:" in text for text in complaints[:1]), len(complaints)
+def _remoteness(at: str, complaints: tuple[str, ...]) -> tuple[bool, bool, int]:
+    """How far a value is from a type: not of its kind at all, or another object, or a member or two amiss."""
+    whole = any(text.startswith(f"{at}: ") for text in complaints)
+    other = any(text.startswith(f"{at}.object: ") for text in complaints)
+    return whole, other, len(complaints)
 
 
 def _as(part: Any, value: object, at: str, kind: type, *, wire: bool) -> Iterator[str]:
