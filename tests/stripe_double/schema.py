@@ -95,14 +95,15 @@ def _own_names(kind: type) -> set[str]:
     return set()
 
 
+@functools.cache
 def _may_lack(annotation: Any, kind: type) -> bool:
     if typing_extensions.is_typeddict(kind):
         return get_origin(annotation) is typing_extensions.NotRequired
-    return any(part is type(None) for part in _parts(_evaluated(annotation, kind), kind))
+    return any(part is type(None) for part in _parts(annotation, kind))
 
 
 def _check(annotation: Any, value: object, at: str, kind: type, *, wire: bool) -> Iterator[str]:
-    parts = _parts(_evaluated(annotation, kind), kind)
+    parts = _parts(annotation, kind)
     if any(part is Any for part in parts):
         return
     if value is None:
@@ -198,10 +199,12 @@ def list_of(kind: type) -> type:
     return _list_of(kind, kind)
 
 
+@functools.cache
 def _parts(annotation: Any, kind: type) -> tuple[Any, ...]:
     """The alternatives of a union, however deep."""
+    annotation = _evaluated(annotation, kind)
     if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(part for each in get_args(annotation) for part in _parts(_evaluated(each, kind), kind))
+        return tuple(part for each in get_args(annotation) for part in _parts(each, kind))
     return (annotation,)
 
 
