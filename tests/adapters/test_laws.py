@@ -23,7 +23,6 @@ from refund_adapters.memory import (
     MemoryJournal,
 )
 from refund_adapters.sql import SqliteJournal
-from refund_adapters.stripe import StripeGateway
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.events import EVENTS, Event, SendAnswered
 from refund_domain.money import Money
@@ -38,6 +37,7 @@ from refund_domain.testing.laws_journal import check_journal
 from refund_domain.testing.laws_samples import sample_events
 from tests.adapters.broken_gateways import BROKEN_GATEWAYS, Broken
 from tests.adapters.broken_journals import BROKEN_JOURNALS, PlainJournal
+from tests.adapters.stripe_clients import CLIENTS, stripe_over
 from tests.domain.worlds import driven
 from tests.stripe_mock import server
 
@@ -176,8 +176,9 @@ def test_async_memory_gateway_keeps_every_law() -> None:
     assert check_gateway(make) == Report(held=GATEWAY_LAWS)
 
 
-def test_stripe_gateway_keeps_every_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Stripe gateway keeps every law over real sockets against a double of Stripe that others wrote."""
+@pytest.mark.parametrize("client", CLIENTS)
+def test_stripe_gateways_keep_every_law(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both forms keep every law over real sockets and every client, against a double that others wrote."""
     # failures: A05 (raced), A14 (one key), E01 (yen), F06 and D10 (elsewhere), G: connected accounts
     if (why := server.why_absent()) is not None:
         if server.absence_is_a_failure():
@@ -186,8 +187,10 @@ def test_stripe_gateway_keeps_every_law(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(stripe, "enable_telemetry", False)  # it would write an id into the home of whoever tests
     mock = server.shared()
 
-    def make() -> tuple[PaymentGateway, Bank]:
-        return StripeGateway(server.KEY, base_address=mock.base_address), StripeLawBank(mock)
+    @contextmanager
+    def make() -> Iterator[tuple[PaymentGateway, Bank]]:
+        with stripe_over(client, mock.base_address, server.KEY, read_timeout_s=20.0) as gateway:
+            yield gateway, StripeLawBank(mock)
 
     held = tuple(law for law in GATEWAY_LAWS if law not in SPLIT_LAWS)
     assert check_gateway(make) == Report(held=held, lacking=SPLIT_LAWS)
