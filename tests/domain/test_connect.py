@@ -1,0 +1,227 @@
+"""Shared charges: the values refuse what cannot be, a send asks only for what its charge has, a person is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refund_domain.answers import Accepted, Send
+from refund_domain.attention import attention
+from refund_domain.commands import Choice, Reason
+from refund_domain.connect import (
+    PLATFORM,
+    SPLITS,
+    ApplicationFee,
+    ChargeKind,
+    DestinationCharge,
+    DirectCharge,
+    PlatformCharge,
+    Split,
+    Transfer,
+    check_held_by,
+)
+from refund_domain.ledger import Status
+from refund_domain.money import Currency, Money
+from refund_domain.payments import PaymentRef
+from refund_domain.policy import Policy
+from refund_domain.quotes import make_quote
+from refund_domain.refusals import Move
+from refund_domain.rules import split_of
+from refund_domain.testing import strategies as given_a
+from tests.domain.histories import MINUTE, POLICY, START, Story, card, usd
+
+EURO = Money(5, Currency.of("EUR"))
+
+
+# --- the two amounts that come apart ------------------------------------------------------------------------
+
+
+def _fee(whole: object, gone: object) -> ApplicationFee:
+    return ApplicationFee(taken=whole, returned=gone)  # type: ignore[arg-type]
+
+
+def _transfer(whole: object, gone: object) -> Transfer:
+    return Transfer(id="tr_1", amount=whole, reversed=gone)  # type: ignore[arg-type]
+
+
+PARTED = pytest.mark.parametrize(("make", "part"), [(_fee, "returned"), (_transfer, "reversed")])
+
+
+@PARTED
+@given(whole=st.integers(0, 10**9), share=st.integers(0, 10**9))
+def test_what_is_left_and_what_went_back_are_the_whole(
+    make: Callable[[object, object], ApplicationFee | Transfer], part: str, whole: int, share: int
+) -> None:
+    """Whatever part of it went back, what is left and that part add up, and neither is less than nothing."""
+    gone = min(whole, share)
+    value = make(usd(whole), usd(gone))
+    assert value.left == usd(whole - gone)
+    assert value.left + getattr(value, part) == usd(whole)
+
+
+@PARTED
+@pytest.mark.parametrize(
+    ("whole", "gone", "error"),
+    [
+        (usd(5), usd(6), ValueError),
+        (usd(5), usd(-1), ValueError),
+        (usd(-5), usd(-5), ValueError),
+        (usd(-5), usd(0), ValueError),
+        (usd(5), EURO, ValueError),
+        (5, usd(0), TypeError),
+        (usd(5), 0, TypeError),
+        (usd(5), None, TypeError),
+        ("5.00", usd(0), TypeError),
+        (True, usd(0), TypeError),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(
+    make: Callable[[object, object], object], part: str, whole: object, gone: object, error: type[Exception]
+) -> None:
+    """More gone than there was, less than nothing, two currencies, bare numbers: each names what is wrong."""
+    with pytest.raises(error, match=rf"{part}|taken|amount"):
+        make(whole, gone)
+
+
+@pytest.mark.parametrize("odd", ["", " ", "tr 1", "tr/1", "tr_1\n", "x" * 256, None, 7])
+def test_a_transfers_id_is_an_id(odd: object) -> None:
+    """It is read out to a person and may stand in a log line, like every other id."""
+    with pytest.raises((ValueError, TypeError), match="id must be"):
+        Transfer(id=odd, amount=usd(5), reversed=usd(0))  # type: ignore[arg-type]
+
+
+# --- what a send asks for -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [DirectCharge, DestinationCharge])
+@pytest.mark.parametrize("odd", [None, 0, 1, "true", "", "false"])
+def test_whether_a_fee_goes_back_is_a_plain_bool(
+    kind: type[DirectCharge] | type[DestinationCharge], odd: object
+) -> None:
+    """A word that means no would read as yes on its way to the gateway."""
+    with pytest.raises(TypeError, match="return_fee must be bool"):
+        kind(return_fee=odd)  # type: ignore[arg-type]
+
+
+@given(split=st.sampled_from([PlatformCharge(), DirectCharge(), DestinationCharge(return_fee=True)]))
+def test_a_split_belongs_to_one_kind_of_account(split: Split) -> None:
+    """Direct charges are a connected account's, all others the platform's; a send at the other is refused."""
+    connected = isinstance(split, DirectCharge)
+    right, wrong = ("acct_1", PLATFORM) if connected else (PLATFORM, "acct_1")
+    check_held_by(split, right)
+    with pytest.raises(ValueError, match=type(split).__name__):
+        check_held_by(split, wrong)
+    for account, held in ((right, True), (wrong, False)):
+        if held:
+            assert _send(split, account).split == split
+        else:
+            with pytest.raises(ValueError, match="is held by"):
+                _send(split, account)
+
+
+def _send(split: Split, account: str) -> Send:
+    return Send(
+        refund_id="r1",
+        claim=1,
+        payment=PaymentRef(account, "ch_1"),
+        amount=usd(5),
+        reason=Reason.DUPLICATE,
+        split=split,
+    )
+
+
+def test_no_split_asks_for_a_transfer_to_stay_or_for_a_separate_charge() -> None:
+    """A destination charge's refund always pulls the transfer back: there is nothing to switch it off with."""
+    fields = {kind.__name__: [field.name for field in attrs.fields(kind)] for kind in SPLITS}
+    assert fields == {"PlatformCharge": [], "DirectCharge": ["return_fee"], "DestinationCharge": ["return_fee"]}
+    assert len(ChargeKind) == len(SPLITS) + 1
+
+
+# --- the platform's fee in a quote --------------------------------------------------------------------------
+
+
+@given(fee=given_a.application_fees(), returns=st.booleans())
+def test_a_quote_tells_what_the_platform_keeps_of_its_fee(fee: ApplicationFee, returns: bool) -> None:
+    """All that is left of it, or nothing to tell: where none was taken, or where the policy returns it."""
+    policy = Policy(return_application_fee=returns)
+    taken = attrs.evolve(card(), kind=ChargeKind.DESTINATION, application_fee=fee)
+    assert _kept(Story(taken, policy)) == (None if returns else fee.taken - fee.returned)
+    assert _kept(Story(card(), policy)) is None
+
+
+def _kept(story: Story) -> Money | None:
+    story.quote()
+    quote = make_quote(
+        story.ledger, story.payment.ref, START, story.policy, request_id="q", payouts=(), is_business_day=bool
+    )
+    return quote.application_fee_kept
+
+
+@given(returned=st.integers(0, 10_00), returns=st.booleans())
+def test_what_is_claimed_is_what_the_rule_says_of_the_charge_seen(returned: int, returns: bool) -> None:
+    """The claim's send carries the split of the payment as the look behind it showed it, and so does each
+    repeat, whatever became of the fee meanwhile: one key asks for one thing."""
+    policy = Policy(return_application_fee=returns)
+    fee = ApplicationFee(taken=usd(10_00), returned=usd(returned))
+    story = Story(attrs.evolve(card(), kind=ChargeKind.DESTINATION, application_fee=fee), policy).claimed()
+    (claim,) = story.record().claims
+    assert claim.send.split == split_of(story.payment, policy)
+    assert claim.send.split == DestinationCharge(return_fee=returns and returned < 10_00)
+    story.payment = attrs.evolve(
+        story.payment, application_fee=ApplicationFee(taken=usd(10_00), returned=usd(10_00))
+    )
+    story.until_due().look()
+    assert [again.send.split for again in story.record().claims] == [claim.send.split] * 2
+
+
+# --- the transfer that was pulled back for nothing ----------------------------------------------------------
+
+
+def _ended(kind: ChargeKind, word: str) -> Story:
+    """A refund of such a charge that was accepted and then came to this."""
+    story = Story(attrs.evolve(card(), kind=kind)).claimed()
+    story.answer(Accepted(refund=story.ours(status="pending")))
+    story.shows(story.ours(status=word)).wait(MINUTE)
+    story.quote()
+    return story
+
+
+@pytest.mark.parametrize("word", ["failed", "canceled"])
+def test_a_failed_refund_of_a_destination_charge_tells_a_person_where_the_money_is(word: str) -> None:
+    """The money is back at the platform while the transfer was pulled back: somebody must pass it on again."""
+    story = _ended(ChargeKind.DESTINATION, word)
+    items = {item.code: item for item in attention(story.ledger)}
+    told = items["transfer_pulled_back"]
+    assert (told.subject, told.choices, told.move) == ("r1", (Choice.NOTED,), Move.STAFF)
+    assert "pass the money on again" in told.says
+    assert set(items) == {word, "transfer_pulled_back"}
+    story.settle("r1", word, Choice.NOTED)
+    assert [item.code for item in attention(story.ledger)] == ["transfer_pulled_back"]
+    story.settle("r1", "transfer_pulled_back", Choice.NOTED)
+    assert attention(story.ledger) == ()
+
+
+@pytest.mark.parametrize("word", ["pending", "succeeded", "failed", "canceled"])
+def test_nobody_is_told_of_a_transfer_where_none_was_pulled_back(word: str) -> None:
+    """Not for a platform charge, nor for a refund that goes its way."""
+    assert "transfer_pulled_back" not in _codes(_ended(ChargeKind.PLATFORM, word))
+    lives = word in ("pending", "succeeded")
+    assert ("transfer_pulled_back" not in _codes(_ended(ChargeKind.DESTINATION, word))) is lives
+
+
+def test_a_refund_that_was_never_sent_pulled_nothing_back() -> None:
+    """A refund of a destination charge known only by its mark, its journal lost, has no claim to tell it by."""
+    story = Story(attrs.evolve(card(), kind=ChargeKind.DESTINATION)).claimed()
+    there = story.ours(status="failed")
+    lost = Story(story.payment, POLICY).shows(there)
+    lost.quote()
+    assert lost.status() is Status.FAILED
+    assert _codes(lost) == {"failed"}
+
+
+def _codes(story: Story) -> set[str]:
+    return {item.code for item in attention(story.ledger)}
