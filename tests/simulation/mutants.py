@@ -20,21 +20,23 @@ from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.modes import MODES
 from refund_adapters.simulation.run import run_seed
 from refund_domain import decide, doubt, ledger, quotes, rhythm, rules, service_async
-from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown, Picture, Send
+from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send
+from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.doubt import Step, Verdict, Zone
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import SendClaimed
+from refund_domain.events import LookScheduled, PaymentSeen, SendClaimed
 from refund_domain.inputs import FreeLook, GatewayAnswered, OwedLook, RecordOutside, RequestRefund, SettleAttention
 from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import AmountChanged, Disputed, Refused
 from refund_domain.service_async import AsyncRefundService
-from refund_domain.stream import appended, claim_in, in_doubt
+from refund_domain.stream import Handed, Merged, Reported, appended, claim_in, in_doubt
 from refund_domain.stream import head as stream_head
 
 Apply = Callable[[], AbstractContextManager[object]]
 
+TOLD: Final = "cap-off-webhooks"
 STEPS: Final = 300
 """How many steps a seed runs under faults."""
 
@@ -335,6 +337,130 @@ def _ours_ignored(known: Any, *, without: str | None = None) -> Any:
     return _figure_ignored(known, without=without)
 
 
+# --- signals ---------------------------------------------------------------------------------------------------
+
+_real_receive = AsyncRefundService.receive
+
+
+def _received(meant: Callable[[Any, Any, Any], Any]) -> Apply:
+    """A service that does something else with what a signal's look showed than to merge it."""
+
+    async def receive(self: Any, signal: Any) -> Any:
+        if signal.ref is None:
+            return Reported(signal=signal, why="scripted")
+        stream = await self._load(signal.ref)
+        look = await self._look(signal.ref)
+        if isinstance(look, Missing):
+            return Reported(signal=signal, why="scripted")
+        if not isinstance(look, Picture):
+            raise GatewayUnreadable("scripted")
+        given = meant(stream, signal, look)
+        if given is None:
+            return Handed(signal=signal, picture=look)
+        stream, said = await self._record(stream, given)
+        return Merged(signal=signal, view=self._view(stream), news=bool(said))
+
+    return method("receive", receive)
+
+
+def _opens(stream: Any, signal: Any, look: Picture) -> Any:
+    """Whose payment it is, nobody has said."""
+    return FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme")
+
+
+def _owed_after_all(stream: Any, signal: Any, look: Picture) -> Any:
+    if stream.ledger.tenant is None:
+        return None
+    return OwedLook(at=stream.now, latest=stream.latest, look=look)
+
+
+def _believed(stream: Any, signal: Any, look: Picture) -> Any:
+    """What its kind says of its refund is taken for what is so."""
+    word = {"refund.failed": "failed", "refund.created": "pending"}.get(signal.kind, "succeeded")
+    refunds = tuple(
+        attrs.evolve(refund, status=word) if refund.id == signal.object_id else refund for refund in look.refunds
+    )
+    if stream.ledger.tenant is None:
+        return None
+    return FreeLook(at=stream.now, picture=attrs.evolve(look, refunds=refunds))
+
+
+async def _drives(self: Any, signal: Any) -> Any:
+    """A signal is taken for the moment to go on with the payment."""
+    said = await _real_receive(self, signal)
+    if isinstance(said, Merged):
+        await self._drive(await self._load(signal.ref))
+    return said
+
+
+async def _at_platform(self: Any, signal: Any) -> Any:
+    """The account a signal came from is forgotten."""
+    return await _real_receive(self, attrs.evolve(signal, account=PLATFORM))
+
+
+def _remembering(key: Callable[[Any], object]) -> Apply:
+    """What was received once under this key is not looked at again."""
+
+    async def receive(self: Any, signal: Any) -> Any:
+        seen = vars(self._world).setdefault("seen_signals", set())
+        if key(signal) in seen:
+            return Reported(signal=signal, why="scripted")
+        said = await _real_receive(self, signal)
+        seen.add(key(signal))
+        return said
+
+    return method("receive", receive)
+
+
+def _puts_off(known: Any, seen: Any, at: Any, policy: Any) -> Any:
+    """A look nobody owed counts as the one that was owed."""
+    if not seen:
+        return ()
+    due = rhythm.next_look(ledger.fold(known, seen), at, 0, policy)
+    return (*seen, LookScheduled(at=at, due=due))
+
+
+_real_seen = decide._seen
+
+
+def _always_news(known: Any, picture: Picture, at: Any) -> Any:
+    said = _real_seen(known, picture, at)
+    return said or (PaymentSeen(at=at, payment=picture.payment),)
+
+
+# --- shared charges --------------------------------------------------------------------------------------------
+
+_real_split = rules.split_of
+
+
+def _transfer_stays(payment: Any, policy: Any) -> Any:
+    said = _real_split(payment, policy)
+    return PlatformCharge() if payment.kind is ChargeKind.DESTINATION else said
+
+
+def _fee_returned(whenever: Callable[[Any, Any], bool]) -> Callable[..., Any]:
+    """The fee goes along whenever this says so."""
+
+    def split_of(payment: Any, policy: Any) -> Any:
+        said = _real_split(payment, policy)
+        if isinstance(said, DirectCharge | DestinationCharge):
+            return attrs.evolve(said, return_fee=whenever(payment.application_fee, policy))
+        return said
+
+    return split_of
+
+
+_real_claim: Callable[..., Any] = doubt._claim
+
+
+def _split_anew(known: Any, record: Any, request: Any, at: Any, policy: Any) -> Any:
+    """Each send of a refund asks for what the charge takes now."""
+    return tuple(
+        attrs.evolve(event, send=attrs.evolve(event.send, split=_real_split(known.payment, policy)))
+        for event in _real_claim(known, record, request, at, policy)
+    )
+
+
 _ALL: Final = (Verdict.CLEAR, Verdict.ALARMED, Verdict.DECLINED, Verdict.BURNT)
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
@@ -438,7 +564,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         name="an overtaken look decides",
         apply=swap(doubt._behind, lambda *_: False),
         seeds=633,
-        by=("after_end", "amount"),
+        by=("after_end", "amount", "split"),
     ),
     Mutant(
         name="5xx ends by itself", apply=step({(Zone.OLD, Verdict.BURNT): Step.END}), seeds=30, by=("unasked",)
@@ -455,6 +581,85 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         seeds=183,
         by=("sent_again",),
     ),
+    Mutant(name="a signal opens a stream", apply=_received(_opens), seeds=30, by=("signal",), mode=TOLD),
+    Mutant(
+        name="a signal's look is an owed one",
+        apply=_received(_owed_after_all),
+        seeds=30,
+        by=("signal",),
+        mode=TOLD,
+        deaf=("put_off", "told_twice", "misread"),
+    ),
+    Mutant(
+        name="a signal goes on with the payment",
+        apply=method("receive", _drives),
+        seeds=30,
+        by=("signal",),
+        mode=TOLD,
+        deaf=("put_off", "told_twice", "misread"),
+    ),
+    Mutant(name="a signal is believed", apply=_received(_believed), seeds=30, by=("believed",), mode=TOLD),
+    Mutant(
+        name="a signal is believed, and nobody judges what is written",
+        apply=_received(_believed),
+        seeds=30,
+        by=("doubled", "stuck", "mistaken", "lost"),
+        mode=TOLD,
+        deaf=("believed", "told_twice", "misread"),
+    ),
+    Mutant(
+        name="a signal's account is ignored",
+        apply=method("receive", _at_platform),
+        seeds=30,
+        by=("misread",),
+        mode=TOLD,
+    ),
+    Mutant(
+        name="a signal's account is ignored, and nobody judges where it looks",
+        apply=method("receive", _at_platform),
+        seeds=30,
+        by=("stuck",),
+        mode=TOLD,
+        deaf=("misread",),
+    ),
+    Mutant(
+        name="signals told apart by kind and object",
+        apply=_remembering(lambda signal: (signal.kind, signal.object_id)),
+        seeds=30,
+        by=("stuck",),
+        mode=TOLD,
+        deaf=("misread",),
+    ),
+    Mutant(
+        name="a signal puts off what is owed",
+        apply=swap(decide._news, _puts_off),
+        seeds=30,
+        by=("put_off",),
+        mode=TOLD,
+    ),
+    Mutant(
+        name="no news is written down",
+        apply=swap(decide._seen, _always_news),
+        seeds=30,
+        by=("told_twice",),
+        mode=TOLD,
+    ),
+    Mutant(
+        name="the transfer stays where it is", apply=swap(_real_split, _transfer_stays), seeds=30, by=("split",)
+    ),
+    Mutant(
+        name="a fee goes back of which none is left",
+        apply=swap(_real_split, _fee_returned(lambda fee, policy: policy.return_application_fee)),
+        seeds=30,
+        by=("split",),
+    ),
+    Mutant(
+        name="a fee goes back against the policy",
+        apply=swap(_real_split, _fee_returned(lambda fee, policy: fee is not None and fee.left.amount_minor > 0)),
+        seeds=30,
+        by=("split",),
+    ),
+    Mutant(name="a repeat asks for another split", apply=swap(doubt._claim, _split_anew), seeds=90, by=("split",)),
 )
 
 
@@ -465,6 +670,12 @@ SURVIVORS: Final[dict[str, str]] = {
     "first answer, and by 28 h nothing can follow any more",
     "key with amount": "killed as a broken rule, not by harm: the mark in the request differs, so the gateway "
     "refuses the key for another refund",
+    "the transfer stays, a fee goes back or is asked for anew": "killed as a broken rule, not by harm: the "
+    "simulated bank moves no transfers",
+    "signals told apart by kind and object": "while looks are owed they mend it; it does harm once the watch is "
+    "over, when a signal is all there is",
+    "a signal's look is an owed one, a signal goes on with the payment": "killed as a broken rule, not by harm: "
+    "claims and edges hold whoever looks",
     "outbox gap, first page only": "not held here: the journals have no outbox yet, and the bank has no pages; "
     "pages are the gateway adapters' own tests",
 }

@@ -8,15 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from refund_adapters.simulation.__main__ import main
+from refund_adapters.simulation.actions import Deliver
 from refund_adapters.simulation.batches import run_batch, run_one
 from refund_adapters.simulation.journals import Journal
-from refund_adapters.simulation.modes import BROKEN, CAP_OFF, CAP_ON, MODES
+from refund_adapters.simulation.modes import BROKEN, CAP_OFF, CAP_OFF_TOLD, CAP_ON, MODES, PROMISED
 from refund_adapters.simulation.ports import FAULTS_AT
 from refund_adapters.simulation.run import replay
+from refund_adapters.simulation.scenario import Taken
 from refund_adapters.simulation.shrink import shorten, told
+from refund_adapters.simulation.webhooks import TWISTS
+from tests.simulation.mutants import MUTANTS
 
 STEPS = 300
 WITHIN = {
@@ -30,24 +35,45 @@ WITHIN = {
 """Within how many seeds from 0 each broken assumption must be found."""
 
 
-@pytest.mark.parametrize("mode", [CAP_ON.name, CAP_OFF.name])
+EVERY_MODE = pytest.mark.parametrize("mode", [mode.name for mode in PROMISED])
+
+
+@EVERY_MODE
 def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
-    """Under every fault at once no refund doubles, is lost or stays stuck, with the gateway's cap and without."""
-    tally = run_batch(mode, Journal.MEMORY.value, 0, 400, STEPS)
+    """Under every fault at once no refund doubles, is lost or stays stuck, with cap and webhooks and without."""
+    tally = run_batch(mode, Journal.MEMORY.value, 0, 200, STEPS)
     assert (tally.failing, dict(tally.broken)) == ([], {})
-    assert tally.refunds > 400
+    assert tally.refunds > 200
     missing = [fault for faults in FAULTS_AT.values() for fault in faults if not tally.counts[f"fault {fault}"]]
     assert missing == []
     assert tally.counts["crash"] > 100
     assert tally.counts["clock jump"] > 10
+    assert tally.counts["fee"] > 10
+    assert {name for name in tally.counts if name.startswith("sent ")} == _SENT
+    received = [f"signal forged: {twist}" for twist in TWISTS] + [f"signal {each}" for each in _RECEIVED]
+    seldom = [name for name in received if tally.counts[name] < 10]
+    assert seldom == ([] if MODES[mode].webhooks else received)
 
 
-@pytest.mark.parametrize("mode", [CAP_ON.name, CAP_OFF.name])
+_SENT = {
+    "sent PlatformCharge",
+    *(f"sent {kind}{fee}" for kind in ("DirectCharge", "DestinationCharge") for fee in ("", " with its fee")),
+}
+"""What is sent for, in every mode."""
+
+_RECEIVED = (
+    "merged", "handed", "reported", "refund.created", "refund.updated", "refund.failed", "charge.refunded",
+    "charge.dispute.created", "charge.dispute.closed", "payout.paid", "application_fee.refunded",
+)  # fmt: skip
+"""What signals speak of, and what becomes of them."""
+
+
+@EVERY_MODE
 def test_no_seed_breaks_an_invariant_over_the_sqlite_journal(mode: str) -> None:
     """The same over SQLite files, each worker with a handle and a clock of its own."""
-    tally = run_batch(mode, Journal.SQLITE.value, 0, 30, STEPS)
+    tally = run_batch(mode, Journal.SQLITE.value, 0, 15, STEPS)
     assert (tally.failing, dict(tally.broken)) == ([], {})
-    assert tally.refunds > 30
+    assert tally.refunds > 15
 
 
 @pytest.mark.parametrize("mode", [mode.name for mode in BROKEN])
@@ -60,8 +86,8 @@ def test_a_broken_assumption_is_found(mode: str) -> None:
 def test_the_journals_make_no_difference() -> None:
     """A seed does the same over both journals: the same trace, the same end."""
     for seed in range(3):
-        memory = run_one(seed, STEPS, CAP_OFF.name)
-        sqlite = run_one(seed, STEPS, CAP_OFF.name, Journal.SQLITE)
+        memory = run_one(seed, STEPS, CAP_OFF_TOLD.name)
+        sqlite = run_one(seed, STEPS, CAP_OFF_TOLD.name, Journal.SQLITE)
         assert memory.digest == sqlite.digest
 
 
@@ -80,22 +106,44 @@ def test_a_seed_is_the_same_under_any_hash_seed() -> None:
     assert run_one(8, STEPS, CAP_ON.name).digest != here
 
 
-def test_a_replay_does_what_the_seed_did() -> None:
-    """The actions of a seed, without its random numbers, give the same trace."""
-    outcome = run_one(11, STEPS, CAP_OFF.name)
-    assert replay(11, outcome.scenario, outcome.actions, CAP_OFF).digest == outcome.digest
+@EVERY_MODE
+def test_a_replay_does_what_the_seed_did(mode: str) -> None:
+    """The actions of a seed, without its random numbers, give the same trace; a signal is an action, too."""
+    outcome = run_one(11, STEPS, mode)
+    assert any(isinstance(action, Deliver) for action in outcome.actions) is MODES[mode].webhooks
+    assert replay(11, outcome.scenario, outcome.actions, MODES[mode]).digest == outcome.digest
 
 
-def test_a_failing_seed_is_made_short() -> None:
-    """What a failing run does not need is left out, and the same invariant still breaks."""
-    mode = MODES["broken-list_lag"]
-    outcome = next(o for o in (run_one(seed, STEPS, mode.name) for seed in range(50)) if o.violation)
-    short = shorten(outcome, mode)
-    assert outcome.violation is not None
+def test_webhooks_change_nothing_but_what_is_told() -> None:
+    """A seed takes the same payments with webhooks and without, and bears the same faults."""
+    for seed in range(20):
+        silent, heard = (run_one(seed, 1, mode.name).scenario for mode in (CAP_OFF, CAP_OFF_TOLD))
+        assert attrs.evolve(heard, rates=silent.rates) == silent
+        assert heard.rates.brought > silent.rates.brought == 0
+
+
+def test_two_accounts_may_hold_a_charge_of_one_id() -> None:
+    """Some seeds have such a pair: a signal that is taken for the other account's would be told from it."""
+    pairs = [seed for seed in range(100) if _same_ids(run_one(seed, 1, CAP_OFF_TOLD.name).scenario.payments)]
+    assert len(pairs) > 5
+
+
+def _same_ids(payments: tuple[Taken, ...]) -> bool:
+    return len({payment.account for payment in payments if payment.charge is not None}) > 1
+
+
+def test_what_a_signal_set_off_is_made_short() -> None:
+    """A service that takes a signal for a command is found, and the signal is among what remains of the run."""
+    (mutant,) = [mutant for mutant in MUTANTS if mutant.name == "a signal goes on with the payment"]
+    with mutant.apply():
+        outcome = next(
+            o for o in (run_one(seed, STEPS, mutant.mode) for seed in range(mutant.seeds)) if o.violation
+        )
+        short = shorten(outcome, MODES[mutant.mode], most_runs=400)
     assert short.violation is not None
-    assert short.violation.name == outcome.violation.name
+    assert any(isinstance(action, Deliver) for action in short.actions)
     assert len(short.actions) < len(outcome.actions) / 4
-    assert short.violation.what in told(short)
+    assert "deliver op=" in told(short)
 
 
 def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +151,7 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
     report = tmp_path / "out.json"
     assert main(["--seeds", "0:4", "--steps", "100", "--report", str(report)]) == 0
     figures = json.loads(report.read_text(encoding="utf-8"))
-    assert [mode["mode"] for mode in figures["modes"]] == [CAP_ON.name, CAP_OFF.name]
+    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in PROMISED]
     for mode in figures["modes"]:
         assert mode["seeds"] == 4
         assert (mode["doubled"], mode["lost"], mode["stuck"], mode["broken"]) == (0, 0, 0, {})

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from refund_adapters.simulation.crashes import crash_everywhere
-from refund_adapters.simulation.exhaustive import Case, run_case, try_everything
+from refund_adapters.simulation.exhaustive import Case, run_case, try_everything, try_signals
 from tests.simulation.mutants import MUTANTS
 
 RUNS = 7196
 """How many runs the small world has: more or fewer port calls in an issue change it, and somebody should know."""
+TOLD_RUNS = 642
+"""The same, where one of the two receives a signal."""
 
 
 def test_no_interleaving_with_one_crash_or_fault_doubles_or_loses() -> None:
@@ -20,6 +22,20 @@ def test_no_interleaving_with_one_crash_or_fault_doubles_or_loses() -> None:
     print(f"{found.runs} runs")
     assert found.failures == ()
     assert found.runs == RUNS
+
+
+def test_no_interleaving_of_an_issue_and_a_signal_doubles_or_loses() -> None:
+    """One worker issues while another receives a signal: the same, and the signal does nothing of the other's."""
+    found = try_signals(pauses_s=(180,))
+    assert found.failures == ()
+    assert found.runs == TOLD_RUNS
+
+
+def test_the_small_world_finds_a_signal_that_does_more() -> None:
+    """A service that takes a signal's look for the one that is owed fails in some interleaving."""
+    (mutant,) = [mutant for mutant in MUTANTS if mutant.name == "a signal's look is an owed one"]
+    with mutant.apply():
+        assert try_signals(pauses_s=(180,)).failures
 
 
 @pytest.mark.parametrize("name", ["fresh key", "send before append", "another's claim", "timeout = no"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from refund_adapters.simulation.batches import batches, run_one
 from refund_adapters.simulation.exhaustive import try_everything
 from refund_adapters.simulation.journals import Journal
-from refund_adapters.simulation.modes import CAP_OFF, CAP_ON, MODES
+from refund_adapters.simulation.modes import MODES, PROMISED
 from refund_adapters.simulation.report import Tally, heading
 from refund_adapters.simulation.run import Outcome
 from refund_adapters.simulation.shrink import shorten, told
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=_count, default=300, help="steps under faults, each seed (%(default)s)")
     parser.add_argument("--jobs", type=_count, default=1, help="processes (%(default)s)")
     parser.add_argument("--journal", choices=[journal.value for journal in Journal], default=Journal.MEMORY.value)
-    parser.add_argument("--mode", action="append", choices=sorted(MODES), help="cap-on and cap-off unless given")
+    parser.add_argument("--mode", action="append", choices=sorted(MODES), help="the promised ones unless given")
     parser.add_argument("--report", type=Path, help="write the figures here instead of to stdout")
     parser.add_argument("--seed-trace", type=int, metavar="SEED", help="run one seed and show its trace's hash")
     parser.add_argument("--exhaustive", action="store_true", help="every interleaving of a small world instead")
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked; 1 if a promised mode failed, or a broken one did not."""
     given = _parser().parse_args(arguments)
-    modes = given.mode or [CAP_ON.name, CAP_OFF.name]
+    modes = given.mode or [mode.name for mode in PROMISED]
     if given.exhaustive:
         found = try_everything()
         print(f"{found.runs} runs, {len(found.failures)} failing")

@@ -24,6 +24,19 @@ class Start(NamedTuple):
     who: int
 
 
+class Deliver(NamedTuple):
+    """A webhook reaches a worker, which begins operation `op`: signal `number` of those that arose so far.
+
+    With a `twist` of `webhooks.TWISTS` it is a forged one, about payment `pay` or what is near it.
+    """
+
+    op: int
+    worker: int
+    number: int
+    pay: int
+    twist: str
+
+
 class Resume(NamedTuple):
     """Operation `op` goes on to its next stop; `fault` befalls the call it stopped before, `delay_s` if late."""
 
@@ -59,11 +72,11 @@ class Clock(NamedTuple):
 
 
 class Outside(NamedTuple):
-    """The world moves: `kind` is elsewhere, dispute, close, fate, drain, fund or settle_payment."""
+    """The world moves: `kind` is elsewhere, dispute, close, fate, drain, fund, settle_payment or fee."""
 
     kind: str
     pay: int
     arg: int
 
 
-Action = Start | Resume | Cancel | Crash | Advance | Clock | Outside
+Action = Start | Deliver | Resume | Cancel | Crash | Advance | Clock | Outside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from refund_domain.answers import Send
+from refund_domain.answers import Picture, Send
 from refund_domain.events import Event, RefundRequested
 from refund_domain.ledger import EMPTY, OBSERVED, Ledger, Status
 from refund_domain.payments import GatewayRefund, Ref
@@ -20,15 +20,19 @@ class Violation:
 
 
 class Book:
-    """What the invariants know of one stream: its events folded as they were appended, claims, requests."""
+    """What the invariants know of one stream: its events folded as they were appended, claims, requests.
+
+    `refunds` are the bank's when last asked, `told` the last picture known to bring no news and at what version.
+    """
 
     __slots__ = (
-        "captured_minor", "claims", "events", "ledger", "made", "outside_minor", "ref", "requests", "sent",
-        "statuses", "version",
+        "captured_minor", "claims", "events", "ledger", "made", "outside_minor", "ref", "refunds", "requests",
+        "sent", "statuses", "told", "version",
     )  # fmt: skip
 
     def __init__(self, ref: Ref, captured_minor: int) -> None:
         self.ref, self.captured_minor = ref, captured_minor
+        self.refunds: tuple[GatewayRefund, ...] = ()
         self.made: set[str] = set()
         self.sent: set[tuple[str, int]] = set()
         self.forget()
@@ -42,6 +46,7 @@ class Book:
         self.claims: dict[tuple[str, int], tuple[Send, int, int]] = {}
         self.requests: dict[str, RefundRequested] = {}
         self.outside_minor = 0
+        self.told: tuple[Picture, int] | None = None
 
 
 def word(refund: GatewayRefund) -> Status:

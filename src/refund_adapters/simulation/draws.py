@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import heapq
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.memory import Fault
 from refund_adapters.simulation import ports
-from refund_adapters.simulation.actions import Action, Advance, Cancel, Clock, Crash, Outside, Resume, Start
+from refund_adapters.simulation.actions import (
+    Action,
+    Advance,
+    Cancel,
+    Clock,
+    Crash,
+    Deliver,
+    Outside,
+    Resume,
+    Start,
+)
 from refund_adapters.simulation.modes import Broken
+from refund_adapters.simulation.webhooks import TWISTS
 from refund_domain.ledger import in_flight
 
 if TYPE_CHECKING:
@@ -35,6 +47,7 @@ _DOUBTS: Final = (
     ports.STRAY_NO,
 )  # fmt: skip
 _HELD_BEFORE: Final = (ports.LOAD, ports.APPEND, ports.APPENDED, ports.SEND, ports.LOOK, ports.LOOKED)
+_LATE: Final = (MINUTE, HOUR, 22 * HOUR, 28 * HOUR, 3 * DAY, 10 * DAY)
 _MARGINS: Final = (0, SECOND, -SECOND, 5 * MINUTE, -5 * MINUTE, 10 * MINUTE, -10 * MINUTE, 30 * MINUTE, -HOUR)
 
 
@@ -49,13 +62,16 @@ class Draws:
         self._quoted: dict[int, tuple[int, int]] = {}  # by payment: the latest quote's operation, and when
         self._commands: list[int] = []
         self._clocks_jumped = False
+        self._hooks = world.webhooks
+        self._arisen = 0  # how many signals were posted or lost so far
+        self._mail: list[tuple[int, int]] = []  # when which signal arrives, soonest first
         self._nap: Op | None = None
         self._slept = False
         # One roll a step decides between the rare things, by these bands.
         rates = self._rates
         self._bands: list[tuple[float, str]] = []
         total = 0.0
-        for name in ("advance", "crash", "cancel", "clock", "elsewhere", "dispute", "fate", "funds"):
+        for name in ("advance", "crash", "cancel", "clock", "elsewhere", "dispute", "fate", "funds", "forged"):
             total += float(getattr(rates, name))
             self._bands.append((total, name))
 
@@ -72,6 +88,8 @@ class Draws:
                         return action
                     break
         flying = self._world.flying
+        if self._hooks is not None and self._arrives():
+            return self._deliver(heapq.heappop(self._mail)[1], "")
         if len(flying) < self._rates.most_in_flight and (not flying or self._rng.random() < 0.15):
             return self._start_or_free()
         us = self._world.us
@@ -193,6 +211,39 @@ class Draws:
             return ("tampered_id" if arg % 2 else "tampered_amount"), rng.choice(self._quotes)
         return kind, arg
 
+    # -- webhooks -----------------------------------------------------------------------------------------------
+
+    def _arrives(self) -> bool:
+        """Post what has arisen since, and say whether a worker takes the next signal in now."""
+        world = self._world
+        hooks, mail = world.webhooks, self._mail
+        if hooks is not None and len(hooks.signals) > self._arisen:
+            self._post(len(hooks.signals))
+        due = mail and mail[0][0] <= world.us and len(world.flying) < self._rates.most_in_flight
+        return bool(due) and self._rng.random() < self._rates.brought
+
+    def _post(self, end: int) -> None:
+        rng, rates, us = self._rng, self._rates, self._world.us
+        for number in range(self._arisen, end):
+            copies = 0 if rng.random() < rates.lost else 1
+            if copies and rng.random() < rates.doubled:
+                copies = rng.choice((2, 3))
+            for _ in range(copies):
+                delay = (
+                    rng.choice(_LATE) + rng.choice(_MARGINS)
+                    if rng.random() < rates.late
+                    else rng.randrange(SECOND)
+                )
+                heapq.heappush(self._mail, (us + max(0, delay), number))
+        self._arisen = end
+
+    def _deliver(self, number: int, twist: str) -> Deliver:
+        rng, world = self._rng, self._world
+        op = self._next_op
+        self._next_op += 1
+        pay, worker = int(rng.random() * len(world.payments)), int(rng.random() * len(world.workers))
+        return Deliver(op, worker, number, pay, twist)
+
     # -- rare things --------------------------------------------------------------------------------------------
 
     def _rare(self, name: str) -> Action | None:
@@ -210,12 +261,16 @@ class Draws:
                 return Cancel(rng.choice(world.flying).id) if world.flying else None
             case "clock":
                 return self._clock(worker)
+            case "forged":
+                return self._deliver(arg, rng.choice(TWISTS))
             case "elsewhere" | "fate":
                 return Outside(name, pay, arg)
             case "dispute":
                 return Outside("close" if world.disputes and arg % 2 else "dispute", pay, arg)
             case _:
-                return Outside(("drain", "fund", "settle_payment")[arg % 3], pay, arg)
+                kind = ("drain", "fund", "settle_payment")[arg % 3]
+                unsettled = world.scenario.payments[pay].unsettled
+                return Outside("fee" if kind == "settle_payment" and not unsettled else kind, pay, arg)
 
     def _clock(self, worker: int) -> Clock:
         """One clock jumps back, once; the next time it is mended."""

@@ -8,15 +8,15 @@ that nothing but the rules stands in the way of a second refund.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
 import attrs
 
 from refund_adapters.memory import Fault
-from refund_adapters.simulation.actions import Start
-from refund_adapters.simulation.modes import CAP_OFF
+from refund_adapters.simulation.actions import Deliver, Start
+from refund_adapters.simulation.modes import CAP_OFF, CAP_OFF_TOLD
 from refund_adapters.simulation.ports import FAULTS_AT, STRAY_NO, WORKS
 from refund_adapters.simulation.recovery import recover_all
 from refund_adapters.simulation.scenario import QUIET, Scenario, Taken
@@ -51,8 +51,9 @@ SMALL: Final = Scenario(
 class Case:
     """One run. The first worker makes `turns[0]` calls, then the other `turns[1]`, … and each the rest of its own.
 
-    `same`: both bring the same decision (a double click) or each its own (two tabs). `pause_s` passes at every
-    switch. At call `at`, counted over both, `fault` befalls it ("crash": its worker dies before it).
+    `same`: both bring the same decision (a double click) or each its own (two tabs). `told`: the other worker has
+    none, it receives a signal of the payment. `pause_s` passes at every switch. At call `at`, counted over both,
+    `fault` befalls it ("crash": its worker dies before it).
     """
 
     same: bool
@@ -60,6 +61,7 @@ class Case:
     turns: tuple[int, ...] = ()
     at: int = -1
     fault: str = WORKS
+    told: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -71,23 +73,31 @@ class Found:
 
 
 def try_everything(pauses_s: tuple[int, ...] = (0, 180)) -> Found:
-    """Run every case."""
+    """Run every case in which both workers issue."""
+    return _try(Case(same=same, pause_s=pause_s) for same in (True, False) for pause_s in pauses_s)
+
+
+def try_signals(pauses_s: tuple[int, ...] = (0, 180)) -> Found:
+    """Run every case in which one worker issues while the other receives a signal."""
+    return _try(Case(same=True, pause_s=pause_s, told=True) for pause_s in pauses_s)
+
+
+def _try(kinds: Iterable[Case]) -> Found:
     runs, failures = 0, []
-    for same in (True, False):
-        for pause_s in pauses_s:
-            for case in _cases(same, pause_s):
-                runs += 1
-                wrong, _ = run_case(case)
-                if wrong is not None:
-                    failures.append(f"{case}: {wrong}")
+    for kind in kinds:
+        for case in _cases(kind):
+            runs += 1
+            wrong, _ = run_case(case)
+            if wrong is not None:
+                failures.append(f"{case}: {wrong}")
     return Found(runs=runs, failures=tuple(failures))
 
 
-def _cases(same: bool, pause_s: int) -> Iterator[Case]:
+def _cases(kind: Case) -> Iterator[Case]:
     """Every schedule, and for every call of it every fault; which calls there are is learned from a run."""
     seen: set[tuple[tuple[int, str], ...]] = set()
-    for turns in _turns(same, pause_s):
-        plain = Case(same=same, pause_s=pause_s, turns=turns)
+    for turns in _turns(kind):
+        plain = attrs.evolve(kind, turns=turns)
         _, calls = run_case(plain)
         if tuple(calls) in seen:
             continue
@@ -98,9 +108,9 @@ def _cases(same: bool, pause_s: int) -> Iterator[Case]:
                 yield attrs.evolve(plain, at=at, fault=fault)
 
 
-def _turns(same: bool, pause_s: int) -> Iterator[tuple[int, ...]]:
+def _turns(kind: Case) -> Iterator[tuple[int, ...]]:
     """Where the first three switches may be; the run itself says how many calls there are to switch between."""
-    _, calls = run_case(Case(same=same, pause_s=pause_s))
+    _, calls = run_case(kind)
     most = len(calls)
     yield ()
     for first in range(1, most):
@@ -114,19 +124,24 @@ def _turns(same: bool, pause_s: int) -> Iterator[tuple[int, ...]]:
 
 def run_case(case: Case) -> tuple[str | None, list[tuple[int, str]]]:
     """What is wrong with this run, if anything, and the calls it made: by whom, before which stop."""
-    world = World(SMALL, CAP_OFF)
+    world = World(SMALL, CAP_OFF_TOLD if case.told else CAP_OFF)
     quotes = (0, 0) if case.same else (0, 1)
     for number in sorted(set(quotes)):
         world.run(Start(number, number, "quote", 0, 0, 0))
     for number, quote in zip((_FIRST, _SECOND), quotes, strict=True):
-        world.start(Start(number, number - _FIRST, "issue", 0, quote, 0))
+        if case.told and number == _SECOND:
+            world.deliver(Deliver(number, 1, 0, 0, "other word"))
+        else:
+            world.start(Start(number, number - _FIRST, "issue", 0, quote, 0))
         world.resume(number, WORKS, 0)
     calls = _drive(world, case)
     if world.checker.found is None:
         recover_all(world)
     made = sum(1 for refund in world.bank.refunds(world.payments[0]) if refund.mark is not None)
     wrong = None if world.checker.found is None else f"{world.checker.found.name}: {world.checker.found.what}"
-    if wrong is None and made != 1 and not (made == 0 and case.fault in MAKES_NOTHING):
+    # Whoever issues alone may die before anything was asked for; with two the other goes on.
+    asked = len(world.checker.book(world.payments[0]).requests) if case.told else 1
+    if wrong is None and made != asked and not (made == 0 and case.fault in MAKES_NOTHING):
         wrong = f"{made} refunds were made"
     world.close()
     return wrong, calls

@@ -7,8 +7,10 @@ at the first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from refund_adapters.simulation import received, splits
 from refund_adapters.simulation.books import Book, Violation
 from refund_adapters.simulation.rest import refunds_of
 from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Send
@@ -32,7 +34,7 @@ from refund_domain.ledger import (
     record_of,
     status_of,
 )
-from refund_domain.payments import PaymentRef, Ref
+from refund_domain.payments import GatewayRefund, PaymentRef, Ref
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.workers import Op
@@ -73,6 +75,10 @@ class Checker:
         """What is known of this stream."""
         return self._books[ref]
 
+    def known(self, ref: Ref) -> Book | None:
+        """What is known of this stream; None where the bank never took such a payment."""
+        return self._books.get(ref)
+
     @property
     def books(self) -> tuple[Book, ...]:
         """Every payment's."""
@@ -90,12 +96,19 @@ class Checker:
 
     def appended(self, op: Op, ref: Ref, events: Sequence[Event]) -> None:
         """These events have been committed to this stream by this operation."""
-        book = self._books[ref]
+        book = self._books.get(ref)
+        if book is None:
+            self.broken("signal", f"op {op.id} wrote to {ref}, and there is no such payment")
+            return
+        if op.signal is not None:
+            received.writes(self, op, book, events)
         if op.kind not in ("recover", "dispatch") and op.who != 0:
             self.broken("tenant", f"op {op.id} of another tenant wrote to {ref}")
         for event in events:
             self._step(book, event, op)
         book.version += len(events)
+        if op.signal is not None:
+            received.told(book, op.picture, book.version)
 
     def _step(self, book: Book, event: Event, op: Op) -> None:
         ledger = evolve(book.ledger, event)
@@ -176,6 +189,8 @@ class Checker:
     def licensed(self, op: Op, send: Send) -> None:
         """The operation is about to send: by its own young claim, what was verified, what a fresh look allows."""
         op.sent = True
+        if op.signal is not None:
+            self.broken("signal", f"op {op.id} received a signal and sends {send.refund_id}")
         book = self._books[send.payment]
         key = send.refund_id, send.claim
         claim = book.claims.get(key)
@@ -194,6 +209,8 @@ class Checker:
             self.broken("licence", f"claim {key} is sent {(self._world.us - at_us) / 1e6:.0f} s after its append")
         self._in_time(book, send)
         self._verified(op, book, send)
+        world = self._world
+        splits.check(self, op, book, send, world.kinds[send.payment], world.policy.return_application_fee)
 
     def _in_time(self, book: Book, send: Send) -> None:
         """A key goes again within 22 hours of the first claim in doubt only, give or take what clocks differ."""
@@ -231,8 +248,16 @@ class Checker:
         """The bank may have received or made something."""
         self._world.bank_next = self._world.bank.next_at
         self._new_requests()
-        for book in self._books.values():
-            self._new_refunds(book)
+        webhooks = self._world.webhooks
+        for ref, book in self._books.items():
+            refunds = refunds_of(self._world, book)
+            if refunds == book.refunds:  # unchanged ones are the very same objects
+                continue
+            if webhooks is not None and isinstance(ref, PaymentRef):
+                webhooks.moved(ref, book.refunds, refunds)
+            book.refunds = refunds
+            if len(refunds) != len(book.made):
+                self._new_refunds(book, refunds)
 
     def _new_requests(self) -> None:
         received = self._world.bank.received
@@ -253,10 +278,7 @@ class Checker:
                 self.broken("after_end", f"a request of {request.key} arrived after it had ended")
         self._received = len(received)
 
-    def _new_refunds(self, book: Book) -> None:
-        refunds = refunds_of(self._world, book)
-        if len(refunds) == len(book.made):
-            return
+    def _new_refunds(self, book: Book, refunds: tuple[GatewayRefund, ...]) -> None:
         for refund in refunds:
             if refund.id in book.made:
                 continue
@@ -268,6 +290,7 @@ class Checker:
             request = book.requests.get(refund.mark)
             if request is None or request.amount != refund.amount:
                 self.broken("unrequested", f"{refund.id} was made, but nobody asked for it")
+            self._fee_goes_back(book, refund.mark)
         marks = [refund.mark for refund in refunds if refund.mark is not None]
         if len(marks) != len(set(marks)):
             self.broken("doubled", f"one refund was made more than once: {sorted(marks)}")
@@ -275,6 +298,14 @@ class Checker:
         if len(live) > 1:
             self.broken("doubled", f"{book.ref} has {len(live)} live refunds of ours: {sorted(live)}")
         self._within_captured(book)
+
+    def _fee_goes_back(self, book: Book, refund_id: str) -> None:
+        """A refund that asked for it takes what is left of the platform's fee along."""
+        for send, _, _ in book.claims.values():
+            if send.refund_id == refund_id and getattr(send.split, "return_fee", False):
+                with suppress(ValueError):  # somebody returned it meanwhile
+                    self._world.fees.give_back(send.payment)
+                return
 
     def _within_captured(self, book: Book) -> None:
         ours = sum(

@@ -1,4 +1,4 @@
-"""In which world a seed runs: the promised one, with the gateway's cap on or off, or one that breaks a promise.
+"""In which world a seed runs: the promised one, with cap and webhooks on or off, or one that breaks a promise.
 
 Every assumption of the policy can be broken, one at a time; a simulator that does not find the harm done then
 could not find it in the rules either.
@@ -38,6 +38,7 @@ class Broken(StrEnum):
 @attrs.frozen(kw_only=True)
 class Mode:
     """One kind of world. `caps`: whether the gateway refuses more than was captured, and the policy trusts it.
+    `webhooks`: whether anything tells of changes, or every look is the library's own idea.
 
     The spans are the truth of this world, which the policy does not know: `key_life` how long a key is kept,
     `executes_most` and `completes_most` the latest a request given up or a 5xx takes effect, `list_lag_most` how
@@ -46,6 +47,7 @@ class Mode:
 
     name: str
     caps: bool
+    webhooks: bool = False
     broken: Broken | None = None
     key_life: timedelta = 24 * _HOUR
     executes_most: timedelta = _HOUR
@@ -53,13 +55,21 @@ class Mode:
     list_lag_most: timedelta = _HOUR
     skew_most: timedelta = 5 * _MINUTE
 
-    def policy(self, *, accept_unsettled_ach: bool = False) -> Policy:
+    def policy(self, *, accept_unsettled_ach: bool = False, return_application_fee: bool = False) -> Policy:
         """The policy the workers of this world keep: always the promised spans."""
-        return Policy(gateway_caps=self.caps, accept_unsettled_ach=accept_unsettled_ach)
+        return Policy(
+            gateway_caps=self.caps,
+            accept_unsettled_ach=accept_unsettled_ach,
+            return_application_fee=return_application_fee,
+        )
 
 
 CAP_ON: Final = Mode(name="cap-on", caps=True)
 CAP_OFF: Final = Mode(name="cap-off", caps=False)
+CAP_ON_TOLD: Final = Mode(name="cap-on-webhooks", caps=True, webhooks=True)
+CAP_OFF_TOLD: Final = Mode(name="cap-off-webhooks", caps=False, webhooks=True)
+PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD)
+"""The worlds in which the promise holds."""
 BROKEN: Final = (
     Mode(name="broken-key_life", caps=False, broken=Broken.KEY_LIFE, key_life=10 * _MINUTE),
     Mode(name="broken-executes_late", caps=False, broken=Broken.EXECUTES_LATE, executes_most=48 * _HOUR),
@@ -68,5 +78,5 @@ BROKEN: Final = (
     Mode(name="broken-clock_skew", caps=False, broken=Broken.CLOCK_SKEW, skew_most=60 * _HOUR),
     Mode(name="broken-append_lost", caps=False, broken=Broken.APPEND_LOST),
 )
-MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (CAP_ON, CAP_OFF, *BROKEN)}
+MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*PROMISED, *BROKEN)}
 """Every mode by its name, as `--mode` takes it."""

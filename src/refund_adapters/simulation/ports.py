@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from refund_adapters.memory import Fault, MemoryJournal, Planned
 from refund_adapters.memory.gateway import look_at, send_to
-from refund_domain.answers import Answer, Declined, Look, Send
+from refund_adapters.simulation import received
+from refund_domain.answers import Answer, Declined, Look, Picture, Send
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref
@@ -85,8 +86,13 @@ class SimGateway:
         """The bank's picture now, or what the fault makes of it."""
         await stop(LOOK)
         world = self._world
+        op = world.driven
+        if op.signal is not None:
+            received.looks(world.checker, op, ref)
         look = look_at(world.bank, ref, _PLANNED[world.fault])
-        world.driven.picture = look
+        if isinstance(look, Picture):
+            look = world.fees.shown(look)
+        op.picture = look
         await stop(LOOKED)
         return look
 
@@ -174,6 +180,7 @@ class SimJournal:
         await stop(LOAD)
         self._reachable()
         loaded = self.handle.load(ref, after)
+        self._world.driven.loaded = loaded.version
         await stop(LOADED)
         return loaded
 

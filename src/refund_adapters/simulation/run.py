@@ -9,7 +9,17 @@ from random import Random
 
 import attrs
 
-from refund_adapters.simulation.actions import Action, Advance, Cancel, Clock, Crash, Outside, Resume, Start
+from refund_adapters.simulation.actions import (
+    Action,
+    Advance,
+    Cancel,
+    Clock,
+    Crash,
+    Deliver,
+    Outside,
+    Resume,
+    Start,
+)
 from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.draws import Draws
 from refund_adapters.simulation.modes import Mode
@@ -43,7 +53,7 @@ def run_seed(
 ) -> Outcome:
     """Run one seed for so many steps under faults, then to rest. The invariants named in `deaf` are not judged."""
     rng = Random(seed)
-    scenario = draw_scenario(rng, mode)
+    scenario = draw_scenario(rng, mode, seed)
     world = World(scenario, mode, make_handle)
     world.checker.deaf = deaf
     draws = Draws(rng, world)
@@ -93,6 +103,8 @@ def perform(world: World, action: Action) -> None:
             world.resume(action.op, action.fault, action.delay_s)
         case Start():
             world.start(action)
+        case Deliver():
+            world.deliver(action)
         case Advance():
             world.pass_time(action.us)
         case Crash():

@@ -11,7 +11,7 @@ import attrs
 from refund_adapters.memory import Course, Step
 from refund_adapters.simulation.modes import Broken, Mode
 from refund_domain.money import Currency
-from refund_domain.payments import PLATFORM
+from refund_domain.payments import PLATFORM, ChargeKind
 
 USD: Final = Currency.of("USD")
 _SECOND: Final = timedelta(seconds=1)
@@ -35,7 +35,10 @@ COURSES: Final = (
 
 @attrs.frozen(kw_only=True)
 class Taken:
-    """One payment of the seed; `courses` are numbers into `COURSES`, `unsettled` an ACH debit under way."""
+    """One payment of the seed; `courses` are numbers into `COURSES`, `unsettled` an ACH debit under way.
+
+    `fee_minor` is what the platform took for itself, `charge` an id that a payment of another account bears, too.
+    """
 
     amount_minor: int
     method: str
@@ -43,11 +46,18 @@ class Taken:
     courses: tuple[int, ...]
     unsettled: bool = False
     captured_minor: int | None = None
+    kind: ChargeKind = ChargeKind.PLATFORM
+    fee_minor: int | None = None
+    charge: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Rates:
-    """How often what befalls a seed, as chances a step or a call, each in [0, 1]."""
+    """How often what befalls a seed, as chances a step or a call, each in [0, 1].
+
+    The last five are of webhooks: how eagerly a signal that is due is brought, how many are lost, doubled, late,
+    and how often one is forged.
+    """
 
     advance: float
     jump: float
@@ -67,6 +77,11 @@ class Rates:
     foreign: float
     sense: float
     most_in_flight: int
+    brought: float = 0
+    lost: float = 0
+    doubled: float = 0
+    late: float = 0
+    forged: float = 0
 
 
 QUIET: Final = Rates(
@@ -93,10 +108,16 @@ class Scenario:
     drained: bool
     from_zero: bool
     rates: Rates
+    fee_returned: bool = False
 
 
-def draw_scenario(rng: Random, mode: Mode) -> Scenario:
-    """The scenario of this seed."""
+def draw_scenario(rng: Random, mode: Mode, seed: int) -> Scenario:
+    """The scenario of this seed. Who shares a charge is drawn apart, and so are webhooks: the same seed is the
+    same payments and faults with them and without."""
+    return _told(_shared(_plain(rng, mode), Random(f"shared {seed}")), mode, Random(f"told {seed}"))
+
+
+def _plain(rng: Random, mode: Mode) -> Scenario:
     workers = rng.choice((2, 2, 3))
     return Scenario(
         payments=tuple(_payment(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))),
@@ -123,6 +144,41 @@ def _payment(rng: Random) -> Taken:
         unsettled=method != "card" and rng.random() < 0.3,
         captured_minor=amount // 2 if rng.random() < 0.1 else None,
     )
+
+
+_AT_PLATFORM: Final = (ChargeKind.PLATFORM, ChargeKind.PLATFORM, ChargeKind.DESTINATION)
+
+
+def _shared(scenario: Scenario, rng: Random) -> Scenario:
+    """Charges of connected accounts are direct, some of the platform's were passed on; a fee of some was kept.
+
+    Now and then two accounts hold a charge of one id, which a gateway need not rule out.
+    """
+    payments = []
+    for taken in scenario.payments:
+        kinds = (ChargeKind.DIRECT,) if taken.account != PLATFORM else _AT_PLATFORM
+        kind = rng.choice(kinds)
+        fees = (None, taken.amount_minor // 10, 1, taken.amount_minor)
+        fee = None if kind is ChargeKind.PLATFORM else rng.choice(fees)
+        payments.append(attrs.evolve(taken, kind=kind, fee_minor=fee))
+    if len({taken.account for taken in payments}) == len(payments) > 1 and rng.random() < 0.7:
+        payments = [attrs.evolve(taken, charge="ch_same") for taken in payments]
+    return attrs.evolve(scenario, payments=tuple(payments), fee_returned=rng.random() < 0.5)
+
+
+def _told(scenario: Scenario, mode: Mode, rng: Random) -> Scenario:
+    """How webhooks fare, where there are any."""
+    if not mode.webhooks:
+        return scenario
+    rates = attrs.evolve(
+        scenario.rates,
+        brought=rng.uniform(0.2, 1),
+        lost=rng.choice((0, 0.2, 0.8)),
+        doubled=rng.choice((0, 0.3, 0.6)),
+        late=rng.choice((0, 0.3, 0.7)),
+        forged=0 if rng.random() < 0.3 else rng.uniform(0.003, 0.02),
+    )
+    return attrs.evolve(scenario, rates=rates)
 
 
 def _offsets(rng: Random, workers: int, mode: Mode) -> tuple[timedelta, ...]:

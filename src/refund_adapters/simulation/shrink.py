@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from refund_adapters.simulation.actions import Action, Advance, Resume, Start
+from refund_adapters.simulation.actions import Action, Advance, Deliver, Resume, Start
 from refund_adapters.simulation.journals import Journal, handles
 from refund_adapters.simulation.modes import Mode
 from refund_adapters.simulation.run import Outcome, replay
@@ -72,7 +72,7 @@ def _simpler(action: Action) -> tuple[Action, ...]:
             return (Resume(op, "", 0),)
         case Advance(us=us) if us > 1_000_000:
             return (Advance(1_000_000), Advance(us // 1_000_000 * 1_000_000))
-        case Start(worker=worker) if worker:
+        case Start(worker=worker) | Deliver(worker=worker) if worker:
             return (action._replace(worker=0),)
         case _:
             return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from refund_adapters.simulation import received
 from refund_domain.errors import GatewayUnreadable, RefundError
 from refund_domain.ledger import record_of
 from refund_domain.quotes import Quote
@@ -21,7 +22,7 @@ def raised(checker: Checker, op: Op, error: Exception) -> None:
         checker.broken("raised", f"op {op.id} ({op.kind}) raised {type(error).__name__} after a send had left")
     if not isinstance(error, RefundError):
         checker.broken("raised", f"op {op.id} ({op.kind}) raised {type(error).__name__}: {error}")
-    if isinstance(error, GatewayUnreadable) and op.kind != "quote":
+    if isinstance(error, GatewayUnreadable) and op.kind not in ("quote", "receive"):
         checker.broken("raised", f"op {op.id} ({op.kind}) raised GatewayUnreadable")
 
 
@@ -29,7 +30,9 @@ def returned(checker: Checker, op: Op, result: object) -> None:
     """The operation returned this."""
     if op.owes is not None and not op.troubled:
         _answered(checker, op, *op.owes)
-    if op.who != 0:
+    if op.signal is not None:
+        received.returns(checker, op, result)
+    elif op.who != 0:
         _saw_nothing(checker, op, result)
     elif isinstance(result, Refund) and op.command is not None:
         command = op.command

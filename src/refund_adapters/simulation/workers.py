@@ -17,6 +17,7 @@ from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.quotes import Quote
 from refund_domain.service_async import AsyncRefundService
+from refund_domain.signals import Signal
 from refund_domain.stream import Stream, caught_up
 
 if TYPE_CHECKING:
@@ -43,15 +44,17 @@ class Op:
     """One operation in flight: where it stands, what it saw, what it did."""
 
     __slots__ = (
-        "command", "flight", "held_until_us", "id", "kind", "owes", "pay", "picture", "quote", "sent", "stop",
-        "troubled", "who", "worker",
+        "command", "flight", "held_until_us", "id", "kind", "loaded", "owes", "pay", "picture", "quote", "sent",
+        "signal", "stop", "troubled", "who", "worker", "wrote",
     )  # fmt: skip
 
     def __init__(self, number: int, worker: Worker, kind: str, pay: int, who: int) -> None:
         self.id, self.worker, self.kind, self.pay, self.who = number, worker, kind, pay, who
         self.flight: Flight | None = None
         self.stop = "begin"
-        self.sent = self.troubled = False
+        self.sent = self.troubled = self.wrote = False
+        self.loaded = -1
+        self.signal: Signal | None = None
         self.owes: tuple[str, int] | None = None
         self.held_until_us = 0
         self.picture: Look | None = None
@@ -80,7 +83,9 @@ class FoldingService(AsyncRefundService):
     async def _load(self, ref: Ref) -> Stream:
         if self._world.scenario.from_zero:
             return await super()._load(ref)
-        book = self._world.checker.book(ref)
+        book = self._world.checker.known(ref)
+        if book is None:  # a forged signal's
+            return await super()._load(ref)
         known = Stream(ref, book.ledger, book.version, self._world.now, self._world.now, 0.0)
         loaded = await self._journal.load(ref, known.version)
         return caught_up(known, loaded, self._monotonic())

@@ -8,18 +8,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from refund_adapters.memory import MemoryBank
-from refund_adapters.simulation.actions import Start
+from refund_adapters.simulation.actions import Deliver, Start
 from refund_adapters.simulation.invariants import Checker
 from refund_adapters.simulation.modes import Mode
 from refund_adapters.simulation.ports import WORKS, Handle, Shared
 from refund_adapters.simulation.scenario import COURSES, USD, Scenario
+from refund_adapters.simulation.splits import Fees
 from refund_adapters.simulation.told import raised, returned
+from refund_adapters.simulation.webhooks import Webhooks
 from refund_adapters.simulation.workers import Flight, Op, Worker, begin
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.ports import RefundJournal
 from refund_domain.quotes import Quote
+from refund_domain.signals import Subject
 
 START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
@@ -45,7 +48,9 @@ class World:
         self.licence_us = Policy().licence // _US
         self.resend_us = (Policy().resend_within + 2 * Policy().clock_skew) // _US
         self.key_life_us = Policy().key_life // _US
-        self.policy: Policy = mode.policy(accept_unsettled_ach=scenario.unsettled_accepted)
+        self.policy: Policy = mode.policy(
+            accept_unsettled_ach=scenario.unsettled_accepted, return_application_fee=scenario.fee_returned
+        )
         self.shared = Shared()
         self._make_handle = make_handle or (lambda clock: Handle(self.shared, clock))
         self._lag = 0
@@ -58,6 +63,10 @@ class World:
             refuse_disputed=scenario.refuse_disputed,
         )
         self.payments = self._take_payments()
+        taken = tuple(zip(self.payments, scenario.payments, strict=True))
+        self.kinds = {ref: payment.kind for ref, payment in taken}
+        self.fees = Fees({ref: p.fee_minor for ref, p in taken if p.fee_minor is not None}, USD)
+        self.webhooks = Webhooks(self.payments) if mode.webhooks else None
         self.ops: dict[int, Op] = {}
         self.graveyard: list[Flight] = []
         self.checker = Checker(self)
@@ -79,6 +88,8 @@ class World:
                 account=taken.account,
                 method=taken.method,
                 settled=not taken.unsettled,
+                kind=taken.kind,
+                id=taken.charge,
             )
             self.bank.plan(ref, *(COURSES[course] for course in taken.courses))
             if self.scenario.drained:
@@ -136,13 +147,15 @@ class World:
                 bank.elsewhere(ref, part, course=COURSES[arg % len(COURSES)])
             case "dispute":
                 status = ("needs_response", "warning_needs_response", "under_review")[arg % 3]
-                self.disputes.append((pay, bank.dispute(ref, status=status)))
+                dispute = bank.dispute(ref, status=status)
+                self.disputes.append((pay, dispute))
+                self._tell("charge.dispute.created", ref, Subject.DISPUTE, dispute)
             case "close":
                 ours = [dispute for owner, dispute in self.disputes if owner == pay]
                 if ours:
-                    bank.close_dispute(
-                        ours[(arg >> 3) % len(ours)], ("won", "warning_closed", "won", "lost")[arg % 4]
-                    )
+                    dispute = ours[(arg >> 3) % len(ours)]
+                    bank.close_dispute(dispute, ("won", "warning_closed", "won", "lost")[arg % 4])
+                    self._tell("charge.dispute.closed", ref, Subject.DISPUTE, dispute)
             case "fate":
                 refunds = bank.refunds(ref)
                 if refunds:
@@ -155,6 +168,7 @@ class World:
                     bank.settle(refunds[(arg >> 2) % len(refunds)].id, status, reason)
             case "drain":
                 bank.drain(ref.account, Money(arg % 100, USD))
+                self._tell("payout.paid", ref, Subject.PAYOUT, f"po_{arg}", named=False)
             case "fund":
                 bank.fund(ref.account, Money(10_000 + arg, USD))
             case "settle_payment":
@@ -162,8 +176,16 @@ class World:
                     bank.settle_payment(ref)
                 else:
                     bank.fail_payment(ref)
+                self._tell("charge.succeeded" if arg % 4 else "charge.failed", ref, Subject.PAYMENT, ref.charge)
+            case "fee":
+                self.fees.give_back(ref, 1 + arg % 3)
+                self._tell("application_fee.refunded", ref, Subject.OTHER, f"fee_{arg}")
             case _:
                 raise KeyError(kind)
+
+    def _tell(self, kind: str, ref: PaymentRef, subject: Subject, object_id: str, *, named: bool = True) -> None:
+        if self.webhooks is not None:
+            self.webhooks.arise(kind, ref, subject, object_id, named=named)
 
     # -- operations ---------------------------------------------------------------------------------------------
 
@@ -183,6 +205,23 @@ class World:
         self.flying.append(op)
         self.count(f"op {op.kind}")
         self.trace.append((op.id, op.kind, op.pay, op.who, self.us))
+
+    def deliver(self, action: Deliver) -> None:
+        """A webhook reaches a worker; one that never arose does not."""
+        hooks, pay = self.webhooks, action.pay % len(self.payments)
+        if hooks is None or (not action.twist and action.number >= len(hooks.signals)):
+            return
+        twist = action.twist
+        signal = hooks.twisted(twist, action.number, pay) if twist else hooks.signals[action.number]
+        if signal.ref in self.payments:
+            pay = self.payments.index(signal.ref)
+        op = Op(action.op, self.workers[action.worker % len(self.workers)], "receive", pay, 0)
+        op.signal, op.flight = signal, op.worker.service.receive(signal)
+        self.ops[op.id] = op
+        self.flying.append(op)
+        self.count("op receive")
+        self.count(f"signal forged: {twist}" if twist else f"signal {signal.kind}")
+        self.trace.append((op.id, op.kind, str(signal.ref), signal.id, self.us))
 
     def resume(self, number: int, fault: str, delay_s: int) -> None:
         """Let an operation go on to its next stop: one step."""
@@ -210,9 +249,12 @@ class World:
             raised(self.checker, op, error)
         self.trace.append((number, op.stop, fault, delay_s, self.us))
 
-    def run(self, action: Start) -> None:
+    def run(self, action: Start | Deliver) -> None:
         """Begin an operation and let nothing disturb it until it is over."""
-        self.start(action)
+        if isinstance(action, Start):
+            self.start(action)
+        else:
+            self.deliver(action)
         op = self.ops.get(action.op)
         while op is not None and op.flight is not None and self.checker.found is None:
             self.resume(op.id, WORKS, 0)
