@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refund_domain import doubt
 from refund_domain.answers import Accepted, Send
 from refund_domain.attention import attention
 from refund_domain.commands import Choice, Reason
@@ -32,7 +33,7 @@ from refund_domain.quotes import make_quote
 from refund_domain.refusals import Move
 from refund_domain.rules import split_of
 from refund_domain.testing import strategies as given_a
-from tests.domain.histories import MINUTE, POLICY, START, Story, card, usd
+from tests.domain.histories import MINUTE, POLICY, START, Story, card, kinds, usd
 
 EURO = Money(5, Currency.of("EUR"))
 
@@ -225,3 +226,14 @@ def test_a_refund_that_was_never_sent_pulled_nothing_back() -> None:
 
 def _codes(story: Story) -> set[str]:
     return {item.code for item in attention(story.ledger)}
+
+
+def test_a_rule_that_forgot_a_separate_charge_still_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no split to send for such a charge, so even without its refusal nothing is claimed."""
+    monkeypatch.setattr(doubt, "refund_refusals", lambda *_, **__: ())
+    story = Story()
+    story.quote()
+    story.request()
+    story.payment = attrs.evolve(card(), kind=ChargeKind.SEPARATE)
+    assert "SendClaimed" not in kinds(story.look())
+    assert story.record().claims == ()
