@@ -147,11 +147,27 @@ def test_no_split_asks_for_a_transfer_to_stay_or_for_a_separate_charge() -> None
 
 @given(fee=given_a.application_fees(), returns=st.booleans())
 def test_a_quote_tells_what_the_platform_keeps_of_its_fee(fee: ApplicationFee, returns: bool) -> None:
-    """All that is left of it, or nothing to tell: where none was taken, or where the policy returns it."""
+    """All that is left of it; nothing to tell where nothing is left, or where a full refund returns it."""
     policy = Policy(return_application_fee=returns)
     taken = attrs.evolve(card(), kind=ChargeKind.DESTINATION, application_fee=fee)
-    assert _kept(Story(taken, policy)) == (None if returns else fee.taken - fee.returned)
+    left = fee.taken - fee.returned
+    assert _kept(Story(taken, policy)) == (None if returns or not left.amount_minor else left)
     assert _kept(Story(card(), policy)) is None
+
+
+def test_a_fee_is_returned_in_proportion_so_after_an_earlier_refund_a_part_stays() -> None:
+    """Of 100.00 with a fee of 10.00, 40.00 went back without it: with the other 60.00 come 6.00, and 4.00 stay."""
+    fee = ApplicationFee(taken=usd(10_00), returned=usd(0))
+    payment = attrs.evolve(card(100_00, given_back_minor=40_00), kind=ChargeKind.DESTINATION, application_fee=fee)
+    assert _kept(Story(payment, Policy(return_application_fee=True))) == usd(4_00)
+    assert _kept(Story(payment, Policy())) == usd(10_00)
+
+
+def test_a_fee_of_a_charge_that_is_not_shared_stays() -> None:
+    """No refund of the platform's own charge returns a fee, whatever the policy says, so none is promised."""
+    fee = ApplicationFee(taken=usd(10_00), returned=usd(0))
+    story = Story(attrs.evolve(card(), application_fee=fee), Policy(return_application_fee=True))
+    assert _kept(story) == usd(10_00)
 
 
 def _kept(story: Story) -> Money | None:
@@ -198,7 +214,7 @@ def test_a_failed_refund_of_a_destination_charge_tells_a_person_where_the_money_
     items = {item.code: item for item in attention(story.ledger)}
     told = items["transfer_pulled_back"]
     assert (told.subject, told.choices, told.move) == ("r1", (Choice.NOTED,), Move.STAFF)
-    assert "pass the money on again" in told.says
+    assert "pass on what is owed" in told.says
     assert set(items) == {word, "transfer_pulled_back"}
     story.settle("r1", word, Choice.NOTED)
     assert [item.code for item in attention(story.ledger)] == ["transfer_pulled_back"]
@@ -214,14 +230,17 @@ def test_nobody_is_told_of_a_transfer_where_none_was_pulled_back(word: str) -> N
     assert ("transfer_pulled_back" not in _codes(_ended(ChargeKind.DESTINATION, word))) is lives
 
 
-def test_a_refund_that_was_never_sent_pulled_nothing_back() -> None:
-    """A refund of a destination charge known only by its mark, its journal lost, has no claim to tell it by."""
+def test_a_refund_known_only_by_its_mark_pulled_the_transfer_back_all_the_same() -> None:
+    """Its journal lost, it has no claim to tell it by; every refund of ours of such a charge pulls it back."""
     story = Story(attrs.evolve(card(), kind=ChargeKind.DESTINATION)).claimed()
     there = story.ours(status="failed")
     lost = Story(story.payment, POLICY).shows(there)
     lost.quote()
     assert lost.status() is Status.FAILED
-    assert _codes(lost) == {"failed"}
+    assert _codes(lost) == {"failed", "transfer_pulled_back"}
+    plain = Story(card(), POLICY).shows(Story(card()).claimed().ours(status="failed"))
+    plain.quote()
+    assert _codes(plain) == {"failed"}
 
 
 def _codes(story: Story) -> set[str]:

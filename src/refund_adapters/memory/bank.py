@@ -134,7 +134,7 @@ class MemoryBank:
         settled: bool = True,
         settles_on: date | None = None,
         taken_at: datetime | None = None,
-        kind: ChargeKind = ChargeKind.PLATFORM,
+        kind: ChargeKind | None = None,
         course: Course | None = None,
         id: str | None = None,
         destination: str | None = None,
@@ -148,7 +148,8 @@ class MemoryBank:
         of it by default; zero is an uncaptured payment. `settled=False`: a debit still under way, which
         `settle_payment` or `fail_payment` ends; cards know no such thing. `course`: what becomes of its
         refunds; a card's succeed at once, any other's are pending for three days first. `id` is given only
-        where a test needs it, the same in two accounts for instance.
+        where a test needs it, the same in two accounts for instance; `kind` only where a charge is to be shown as
+        what it is not.
 
         `destination`: the connected account that a charge of the platform's is passed on to, all of it unless
         `passed_on` says how much. `application_fee` is what the platform takes of a direct or a destination
@@ -174,7 +175,8 @@ class MemoryBank:
             if (account, ref.charge) in books.charges:
                 raise ValueError("this account already holds a charge of this id")
             charge = Charge(ref, amount, captured.amount_minor, method, taken_at or books.now)
-            charge.fee, charge.kind, charge.settles_on = fee, kind, settles_on
+            charge.fee, charge.settles_on = fee, settles_on
+            charge.kind = kind or (ChargeKind.PLATFORM if account == PLATFORM else ChargeKind.DIRECT)
             if course is not None:
                 charge.courses = (course,)
             if not settled:

@@ -7,7 +7,6 @@ at the first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation import received, splits
@@ -290,7 +289,6 @@ class Checker:
             request = book.requests.get(refund.mark)
             if request is None or request.amount != refund.amount:
                 self.broken("unrequested", f"{refund.id} was made, but nobody asked for it")
-            self._fee_goes_back(book, refund.mark)
         marks = [refund.mark for refund in refunds if refund.mark is not None]
         if len(marks) != len(set(marks)):
             self.broken("doubled", f"one refund was made more than once: {sorted(marks)}")
@@ -298,14 +296,6 @@ class Checker:
         if len(live) > 1:
             self.broken("doubled", f"{book.ref} has {len(live)} live refunds of ours: {sorted(live)}")
         self._within_captured(book)
-
-    def _fee_goes_back(self, book: Book, refund_id: str) -> None:
-        """A refund that asked for it takes what is left of the platform's fee along."""
-        for send, _, _ in book.claims.values():
-            if send.refund_id == refund_id and getattr(send.split, "return_fee", False):
-                with suppress(ValueError):  # somebody returned it meanwhile
-                    self._world.fees.give_back(send.payment)
-                return
 
     def _within_captured(self, book: Book) -> None:
         ours = sum(

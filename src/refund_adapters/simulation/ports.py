@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from refund_adapters.memory import Fault, MemoryJournal, Planned
 from refund_adapters.memory.gateway import look_at, send_to
 from refund_adapters.simulation import received
-from refund_domain.answers import Answer, Declined, Look, Picture, Send
+from refund_domain.answers import Answer, Declined, Look, Send
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref
@@ -90,8 +90,6 @@ class SimGateway:
         if op.signal is not None:
             received.looks(world.checker, op, ref)
         look = look_at(world.bank, ref, _PLANNED[world.fault])
-        if isinstance(look, Picture):
-            look = world.fees.shown(look)
         op.picture = look
         await stop(LOOKED)
         return look

@@ -13,10 +13,10 @@ from refund_adapters.simulation.invariants import Checker
 from refund_adapters.simulation.modes import Mode
 from refund_adapters.simulation.ports import WORKS, Handle, Shared
 from refund_adapters.simulation.scenario import COURSES, USD, Scenario
-from refund_adapters.simulation.splits import Fees
 from refund_adapters.simulation.told import raised, returned
 from refund_adapters.simulation.webhooks import Webhooks
 from refund_adapters.simulation.workers import Flight, Op, Worker, begin
+from refund_domain.connect import ChargeKind
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
 from refund_domain.policy import Policy
@@ -27,6 +27,7 @@ from refund_domain.signals import Subject
 START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
 _SECOND: Final = timedelta(seconds=1)
+_DESTINATION: Final = "acct_2"
 STEP_US: Final = 10_000
 """How long one step takes, in microseconds of true time."""
 
@@ -65,7 +66,6 @@ class World:
         self.payments = self._take_payments()
         taken = tuple(zip(self.payments, scenario.payments, strict=True))
         self.kinds = {ref: payment.kind for ref, payment in taken}
-        self.fees = Fees({ref: p.fee_minor for ref, p in taken if p.fee_minor is not None}, USD)
         self.webhooks = Webhooks(self.payments) if mode.webhooks else None
         self.ops: dict[int, Op] = {}
         self.graveyard: list[Flight] = []
@@ -82,14 +82,16 @@ class World:
         for taken in self.scenario.payments:
             amount = Money(taken.amount_minor, USD)
             captured = amount if taken.captured_minor is None else Money(taken.captured_minor, USD)
+            fee = None if taken.fee_minor is None else min(Money(taken.fee_minor, USD), captured)
             ref = self.bank.charge(
                 amount,
                 captured=captured,
                 account=taken.account,
                 method=taken.method,
                 settled=not taken.unsettled,
-                kind=taken.kind,
                 id=taken.charge,
+                destination=_DESTINATION if taken.kind is ChargeKind.DESTINATION else None,
+                application_fee=fee,
             )
             self.bank.plan(ref, *(COURSES[course] for course in taken.courses))
             if self.scenario.drained:
@@ -178,10 +180,18 @@ class World:
                     bank.fail_payment(ref)
                 self._tell("charge.succeeded" if arg % 4 else "charge.failed", ref, Subject.PAYMENT, ref.charge)
             case "fee":
-                self.fees.give_back(ref, 1 + arg % 3)
+                self._return_fee(ref, 1 + arg % 3)
                 self._tell("application_fee.refunded", ref, Subject.OTHER, f"fee_{arg}")
             case _:
                 raise KeyError(kind)
+
+    def _return_fee(self, ref: PaymentRef, parts: int) -> None:
+        """The platform returns all that is left of its fee, or one part of so many, by hand."""
+        fee_id, fee = self.bank.connect.fee_id(ref), self.bank.connect.fee(ref)
+        if fee_id is None or fee is None or fee.left.amount_minor == 0:
+            raise ValueError("nothing is left of a fee")
+        part = Money(max(1, fee.left.amount_minor // parts), fee.left.currency)
+        self.bank.connect.return_fee(fee_id, part)
 
     def _tell(self, kind: str, ref: PaymentRef, subject: Subject, object_id: str, *, named: bool = True) -> None:
         if self.webhooks is not None:
