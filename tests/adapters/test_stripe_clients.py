@@ -89,6 +89,8 @@ def test_each_fault_means_the_same_over_every_client(client: str, name: str) -> 
 @OVER_EACH
 def test_a_destination_charge_goes_out_with_its_transfer(client: str) -> None:
     """The transfer is pulled back, the fee only if the send says so; no account header."""
+    # failure: A18
+    # failure: G04
     for return_fee in (False, True):
         with hostile_server(refund_of_request()) as server, stripe_over(client, server.base_address) as gateway:
             got = gateway.send(_send(split=DestinationCharge(return_fee=return_fee)))
@@ -104,6 +106,7 @@ def test_a_destination_charge_goes_out_with_its_transfer(client: str) -> None:
 @OVER_EACH
 def test_a_direct_charge_goes_out_at_its_account(client: str) -> None:
     """The connected account is in the header, no transfer is touched, the platform's fee only if asked for."""
+    # failure: A18
     ref = PaymentRef("acct_1", "ch_1")
     for return_fee in (False, True):
         with hostile_server(refund_of_request()) as server, stripe_over(client, server.base_address) as gateway:
@@ -317,6 +320,7 @@ def test_the_processors_fee_is_told_without_the_platforms() -> None:
 )
 def test_a_fee_that_cannot_be_read_leaves_the_look_unread(act: Any) -> None:
     """Not knowing what was taken, nothing is said about what goes back."""
+    # failure: A18
     seen, _ = _seen(answer(200, _charge(application_fee="fee_1")), _page(), act)
     assert isinstance(seen, Unread)
 

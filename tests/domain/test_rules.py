@@ -150,6 +150,7 @@ def test_r2_money_given_back_outside_is_recorded_up_to_what_was_taken(amounts: l
 
 def test_r2_an_ach_debit_under_way_is_refused_unless_the_policy_accepts_it() -> None:
     """R2: not settled is a refusal with the expected day, or acceptable by policy; for a card it never is."""
+    # failure: H01
     pending = attrs.evolve(ach(), status=PaymentStatus.PENDING, settles_on=date(2026, 3, 6))
     accepting = Policy(accept_unsettled_ach=True)
     assert payment_refusals(pending, START, POLICY) == (NotSettled(expected=date(2026, 3, 6)),)
@@ -596,6 +597,7 @@ def test_a_charge_is_refunded_where_its_kind_is_held_and_separate_ones_nowhere(
 
 def test_a_separate_charge_is_refused_with_the_transfers_to_reverse_by_hand() -> None:
     """Whoever reads the refusal knows which transfers still hold what; one that came back is not among them."""
+    # failure: A17
     standing = Transfer(id="tr_1", amount=usd(90), reversed=usd(30))
     back = Transfer(id="tr_2", amount=usd(10), reversed=usd(10))
     payment = attrs.evolve(card(), kind=ChargeKind.SEPARATE, transfers=(standing, back))
@@ -611,6 +613,7 @@ def test_the_platforms_fee_goes_back_only_by_policy_and_only_while_some_is_left(
     payment: Payment, returns: bool
 ) -> None:
     """Never a fee that was not taken, never one that went back already, never without the policy's word."""
+    # failure: A18
     split = split_of(payment, Policy(return_application_fee=returns))
     if isinstance(split, DirectCharge | DestinationCharge):
         fee = payment.application_fee
@@ -620,6 +623,7 @@ def test_the_platforms_fee_goes_back_only_by_policy_and_only_while_some_is_left(
 
 def test_an_unsettled_debit_that_was_passed_on_waits_whatever_the_policy() -> None:
     """Refunded before it settles, the platform would pay for it."""
+    # failure: H01
     passed_on = attrs.evolve(ach(), status=PaymentStatus.PENDING, kind=ChargeKind.DESTINATION)
     eager = Policy(accept_unsettled_ach=True)
     assert [no.code for no in payment_refusals(passed_on, START, eager)] == ["not_settled"]
