@@ -16,14 +16,18 @@ from refund_domain._checks import check_id, check_type
 from refund_domain.money import Money
 
 PLATFORM: Final = "platform"
-"""The account word for charges held by the platform itself."""
+"""The account word for charges held by the platform itself: the account that the gateway's key belongs to.
+
+A host without connected accounts has no other."""
 
 
 class ChargeKind(StrEnum):
     """How a charge is split between platform and connected account (Stripe facts, "Connect").
 
-    `SEPARATE`: the platform's, of which transfers of its own making still hold a part. One without such
-    transfers, or with all of them reversed, is `PLATFORM`.
+    `PLATFORM`: the platform's own, shared with nobody. `DIRECT`: made at a connected account; the platform may
+    have taken a fee of it. `DESTINATION`: the platform's, passed on to a connected account by the charge itself.
+    `SEPARATE`: the platform's, of which transfers of its own making still hold a part; one without such transfers,
+    or with all of them reversed, is `PLATFORM`.
     """
 
     PLATFORM = "platform"
@@ -65,7 +69,12 @@ class ApplicationFee:
 class Transfer:
     """Money of a payment that the platform passed on to a connected account, and how much of it came back.
 
-    Refuses (ValueError) amounts that are negative or mixed, and more reversed than was passed on.
+    `reversed` is what came back. Refuses (ValueError) amounts that are negative or in two currencies, and more
+    reversed than was passed on.
+
+    >>> transfer = Transfer(id="tr_1", amount=Money.parse("150.00", "USD"), reversed=Money.parse("50.00", "USD"))
+    >>> str(transfer.left)
+    '100.00 USD'
     """
 
     id: str
@@ -117,9 +126,11 @@ class DestinationCharge:
 
 
 Split = PlatformCharge | DirectCharge | DestinationCharge
-"""What a send asks for beside the amount. Separate charges have no class here: they are refused."""
+"""What a send asks for beside the amount; `rules.split_of` makes it from what a look showed and the policy.
+Separate charges have no class here: they are refused."""
 
 SPLITS: Final[tuple[type[Split], ...]] = (PlatformCharge, DirectCharge, DestinationCharge)
+"""The classes of `Split`, for checks."""
 
 
 def check_held_by(split: Split, account: str) -> None:

@@ -6,7 +6,7 @@
     │   ├── JournalBusy          locked for longer than the journal waits; try again
     │   ├── JournalUnavailable   the database is gone, full or read-only
     │   └── UnknownEvent         written by a newer version of this library; upgrade this worker
-    ├── GatewayUnreadable        a quote could not look at the gateway; try again
+    ├── GatewayUnreadable        a quote, or a signal, could not look at the gateway; try again
     ├── TooContended             beaten to the append again and again; try again
     └── OpenTransaction          called inside an open transaction of the journal's connection
 
@@ -42,7 +42,7 @@ class UnknownEvent(JournalError):
 
 
 class GatewayUnreadable(RefundError):
-    """The gateway could not be read completely, so there is nothing to quote; try again."""
+    """The gateway could not be read completely, so nothing was quoted, merged or resolved; try again."""
 
 
 class TooContended(RefundError):

@@ -22,14 +22,15 @@ class PaymentGateway(Protocol):
     `live` says whether real money moves; a journal that forgets refuses a live gateway.
 
     `look` reads one complete picture: the charge, its refunds to the last page, its disputes if the charge
-    says disputed. Any page missing, unreadable or contradictory: `Unread`, never a partial picture. A charge
-    this account does not hold: `Missing`. It may retry, it never writes, and it never falls back to another
-    account. It does not raise for anything the network or the gateway does.
+    says disputed, and what was shared of it: the platform's fee, the transfers of a separate charge. Any page
+    missing, unreadable or contradictory: `Unread`, never a partial picture. A charge this account does not hold:
+    `Missing`. It may retry, it never writes, and it never falls back to another account. It does not raise for
+    anything the network or the gateway does.
 
     `send` asks for one refund in exactly one HTTP request: the explicit amount, `refund_id` as idempotency
-    key and as mark in the metadata, at the account of the ref. It never retries and never raises once the
-    first byte may have left: any Exception after that is `OutcomeUnknown`. It answers `Accepted` only for a
-    body that is this refund: amount, currency, charge and mark agree. `CancelledError` and
+    key and as mark in the metadata, at the account of the ref, with what its `split` says. It never retries and
+    never raises once the first byte may have left: any Exception after that is `OutcomeUnknown`. It answers
+    `Accepted` only for a body that is this refund: amount, currency, charge and mark agree. `CancelledError` and
     `KeyboardInterrupt` pass through.
     """
 

@@ -15,7 +15,10 @@ from refund_domain.payments import PaymentRef
 
 
 class Subject(StrEnum):
-    """What a signal speaks of; `OTHER` is everything this library has no business with."""
+    """What a signal speaks of; `OTHER` is everything this library has no business with.
+
+    Only those that lead to a payment are looked at. A payout leads to none: it is reported, and the host's.
+    """
 
     PAYMENT = "payment"
     REFUND = "refund"

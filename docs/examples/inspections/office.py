@@ -29,7 +29,12 @@ class User:
 
 @attrs.frozen(kw_only=True)
 class Inspection:
-    """One booked service and its payments."""
+    """One booked service and its payments.
+
+    A real host holds a PaymentIntent's or a checkout session's id. `StripeGateway.resolve` leads from it to the
+    payment's ref, once, when the payment came in; what the table keeps is the ref's text, and `PaymentRef.parse`
+    reads it (docs/how-to/stripe.md).
+    """
 
     number: str
     tenant: str

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def requests_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20.0) -> stripe.HTTPClient:
     """Sync, over requests (extra `stripe`). `read_timeout_s` bounds a whole answer, headers and body.
 
+    Threads may share it; a forked process makes connections of its own. Proxies of the environment are used.
     Raises TypeError or ValueError for odd times, ImportError without the extra.
     """
     _check_times(connect_timeout_s, read_timeout_s)
@@ -33,7 +34,9 @@ def requests_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 2
 def httpx_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20.0) -> stripe.HTTPClient:
     """Sync and async, over httpx (extra `stripe-httpx`). `read_timeout_s` bounds each read, and sync a body too.
 
-    Raises TypeError or ValueError for odd times, ImportError without the extra.
+    Threads may share it, and event loops too: each loop has connections of its own, as has a forked process.
+    Proxies of the environment are used. Raises TypeError or ValueError for odd times, ImportError without the
+    extra.
     """
     _check_times(connect_timeout_s, read_timeout_s)
     try:
@@ -46,7 +49,9 @@ def httpx_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20.0
 def aiohttp_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20.0) -> stripe.HTTPClient:
     """Async, over aiohttp (extra `stripe-aiohttp`): the fastest of the asynchronous ones.
 
-    Raises TypeError or ValueError for odd times, ImportError without the extra.
+    `read_timeout_s` bounds each read, under the gateway's deadline. Event loops may share it: each has connections
+    of its own, as has a forked process. Proxies of the environment are not used. It has no sync form. Raises
+    TypeError or ValueError for odd times, ImportError without the extra.
     """
     _check_times(connect_timeout_s, read_timeout_s)
     try:
@@ -59,8 +64,8 @@ def aiohttp_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20
 def check_client(client: object) -> None:
     """Refuse a client of the host's own that is known to send twice, to follow redirects, or to name an account.
 
-    Your client keeps its proxy, certificates and limits. It must make one request a call, bring timeouts, add no
-    header that names an account or a key, and follow no redirect: stripe-python's `RequestsClient` only with a
+    The gateways ask this of every client they are given. Yours keeps its proxy, certificates and limits. It must
+    make one request a call, bring timeouts, add no header that names an account or a key, and follow no redirect: stripe-python's `RequestsClient` only with a
     session whose `max_redirects` is 0 and whose adapters retry nothing, its `HTTPXClient` as it comes, its
     `AIOHTTPClient` and the clients over urllib never (use `aiohttp_client`). Of clients not known here that is
     taken on trust. Raises TypeError for what is no `stripe.HTTPClient`, ValueError for one that is known to break

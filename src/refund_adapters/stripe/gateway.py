@@ -30,14 +30,17 @@ T = TypeVar("T")
 class StripeGateway:
     """Refunds charges at Stripe: a `PaymentGateway`, sync, safe to share between threads.
 
-    `secret_key` is a secret or restricted key (sk_live_, sk_test_, rk_live_, rk_test_); a restricted one needs to
-    write charges and refunds, to read disputes, balance transactions, PaymentIntents and checkout sessions, and
-    with Connect application fees and transfers. `http_client` is the transport: one of `clients`, shared between
-    the gateways of many tenants if you like, or your own (see `clients.check_client`). Without one it is
-    requests, with `connect_timeout_s` for the connecting (once the name is resolved; the system's resolver has
-    limits of its own) and `read_timeout_s` for one whole answer. `read_budget_s` bounds a whole look: beyond it
-    the look ends as `Unread`, at the latest after the timeouts of the call then under way. `base_address` names
-    another server than Stripe's, for tests: https, or http on this machine only.
+    `secret_key` is a secret or restricted key (sk_live_, sk_test_, rk_live_, rk_test_); in a ref, PLATFORM is the
+    account it belongs to. A restricted one needs to write charges and refunds, to read disputes, balance
+    transactions, PaymentIntents and checkout sessions, and with Connect application fees and transfers; to one
+    that may not read application fees there seem to be none, and none are returned.
+
+    `http_client` is the transport: one of `clients`, shared between the gateways of many tenants if you like, or
+    your own (see `clients.check_client`); it brings its own timeouts. Without one it is requests, with
+    `connect_timeout_s` for the connecting (once the name is resolved; the system's resolver has limits of its
+    own) and `read_timeout_s` for one whole answer. `read_budget_s` bounds a whole reading, of several calls
+    maybe: beyond it a look ends as `Unread`, at the latest after the timeouts of the call then under way.
+    `base_address` names another server than Stripe's, for tests: https, or http on this machine only.
 
     Raises TypeError or ValueError for odd arguments, never repeating the key; ImportError without the extra
     `stripe`. Holds one StripeClient with retries off. Nothing process-global is touched: stripe-python's
@@ -85,7 +88,7 @@ class StripeGateway:
         raise TypeError("a gateway holds a secret key and is never pickled or copied; make a new one")
 
     def look(self, ref: PaymentRef, /) -> Look:
-        """Read the charge, its refunds to the last page, and its disputes, fee and transfers if it says so.
+        """Read the charge, its refunds to the last page, and its disputes, fee and transfers where it has any.
 
         `Missing` where Stripe says that the account holds no such charge; `Unread` for every other failure
         and for whatever is odd, contradictory or late. Raises TypeError for what is no PaymentRef.
@@ -105,9 +108,11 @@ class StripeGateway:
     def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """The charge behind a PaymentIntent (pi_), a checkout session (cs_) or a charge's own id, at `account`.
 
-        Resolve before the first quote: a charge has one ref, whatever id your tables hold. `NotFound` where the
-        account holds no such thing (no other account is ever tried), `NotCaptured` where no charge has been made.
-        Raises ValueError for other ids, `GatewayUnreadable` where Stripe cannot be read.
+        Resolve before the first quote, once, and store `str(ref)`: a charge has one ref, whatever id your tables
+        hold. `account` is where the payment was made: the connected account for a direct charge, PLATFORM for all
+        others. `NotFound` where it holds no such thing (no other account is ever tried), `NotCaptured` where no
+        money was taken yet. Raises TypeError or ValueError for other ids, `GatewayUnreadable` where Stripe cannot
+        be read: try again.
         """
         _setup.check_resolvable(id, account)
         found = self._driven(_steps.resolve(id, account, live=self._live))
@@ -118,7 +123,9 @@ class StripeGateway:
     def locate(self, signal: Signal) -> Signal:
         """The signal with the charge of its refund or dispute, asked for where the event did not name it.
 
-        Any other signal comes back as it is, without a call. Raises `GatewayUnreadable`.
+        Call it before `RefundService.receive`. Any other signal comes back as it is, without a call; so does one
+        whose refund or dispute the account does not hold, after it. Raises `GatewayUnreadable` where Stripe cannot
+        be read: let your queue bring the signal again.
         """
         check_type(signal, Signal, "signal")
         found = self._driven(_steps.locate(signal, live=self._live))

@@ -23,12 +23,13 @@ T = TypeVar("T")
 
 
 class AsyncStripeGateway:
-    """Refunds charges at Stripe: an `AsyncPaymentGateway` for asyncio; tasks and event loops may share it.
+    """Refunds charges at Stripe: an `AsyncPaymentGateway` for asyncio; tasks may share it, and event loops too.
 
     As `StripeGateway`, but for time, of which it has a true bound: whatever Stripe, a proxy or the network do, one
     call is over after `deadline_s` and a look after `read_budget_s`. `connect_timeout_s` bounds the connecting
     within that. Without an `http_client` it is httpx, or aiohttp where httpx is not installed (extras
-    `stripe-httpx`, `stripe-aiohttp`); `clients.aiohttp_client()` is the faster one.
+    `stripe-httpx`, `stripe-aiohttp`); `clients.aiohttp_client()` is the faster one. A client given brings its own
+    timeouts for connecting and reading, under the same deadline; only those of `clients` serve several loops.
 
     A task that is cancelled while it sends leaves the refund in doubt, as a crash does; recovery looks.
 
@@ -73,7 +74,7 @@ class AsyncStripeGateway:
         raise TypeError("a gateway holds a secret key and is never pickled or copied; make a new one")
 
     async def look(self, ref: PaymentRef, /) -> Look:
-        """Read the charge, its refunds to the last page, and its disputes, fee and transfers if it says so.
+        """Read the charge, its refunds to the last page, and its disputes, fee and transfers where it has any.
 
         `Missing` where Stripe says that the account holds no such charge; `Unread` for every other failure
         and for whatever is odd, contradictory or late. Raises TypeError for what is no PaymentRef.
@@ -93,9 +94,11 @@ class AsyncStripeGateway:
     async def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """The charge behind a PaymentIntent (pi_), a checkout session (cs_) or a charge's own id, at `account`.
 
-        Resolve before the first quote: a charge has one ref, whatever id your tables hold. `NotFound` where the
-        account holds no such thing (no other account is ever tried), `NotCaptured` where no charge has been made.
-        Raises ValueError for other ids, `GatewayUnreadable` where Stripe cannot be read.
+        Resolve before the first quote, once, and store `str(ref)`: a charge has one ref, whatever id your tables
+        hold. `account` is where the payment was made: the connected account for a direct charge, PLATFORM for all
+        others. `NotFound` where it holds no such thing (no other account is ever tried), `NotCaptured` where no
+        money was taken yet. Raises TypeError or ValueError for other ids, `GatewayUnreadable` where Stripe cannot
+        be read: try again.
         """
         _setup.check_resolvable(id, account)
         found = await self._driven(_steps.resolve(id, account, live=self._live))
@@ -106,7 +109,9 @@ class AsyncStripeGateway:
     async def locate(self, signal: Signal) -> Signal:
         """The signal with the charge of its refund or dispute, asked for where the event did not name it.
 
-        Any other signal comes back as it is, without a call. Raises `GatewayUnreadable`.
+        Call it before `AsyncRefundService.receive`. Any other signal comes back as it is, without a call; so does
+        one whose refund or dispute the account does not hold, after it. Raises `GatewayUnreadable` where Stripe
+        cannot be read: let your queue bring the signal again.
         """
         check_type(signal, Signal, "signal")
         found = await self._driven(_steps.locate(signal, live=self._live))
