@@ -65,11 +65,11 @@ def check_client(client: object) -> None:
     """Refuse a client of the host's own that is known to send twice, to follow redirects, or to name an account.
 
     The gateways ask this of every client they are given. Yours keeps its proxy, certificates and limits. It must
-    make one request a call, bring timeouts, add no header that names an account or a key, and follow no redirect: stripe-python's `RequestsClient` only with a
-    session whose `max_redirects` is 0 and whose adapters retry nothing, its `HTTPXClient` as it comes, its
-    `AIOHTTPClient` and the clients over urllib never (use `aiohttp_client`). Of clients not known here that is
-    taken on trust. Raises TypeError for what is no `stripe.HTTPClient`, ValueError for one that is known to break
-    it.
+    make one request a call, bring timeouts, add no header that names an account or a key, and follow no redirect:
+    stripe-python's `RequestsClient` only with a session whose `max_redirects` is 0 and whose adapters retry
+    nothing, its `HTTPXClient` as it comes, its `AIOHTTPClient` and the clients over urllib never (use
+    `aiohttp_client`). Of clients not known here that is taken on trust. Raises TypeError for what is no
+    `stripe.HTTPClient`, ValueError for one that is known to break it.
     """
     import stripe
 
