@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,22 +12,13 @@ from pathlib import Path
 
 import attrs
 
-from tests.benchmarks import rules
-from tests.benchmarks.timing import Timed, measure
+from tests.benchmarks import imports, issuing, rules
+from tests.benchmarks.timing import Timed, measure, summary
 
 
 def b3(quick: bool) -> list[Timed]:
     """Rules, decider and fold."""
-    timed = measure(rules.cases(quick), rounds=2 if quick else 15)
-    return [
-        attrs.evolve(
-            row,
-            median_us=round(row.median_us / rules.per_call(row.name), 3),
-            least_us=round(row.least_us / rules.per_call(row.name), 3),
-            most_us=round(row.most_us / rules.per_call(row.name), 3),
-        )
-        for row in timed
-    ]
+    return measure(rules.cases(quick), rounds=2 if quick else 15)
 
 
 def b10(quick: bool) -> list[Timed]:
@@ -39,15 +29,7 @@ def b10(quick: bool) -> list[Timed]:
         for run in range(1 if quick else 5):
             seeds = f"{run * 60}:{run * 60 + (5 if quick else 60)}"
             times.append(_step_us(journal, seeds))
-        rows.append(
-            Timed(
-                name=f"a simulator step, {journal}",
-                median_us=round(statistics.median(times), 3),
-                least_us=round(min(times), 3),
-                most_us=round(max(times), 3),
-                reach=reach,
-            )
-        )
+        rows.append(summary(f"a simulator step, {journal}", times, reach))
     return rows
 
 
@@ -61,7 +43,7 @@ def _step_us(journal: str, seeds: str) -> float:
     return 1e6 / float(mode["steps_per_cpu_s"])
 
 
-BENCHMARKS = {"B3": b3, "B10": b10}
+BENCHMARKS = {"B1": issuing.b1, "B2": issuing.b2, "B3": b3, "B10": b10, "B11": imports.b11}
 
 
 def main() -> int:
@@ -77,7 +59,8 @@ def main() -> int:
         results[name] = [attrs.asdict(row) for row in rows]
         for row in rows:
             spread = f"{row.least_us:g} to {row.most_us:g}"
-            print(f"{name:4} {row.name:62} {row.median_us:>10g} µs  ({spread}) {row.reach}", flush=True)
+            beside = "" if row.ratio is None else f" = {row.ratio:g}× ({row.ratio_least:g} to {row.ratio_most:g})"
+            print(f"{name:4} {row.name:62} {row.median_us:>10g} µs  ({spread}){beside} {row.reach}", flush=True)
     if given.json:
         text = {"python": platform.python_version(), "machine": platform.machine(), "benchmarks": results}
         given.json.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n")

@@ -110,6 +110,7 @@ def cases(quick: bool) -> list[Case]:
             name=f"decide, per input of a lifecycle of {len(steps)}",
             work=decide_all,
             number=20 * factor,
+            calls=len(steps),
             answer=len(events),
             reach="≤ 15 µs",
         ),
@@ -117,6 +118,7 @@ def cases(quick: bool) -> list[Case]:
             name=f"evolve, per event of a lifecycle of {len(events)}",
             work=fold_all,
             number=20 * factor,
+            calls=len(events),
             answer=Status.SUCCEEDED,
             reach="≤ 3 µs",
         ),
@@ -127,8 +129,3 @@ def cases(quick: bool) -> list[Case]:
             answer=Status.SUCCEEDED,
         ),
     ]
-
-
-def per_call(name: str) -> int:
-    """How many inputs or events one run of the case handles: times are stated for one of them."""
-    return int(name.rsplit(" ", 1)[1]) if name.startswith(("decide", "evolve")) else 1
