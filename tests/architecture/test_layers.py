@@ -127,6 +127,29 @@ def test_importing_the_library_loads_nothing_foreign() -> None:
     assert loaded - {"refund_domain"} <= {"datetime", "_datetime", "math"}
 
 
+PLAIN = [
+    *(f"refund_adapters.{name}" for name in ("memory", "sql", "simulation", "stripe", "wording")),
+    *(f"refund_adapters.stripe.{path.stem}" for path in sorted((ADAPTERS / "stripe").glob("[!_]*.py"))),
+]
+"""What a host may import at no cost: each adapter, and all that is public of the one with a dear foreign part."""
+
+DEAR = {"asyncio", "concurrent", "email", "http", "socket", "ssl"}
+"""Parts of the standard library that cost as much to import as all of this library."""
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_importing_an_adapter_loads_nothing_foreign(module: str) -> None:
+    """A plain import brings no package of others with it, installed or not, and no dear part of Python's own."""
+    code = (
+        "import refund_domain, sys; before = set(sys.modules);"
+        f"import {module}; print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert loaded
+    assert loaded <= sys.stdlib_module_names - DEAR | {"refund_adapters"}
+
+
 @pytest.mark.parametrize("package", ["memory", "sql", "stripe", "simulation", "wording"])
 def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
