@@ -37,7 +37,7 @@ IMPORTS: Final = (
     Import(run="import refund_adapters.memory", over=_DOMAIN),
     Import(run="import refund_adapters.sql", over=f"{_DOMAIN}, sqlite3"),
     Import(run="import refund_adapters.wording", over=_DOMAIN),
-    Import(run="import refund_adapters.simulation", over="import attrs"),
+    Import(run="import refund_adapters.simulation", over="pass"),
     Import(run="import refund_adapters.stripe", over=_DOMAIN),
     Import(run="import refund_adapters.stripe.webhooks", over=_DOMAIN),
     Import(run=_GATEWAY, over=f"{_DOMAIN}, stripe"),
