@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Protocol
 
 import stripe
 
 from refund_adapters.stripe import MARK, StripeGateway
+from refund_domain import Actor, IssueRefund, Quote, Refund, RefundService
 from refund_domain.answers import Send
 from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, PlatformCharge
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
-from refund_domain.ports import PaymentGateway
+from refund_domain.ports import PaymentGateway, RefundJournal
+from refund_domain.refusals import Refused
+from refund_domain.stream import Recovery, Waiting
+from refund_domain.views import PaymentView
 from tests.stripe_mock import server
 
 KEY = server.KEY
@@ -47,6 +52,32 @@ def gateway(client: Client, address: str, within_s: float = 10.0) -> Iterator[Pa
             )
 
 
+class Service(Protocol):
+    """What the tests use of a service, sync or async."""
+
+    def quote(self, ref: PaymentRef, *, by: Actor) -> Quote:
+        """As `RefundService.quote`."""
+
+    def issue(self, command: IssueRefund) -> Refund | Refused:
+        """As `RefundService.issue`."""
+
+    def recover(self) -> Recovery:
+        """As `RefundService.recover`."""
+
+    def show(self, ref: PaymentRef, *, by: Actor) -> PaymentView | Refused:
+        """As `RefundService.show`."""
+
+    def attention(self, *, by: Actor) -> tuple[Waiting, ...] | Refused:
+        """As `RefundService.attention`."""
+
+
+@contextlib.contextmanager
+def service(client: Client, address: str, journal: RefundJournal, within_s: float = 20.0) -> Iterator[Service]:
+    """A service over a gateway over this client."""
+    with gateway(client, address, within_s) as port:
+        yield RefundService(port, journal, allow=lambda *_: True)
+
+
 class Double:
     """A double of Stripe that holds charges and refunds."""
 
@@ -61,6 +92,10 @@ class Double:
     def refund_elsewhere(self, ref: PaymentRef, amount_minor: int) -> None:
         """Give a part back, as a person at the dashboard would."""
         self._mock.refund(ref.charge, amount_minor)
+
+    def ids(self, ref: PaymentRef) -> list[str]:
+        """The double's own id of each refund of this payment."""
+        return [refund["id"] for refund in self._mock.refunds(ref.charge)]
 
     def marks(self, ref: PaymentRef) -> list[str | None]:
         """The mark of each refund of this payment, None for others': as many as were really made."""

@@ -191,8 +191,8 @@ class FaultProxy:
                     return
                 self._seen.append(request)
                 goes_on = await self._answer(request, reader, writer) and request.keeps_alive
-        except (ConnectionError, h11.RemoteProtocolError):
-            pass  # the client left
+        except (ConnectionError, h11.RemoteProtocolError, asyncio.CancelledError):
+            pass  # the client left, or the test is over
         except Exception as error:
             self.broken.append(error)
         finally:

@@ -1,0 +1,53 @@
+"""Processes that issue one refund until they are killed, and fresh ones that recover: run by test_killed.
+
+`python -m tests.fault_proxy.killed_child issue CLIENT DATABASE ADDRESS REF` quotes and issues, and says what came
+of it, if it lives to see it. `… recover CLIENT DATABASE ADDRESS REF` runs recovery every hour for two days, by a
+clock that it moves itself, and says how the refund stands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+
+from refund_adapters.memory import ManualClock, utc_now
+from refund_adapters.sql import SqliteJournal
+from refund_domain import Actor, PaymentRef, RefundService
+from refund_domain.refusals import Refused
+from refund_domain.views import PaymentView
+from tests.fault_proxy.parts import Client, gateway
+
+MARIA = Actor(id="maria", tenant="acme")
+HOURS = 48
+
+
+def issue(client: Client, database: str, address: str, ref: PaymentRef) -> None:
+    """Quote and issue."""
+    with gateway(client, address) as port, SqliteJournal(database) as journal:
+        service = RefundService(port, journal, allow=lambda *_: True)
+        said = service.issue(service.quote(ref, by=MARIA).verified(by=MARIA))
+        print("refused" if isinstance(said, Refused) else said.status)
+
+
+def recover(client: Client, database: str, address: str, ref: PaymentRef) -> None:
+    """Recover until everything is settled and a day more."""
+    clock = ManualClock(utc_now())
+    with gateway(client, address) as port, SqliteJournal(database, clock=clock) as journal:
+        service = RefundService(port, journal, allow=lambda *_: True)
+        for _ in range(HOURS):
+            clock.forward(timedelta(hours=1))
+            done = service.recover()
+            assert done.failed == (), done.failed
+        tell(service.show(ref, by=MARIA))
+
+
+def tell(view: PaymentView | Refused) -> None:
+    """One JSON line of how the refunds stand."""
+    assert isinstance(view, PaymentView)
+    print(json.dumps([[refund.id, refund.status, refund.gateway_id] for refund in view.refunds]))
+
+
+if __name__ == "__main__":
+    modes = {"issue": issue, "recover": recover}
+    modes[sys.argv[1]](Client(sys.argv[2]), sys.argv[3], sys.argv[4], PaymentRef.parse(sys.argv[5]))
