@@ -73,10 +73,11 @@ class Cut:
 
 @attrs.frozen(kw_only=True)
 class Trickle:
-    """The upstream's answer, of which the last `slowly` bytes come one by one, `every_s` apart."""
+    """The upstream's answer, of which the last `slowly` bytes come one by one, `every_s` apart; or the first."""
 
     slowly: int = 30
     every_s: float = 0.04
+    at_first: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -188,7 +189,8 @@ FAULTS: Final[dict[str, Fault]] = {
     # the answer is late
     "stall before the answer": Fault(Forward.ONCE, Cut(then=Ending.SILENCE)),
     "stall mid-body": Fault(Forward.ONCE, Cut(after=Part.HALF_THE_BODY, then=Ending.SILENCE)),
-    "trickle": Fault(Forward.ONCE, Trickle()),
+    "body trickles": Fault(Forward.ONCE, Trickle()),
+    "headers trickle": Fault(Forward.ONCE, Trickle(at_first=True)),
     # the request is doubled, or late
     "duplicate, first answer": Fault(Forward.TWICE, Whole()),
     "duplicate, second answer": Fault(Forward.TWICE, Whole(answer=1)),

@@ -13,10 +13,10 @@ from datetime import timedelta
 
 from refund_adapters.memory import ManualClock, utc_now
 from refund_adapters.sql import SqliteJournal
-from refund_domain import Actor, PaymentRef, RefundService
+from refund_domain import Actor, PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.views import PaymentView
-from tests.fault_proxy.parts import Client, gateway
+from tests.fault_proxy.parts import Client, service
 
 MARIA = Actor(id="maria", tenant="acme")
 HOURS = 48
@@ -24,22 +24,20 @@ HOURS = 48
 
 def issue(client: Client, database: str, address: str, ref: PaymentRef) -> None:
     """Quote and issue."""
-    with gateway(client, address) as port, SqliteJournal(database) as journal:
-        service = RefundService(port, journal, allow=lambda *_: True)
-        said = service.issue(service.quote(ref, by=MARIA).verified(by=MARIA))
+    with SqliteJournal(database) as journal, service(client, address, journal) as refunds:
+        said = refunds.issue(refunds.quote(ref, by=MARIA).verified(by=MARIA))
         print("refused" if isinstance(said, Refused) else said.status)
 
 
 def recover(client: Client, database: str, address: str, ref: PaymentRef) -> None:
     """Recover until everything is settled and a day more."""
     clock = ManualClock(utc_now())
-    with gateway(client, address) as port, SqliteJournal(database, clock=clock) as journal:
-        service = RefundService(port, journal, allow=lambda *_: True)
+    with SqliteJournal(database, clock=clock) as journal, service(client, address, journal) as refunds:
         for _ in range(HOURS):
             clock.forward(timedelta(hours=1))
-            done = service.recover()
+            done = refunds.recover()
             assert done.failed == (), done.failed
-        tell(service.show(ref, by=MARIA))
+        tell(refunds.show(ref, by=MARIA))
 
 
 def tell(view: PaymentView | Refused) -> None:

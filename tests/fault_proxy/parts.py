@@ -1,22 +1,25 @@
-"""The two ends that the faults stand between: a double of Stripe, and the gateway over each HTTP client."""
+"""The two ends that the faults stand between: a double of Stripe, and gateway and service over each client."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 import stripe
 
-from refund_adapters.stripe import MARK, StripeGateway
-from refund_domain import Actor, IssueRefund, Quote, Refund, RefundService
-from refund_domain.answers import Send
+from refund_adapters.stripe import MARK, AsyncStripeGateway, StripeGateway, clients
+from refund_domain import Actor, AsyncRefundService, IssueRefund, Quote, Refund, RefundService
+from refund_domain.answers import Answer, Look, Send
 from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, PlatformCharge
+from refund_domain.events import Event
 from refund_domain.money import Money
-from refund_domain.payments import PaymentRef
-from refund_domain.ports import PaymentGateway, RefundJournal
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded, PaymentGateway, RefundJournal
 from refund_domain.refusals import Refused
 from refund_domain.stream import Recovery, Waiting
 from refund_domain.views import PaymentView
@@ -26,30 +29,86 @@ KEY = server.KEY
 AMOUNT = Money.parse("200.00", "USD")
 EARLY_S = 0.5
 """The time a client is given where the answer is to come too late."""
+LONG_S = 20.0
+"""So long that no load of the machine makes an answer late."""
 
 
 class Client(StrEnum):
-    """The HTTP clients of stripe-python."""
+    """The HTTP clients of the gateways: two for the sync one, two for its twin."""
 
     REQUESTS = "requests"
+    HTTPX = "httpx"
+    HTTPX_ASYNC = "httpx-async"
+    AIOHTTP = "aiohttp"
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is one of the twin's."""
+        return self in (Client.HTTPX_ASYNC, Client.AIOHTTP)
 
 
 ALL = tuple(Client)
 
 
 @contextlib.contextmanager
-def gateway(client: Client, address: str, within_s: float = 10.0) -> Iterator[PaymentGateway]:
-    """A gateway over this client to this address, each call within this time."""
+def gateway(client: Client, address: str, within_s: float = LONG_S) -> Iterator[PaymentGateway]:
+    """A gateway over this client to this address, each call within this time; the twin is awaited for the test."""
+    if client.is_async:
+        with _twin(client, address, within_s) as (port, runner):
+            yield _AwaitedGateway(port, runner)
+    else:
+        with contextlib.closing(_sync(client, address, within_s)) as port:
+            yield port
+
+
+def _http_client(client: Client, within_s: float) -> stripe.HTTPClient:
     stripe.enable_telemetry = False  # or stripe-python writes its id into the home of whoever runs the tests
     match client:
         case Client.REQUESTS:
-            yield StripeGateway(
-                KEY,
-                base_address=address,
-                connect_timeout_s=within_s,
-                read_timeout_s=within_s,
-                read_budget_s=within_s * 2,
-            )
+            return clients.requests_client(connect_timeout_s=within_s, read_timeout_s=within_s)
+        case Client.HTTPX:
+            return clients.httpx_client(connect_timeout_s=within_s, read_timeout_s=within_s)
+        case Client.HTTPX_ASYNC:  # of the twin the gateway's own deadline is what is tried
+            return clients.httpx_client(connect_timeout_s=LONG_S, read_timeout_s=LONG_S)
+        case Client.AIOHTTP:
+            return clients.aiohttp_client(connect_timeout_s=LONG_S, read_timeout_s=LONG_S)
+
+
+def _sync(client: Client, address: str, within_s: float) -> StripeGateway:
+    http_client = _http_client(client, within_s)
+    return StripeGateway(KEY, http_client=http_client, base_address=address, read_budget_s=within_s * 2)
+
+
+@contextlib.contextmanager
+def _twin(client: Client, address: str, within_s: float) -> Iterator[tuple[AsyncStripeGateway, asyncio.Runner]]:
+    """The twin, and the one event loop in which it is awaited, so that it keeps its connections."""
+    http_client = _http_client(client, within_s)
+    port = AsyncStripeGateway(
+        KEY, http_client=http_client, base_address=address, deadline_s=within_s, read_budget_s=within_s * 2
+    )
+    with asyncio.Runner() as runner:
+        try:
+            yield port, runner
+        finally:
+            runner.run(port.aclose())
+
+
+class _AwaitedGateway:
+    """The twin as a `PaymentGateway`. Its loop turns before each call, as a host's does, and hears what was closed."""
+
+    live = False
+
+    def __init__(self, port: AsyncStripeGateway, runner: asyncio.Runner) -> None:
+        self._port = port
+        self._runner = runner
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        self._runner.run(asyncio.sleep(0.01))
+        return self._runner.run(self._port.look(ref))
+
+    def send(self, send: Send, /) -> Answer:
+        self._runner.run(asyncio.sleep(0.01))
+        return self._runner.run(self._port.send(send))
 
 
 class Service(Protocol):
@@ -72,10 +131,68 @@ class Service(Protocol):
 
 
 @contextlib.contextmanager
-def service(client: Client, address: str, journal: RefundJournal, within_s: float = 20.0) -> Iterator[Service]:
-    """A service over a gateway over this client."""
-    with gateway(client, address, within_s) as port:
-        yield RefundService(port, journal, allow=lambda *_: True)
+def service(client: Client, address: str, journal: RefundJournal, within_s: float = LONG_S) -> Iterator[Service]:
+    """A service over a gateway over this client; over the async ones it is the async service, awaited."""
+    if client.is_async:
+        with _twin(client, address, within_s) as (port, runner):
+            yield _AwaitedService(AsyncRefundService(port, _AsyncJournal(journal), allow=_anybody), runner)
+    else:
+        with contextlib.closing(_sync(client, address, within_s)) as port:
+            yield RefundService(port, journal, allow=lambda *_: True)
+
+
+async def _anybody(*_: object) -> bool:
+    return True
+
+
+class _AwaitedService:
+    """The async service as a `Service`."""
+
+    def __init__(self, refunds: AsyncRefundService, runner: asyncio.Runner) -> None:
+        self._refunds = refunds
+        self._runner = runner
+
+    def quote(self, ref: PaymentRef, *, by: Actor) -> Quote:
+        return self._runner.run(self._refunds.quote(ref, by=by))
+
+    def issue(self, command: IssueRefund) -> Refund | Refused:
+        return self._runner.run(self._refunds.issue(command))
+
+    def recover(self) -> Recovery:
+        return self._runner.run(self._refunds.recover())
+
+    def show(self, ref: PaymentRef, *, by: Actor) -> PaymentView | Refused:
+        return self._runner.run(self._refunds.show(ref, by=by))
+
+    def attention(self, *, by: Actor) -> tuple[Waiting, ...] | Refused:
+        return self._runner.run(self._refunds.attention(by=by))
+
+
+class _AsyncJournal:
+    """A sync journal as an `AsyncRefundJournal`: it is quick, and nothing else waits in the loop."""
+
+    def __init__(self, journal: RefundJournal) -> None:
+        self._journal = journal
+
+    @property
+    def durable(self) -> bool:
+        return self._journal.durable
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._journal.in_transaction
+
+    async def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        return self._journal.load(ref, after)
+
+    async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        return self._journal.append(ref, events, expected=expected, head=head)
+
+    async def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        return self._journal.due(limit)
+
+    async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        return self._journal.waiting(tenant, limit)
 
 
 class Double:

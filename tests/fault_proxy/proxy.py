@@ -167,7 +167,8 @@ class FaultProxy:
     async def _drop_connections(self) -> None:
         for writer in tuple(self._writers):
             writer.close()
-        await asyncio.sleep(0)
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _end(self) -> None:
         await self._stop_listening()
@@ -217,8 +218,8 @@ class FaultProxy:
                 writer.write(wire.part_of(answers[0], part) if answers else b"")
                 await _end_with(ending, reader, writer)
                 return False
-            case Trickle(slowly=slowly, every_s=every_s):
-                await _trickle(wire.message(answers[0]), slowly, every_s, writer)
+            case Trickle() as trickle:
+                await _trickle(wire.message(answers[0]), trickle, writer)
                 return True
             case Shaped(shape=shape):
                 written, goes_on = wire.shaped(answers[0], shape)
@@ -301,12 +302,14 @@ async def _end_with(ending: Ending, reader: asyncio.StreamReader, writer: asynci
                 pass
 
 
-async def _trickle(message: bytes, slowly: int, every_s: float, writer: asyncio.StreamWriter) -> None:
-    writer.write(message[:-slowly])
-    for byte in message[-slowly:]:
-        await asyncio.sleep(every_s)
+async def _trickle(message: bytes, how: Trickle, writer: asyncio.StreamWriter) -> None:
+    start = 0 if how.at_first else len(message) - how.slowly
+    writer.write(message[:start])
+    for byte in message[start : start + how.slowly]:
+        await asyncio.sleep(how.every_s)
         writer.write(bytes([byte]))
         await writer.drain()
+    writer.write(message[start + how.slowly :])
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

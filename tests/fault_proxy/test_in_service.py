@@ -12,7 +12,7 @@ from refund_domain import Actor, Refund, Status
 from refund_domain.refusals import Refused
 from refund_domain.views import PaymentView
 from tests.fault_proxy.faults import FAULTS
-from tests.fault_proxy.parts import ALL, EARLY_S, Client, Double, Service, service
+from tests.fault_proxy.parts import ALL, EARLY_S, LONG_S, Client, Double, Service, service
 from tests.fault_proxy.proxy import CREATE, FaultProxy, Target, fault_proxy
 
 MARIA = Actor(id="maria", tenant="acme")
@@ -131,7 +131,7 @@ def test_issued_through_a_fault_and_recovered(name: str, client: Client, double:
 def test_no_look_no_send(name: str, client: Client, double: Double) -> None:
     """Where the look before the send cannot be read nothing is sent; recovery sends once it can."""
     ref, clock = double.charge(), ManualClock(utc_now())
-    within_s = EARLY_S if name == "stall mid-body" else 20.0
+    within_s = EARLY_S if name == "stall mid-body" else LONG_S
     with (
         fault_proxy(double.base_address) as proxy,
         service(client, proxy.base_address, MemoryJournal(clock), within_s) as refunds,

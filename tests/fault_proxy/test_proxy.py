@@ -182,7 +182,8 @@ TABLE: dict[str, tuple[int, Raises | int | tuple[int, bytes] | None]] = {
     "reset mid-body": (1, RESET),
     "stall before the answer": (1, LATE),
     "stall mid-body": (1, LATE),
-    "trickle": (1, (200, b'{"number": 1}')),
+    "body trickles": (1, (200, b'{"number": 1}')),
+    "headers trickle": (1, (200, b'{"number": 1}')),
     "duplicate, first answer": (2, (200, b'{"number": 1}')),
     "duplicate, second answer": (2, (200, b'{"number": 2}')),
     "duplicate, cut": (2, CLOSED),
@@ -322,9 +323,10 @@ def test_the_bytes_of_what_is_written_wrong(proxy: FaultProxy) -> None:
     assert b"\r\nStripe-Notice: upgrade soon\r\n" in notice
 
 
-def test_a_trickle_is_slow_and_whole(proxy: FaultProxy) -> None:
-    """The last bytes come one by one: many reads, each soon after the one before, together long."""
-    proxy.script(CREATE, Fault(Forward.ONCE, Trickle(slowly=5, every_s=0.02)))
+@pytest.mark.parametrize("at_first", [False, True])
+def test_a_trickle_is_slow_and_whole(proxy: FaultProxy, at_first: bool) -> None:
+    """Some bytes come one by one: many reads, each soon after the one before, together long."""
+    proxy.script(CREATE, Fault(Forward.ONCE, Trickle(slowly=5, every_s=0.02, at_first=at_first)))
     host, port = proxy.base_address.removeprefix("http://").split(":")
     reads = []
     with socket.create_connection((host, int(port)), timeout=1) as connection:
@@ -332,8 +334,10 @@ def test_a_trickle_is_slow_and_whole(proxy: FaultProxy) -> None:
         began = time.monotonic()
         while more := connection.recv(65536):
             reads.append(more)
+    assert b"".join(reads).startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"".join(reads).endswith(b'{"number": 1}')
     assert len(reads) > 3
+    assert len(reads[0 if at_first else -1]) < 5
     assert time.monotonic() - began >= 5 * 0.02
 
 
