@@ -116,11 +116,17 @@ class Refused:
 
 
 @attrs.frozen(kw_only=True)
-class ResetAtAccept:
-    """The next connection is reset as soon as it is made, and what was connected is closed."""
+class ResetEarly:
+    """The next connection is reset as soon as it is made, and what was connected is closed.
+
+    Whether the client hears of it while it still connects is a matter of who is quicker; with `at_first_byte` the
+    reset waits for that, so that something of the request has certainly left.
+    """
+
+    at_first_byte: bool = False
 
 
-Answering = Whole | Cut | Trickle | Shaped | Instead | InsteadARefund | Redirect | Refused | ResetAtAccept
+Answering = Whole | Cut | Trickle | Shaped | Instead | InsteadARefund | Redirect | Refused | ResetEarly
 """What the client gets."""
 
 _NEEDS_AN_ANSWER: Final = (Whole, Trickle, Shaped)
@@ -175,7 +181,8 @@ _CHARGE: Final = '{"object": "charge", "id": "ch_another"}'
 FAULTS: Final[dict[str, Fault]] = {
     # the connection
     "refused": Fault(Forward.NEVER, Refused()),
-    "reset at accept": Fault(Forward.NEVER, ResetAtAccept()),
+    "reset at accept": Fault(Forward.NEVER, ResetEarly()),
+    "reset at the first byte": Fault(Forward.NEVER, ResetEarly(at_first_byte=True)),
     # the request is lost
     "dropped before forward": Fault(Forward.NEVER, Cut()),
     "reset before forward": Fault(Forward.NEVER, Cut(then=Ending.RESET)),

@@ -1,7 +1,7 @@
 """Processes that issue one refund until they are killed, and fresh ones that recover: run by test_killed.
 
 `python -m tests.fault_proxy.killed_child issue CLIENT DATABASE ADDRESS REF` quotes and issues, and says what came
-of it, if it lives to see it. `… recover CLIENT DATABASE ADDRESS REF` runs recovery every hour for two days, by a
+of it, if it lives to see it. `… recover CLIENT DATABASE ADDRESS REF` runs recovery every hour for thirty hours, by a
 clock that it moves itself, and says how the refund stands.
 """
 
@@ -19,7 +19,7 @@ from refund_domain.views import PaymentView
 from tests.fault_proxy.parts import Client, service
 
 MARIA = Actor(id="maria", tenant="acme")
-HOURS = 48
+HOURS = 30
 
 
 def issue(client: Client, database: str, address: str, ref: PaymentRef) -> None:
@@ -30,7 +30,7 @@ def issue(client: Client, database: str, address: str, ref: PaymentRef) -> None:
 
 
 def recover(client: Client, database: str, address: str, ref: PaymentRef) -> None:
-    """Recover until everything is settled and a day more."""
+    """Recover until every doubt must have ended."""
     clock = ManualClock(utc_now())
     with SqliteJournal(database, clock=clock) as journal, service(client, address, journal) as refunds:
         for _ in range(HOURS):

@@ -94,7 +94,7 @@ def _twin(client: Client, address: str, within_s: float) -> Iterator[tuple[Async
 
 
 class _AwaitedGateway:
-    """The twin as a `PaymentGateway`. Its loop turns before each call, as a host's does, and hears what was closed."""
+    """The twin as a `PaymentGateway`. Its loop turns between calls, as a host's does: it hears of closing."""
 
     live = False
 

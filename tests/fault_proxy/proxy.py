@@ -38,7 +38,7 @@ from tests.fault_proxy.faults import (
     InsteadARefund,
     Redirect,
     Refused,
-    ResetAtAccept,
+    ResetEarly,
     Shaped,
     Trickle,
     Whole,
@@ -84,7 +84,7 @@ class FaultProxy:
         self._held: list[Request] = []
         self._wished_for: list[Request] = []
         self._struck: queue.SimpleQueue[Fault] = queue.SimpleQueue()
-        self._resets = 0
+        self._resets: list[ResetEarly] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -100,13 +100,13 @@ class FaultProxy:
     def script(self, target: Target, *faults: Fault) -> None:
         """Let each of these strike one request of this target, in this order, after what is scripted already.
 
-        `Refused` and `ResetAtAccept` are of connections, which come before any request: they begin at once.
+        `Refused` and `ResetEarly` are of connections, which come before any request: they begin at once.
         """
         for fault in faults:
             if isinstance(fault.answering, Refused):
                 self._call(self._stop_listening())
-            elif isinstance(fault.answering, ResetAtAccept):
-                self._resets += 1
+            elif isinstance(fault.answering, ResetEarly):
+                self._resets.append(fault.answering)
                 self._call(self._drop_connections())
             else:
                 self._script.append((target, fault))
@@ -182,7 +182,8 @@ class FaultProxy:
         self._writers.add(writer)
         try:
             if self._resets:
-                self._resets -= 1
+                if self._resets.pop(0).at_first_byte:
+                    await reader.read(1)
                 _reset(writer)
                 return
             rest, goes_on = b"", True
@@ -237,7 +238,7 @@ class FaultProxy:
                 location = f"{self.base_address}{ELSEWHERE}/{len(self._wished_for) - 1}"
                 writer.write(wire.message(wire.text_answer(status, "", "text/plain", ("Location", location))))
                 return True
-            case Refused() | ResetAtAccept():
+            case Refused() | ResetEarly():
                 raise AssertionError("a fault of connections is never in the script")
 
     def _next_fault(self, request: Request) -> Fault:

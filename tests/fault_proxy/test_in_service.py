@@ -12,11 +12,12 @@ from refund_domain import Actor, Refund, Status
 from refund_domain.refusals import Refused
 from refund_domain.views import PaymentView
 from tests.fault_proxy.faults import FAULTS
-from tests.fault_proxy.parts import ALL, EARLY_S, LONG_S, Client, Double, Service, service
+from tests.fault_proxy.parts import EARLY_S, LONG_S, Client, Double, Service, service
 from tests.fault_proxy.proxy import CREATE, FaultProxy, Target, fault_proxy
 
 MARIA = Actor(id="maria", tenant="acme")
 HOURS = 48
+ONE_OF_EACH = (Client.REQUESTS, Client.AIOHTTP)  # of sync and async; the golden table knows the rest
 LIST = Target("GET", "/v1/refunds")
 
 
@@ -92,7 +93,7 @@ def _recover(refunds: Service, clock: ManualClock, proxy: FaultProxy, late: int 
         assert refunds.recover().failed == ()
 
 
-@pytest.mark.parametrize("client", ALL)
+@pytest.mark.parametrize("client", ONE_OF_EACH)
 @pytest.mark.parametrize("name", COURSES)
 def test_issued_through_a_fault_and_recovered(name: str, client: Client, double: Double) -> None:
     """Two days after any fault the refund stands as it does at the gateway, and it was made once or not at all."""
@@ -126,7 +127,7 @@ def test_issued_through_a_fault_and_recovered(name: str, client: Client, double:
         assert len(proxy.requests(CREATE)) == course.posts
 
 
-@pytest.mark.parametrize("client", ALL)
+@pytest.mark.parametrize("client", ONE_OF_EACH)
 @pytest.mark.parametrize("name", ["cut mid-body", "500", "302", "200, a charge", "stall mid-body"])
 def test_no_look_no_send(name: str, client: Client, double: Double) -> None:
     """Where the look before the send cannot be read nothing is sent; recovery sends once it can."""

@@ -16,7 +16,7 @@ from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef
 from refund_domain.ledger import EMPTY, Ledger, fold
 from tests.fault_proxy.faults import FAULTS
-from tests.fault_proxy.parts import ALL, Client, Double
+from tests.fault_proxy.parts import Client, Double
 from tests.fault_proxy.proxy import CREATE, fault_proxy
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def _ledger(database: Path, ref: PaymentRef) -> Ledger:
         return fold(EMPTY, journal.load(ref).events)
 
 
-@pytest.mark.parametrize("client", ALL)
+@pytest.mark.parametrize("client", [Client.REQUESTS, Client.AIOHTTP])
 @pytest.mark.parametrize("name", FATES)
 def test_killed_with_the_refund_in_the_air_then_recovered(
     name: str, client: Client, double: Double, tmp_path: Path

@@ -14,7 +14,19 @@ from collections.abc import Iterator
 import attrs
 import pytest
 
-from tests.fault_proxy.faults import FAULTS, Cut, Fault, Forward, Part, Shape, Shaped, Trickle, Whole
+from tests.fault_proxy.faults import (
+    FAULTS,
+    Cut,
+    Fault,
+    Forward,
+    Part,
+    Refused,
+    ResetEarly,
+    Shape,
+    Shaped,
+    Trickle,
+    Whole,
+)
 from tests.fault_proxy.proxy import CREATE, ELSEWHERE, LOOK, FaultProxy, Target, fault_proxy
 
 FORM = (
@@ -172,6 +184,7 @@ CUT = Raises((http.client.IncompleteRead,))
 TABLE: dict[str, tuple[int, Raises | int | tuple[int, bytes] | None]] = {
     "refused": (0, Raises((ConnectionRefusedError,))),
     "reset at accept": (0, RESET_EARLY),
+    "reset at the first byte": (0, RESET_EARLY),
     "dropped before forward": (0, CLOSED),
     "reset before forward": (0, RESET),
     "silence, never forwarded": (0, LATE),
@@ -248,7 +261,7 @@ def test_each_fault_does_what_it_says(name: str, proxy: FaultProxy, upstream: Up
         case None:
             _post(proxy)
     assert len(upstream.asked) == len(proxy.forwarded) == executed
-    of_connections = name in ("refused", "reset at accept")
+    of_connections = isinstance(FAULTS[name].answering, Refused | ResetEarly)
     assert len(proxy.requests(CREATE)) == (0 if of_connections else 1)
     assert proxy.unused == 0
     if not of_connections:
@@ -289,9 +302,10 @@ def test_refused_lasts_and_closes_what_was_connected(proxy: FaultProxy) -> None:
         _post(proxy)
 
 
-def test_a_connection_reset_as_it_is_made_is_the_next_one_only(proxy: FaultProxy) -> None:
+@pytest.mark.parametrize("name", ["reset at accept", "reset at the first byte"])
+def test_a_connection_reset_early_is_the_next_one_only(proxy: FaultProxy, name: str) -> None:
     """One connection is reset, the one after it is served."""
-    proxy.script(CREATE, FAULTS["reset at accept"])
+    proxy.script(CREATE, FAULTS[name])
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         _post(proxy)
     assert _post(proxy)[0] == 200
