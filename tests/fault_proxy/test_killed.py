@@ -55,8 +55,14 @@ def _ledger(database: Path, ref: PaymentRef) -> Ledger:
         return fold(EMPTY, journal.load(ref).events)
 
 
-@pytest.mark.parametrize("client", [Client.REQUESTS, Client.AIOHTTP])
-@pytest.mark.parametrize("name", FATES)
+@pytest.mark.parametrize(
+    ("name", "client"),
+    [
+        *((name, Client.REQUESTS) for name in FATES),
+        ("it was executed, the answer was lost", Client.AIOHTTP),
+        ("it arrives when recovery is done", Client.AIOHTTP),
+    ],
+)
 def test_killed_with_the_refund_in_the_air_then_recovered(
     name: str, client: Client, double: Double, tmp_path: Path
 ) -> None:
