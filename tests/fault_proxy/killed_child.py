@@ -1,8 +1,8 @@
 """Processes that issue one refund until they are killed, and fresh ones that recover: run by test_killed.
 
 `python -m tests.fault_proxy.killed_child issue CLIENT DATABASE ADDRESS REF` quotes and issues, and says what came
-of it, if it lives to see it. `… recover CLIENT DATABASE ADDRESS REF` runs recovery by the hour for thirty hours, by
-a clock that it moves itself, and says how the refund stands.
+of it, if it lives to see it. `… recover CLIENT DATABASE ADDRESS REF` runs recovery by the hour for thirty hours,
+by a clock that it moves itself, and says how the refund stands.
 """
 
 from __future__ import annotations
