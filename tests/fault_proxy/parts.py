@@ -134,18 +134,27 @@ class Service(Protocol):
 def service(client: Client, address: str, journal: RefundJournal, within_s: float = LONG_S) -> Iterator[Service]:
     """A service over a gateway over this client; over the async ones it is the async service, awaited."""
     if client.is_async:
-        with _twin(client, address, within_s) as (port, runner):
-            yield _AwaitedService(AsyncRefundService(port, _AsyncJournal(journal), allow=_anybody), runner)
+        with async_service(client, address, journal, within_s) as (refunds, runner):
+            yield AwaitedService(refunds, runner)
     else:
         with contextlib.closing(_sync(client, address, within_s)) as port:
             yield RefundService(port, journal, allow=lambda *_: True)
+
+
+@contextlib.contextmanager
+def async_service(
+    client: Client, address: str, journal: RefundJournal, within_s: float = LONG_S
+) -> Iterator[tuple[AsyncRefundService, asyncio.Runner]]:
+    """The async service over a twin over this client, and the event loop to await it in."""
+    with _twin(client, address, within_s) as (port, runner):
+        yield AsyncRefundService(port, _AsyncJournal(journal), allow=_anybody), runner
 
 
 async def _anybody(*_: object) -> bool:
     return True
 
 
-class _AwaitedService:
+class AwaitedService:
     """The async service as a `Service`."""
 
     def __init__(self, refunds: AsyncRefundService, runner: asyncio.Runner) -> None:

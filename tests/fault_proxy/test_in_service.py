@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import attrs
@@ -9,10 +10,20 @@ import pytest
 
 from refund_adapters.memory import ManualClock, MemoryJournal, utc_now
 from refund_domain import Actor, Refund, Status
+from refund_domain.ledger import EMPTY, fold
 from refund_domain.refusals import Refused
 from refund_domain.views import PaymentView
 from tests.fault_proxy.faults import FAULTS
-from tests.fault_proxy.parts import EARLY_S, LONG_S, Client, Double, Service, service
+from tests.fault_proxy.parts import (
+    EARLY_S,
+    LONG_S,
+    AwaitedService,
+    Client,
+    Double,
+    Service,
+    async_service,
+    service,
+)
 from tests.fault_proxy.proxy import CREATE, FaultProxy, Target, fault_proxy
 
 MARIA = Actor(id="maria", tenant="acme")
@@ -125,6 +136,40 @@ def test_issued_through_a_fault_and_recovered(name: str, client: Client, double:
         if course.at_last is not Status.DROPPED:
             assert _status(again) is course.at_last
         assert len(proxy.requests(CREATE)) == course.posts
+
+
+@pytest.mark.parametrize("client", [Client.HTTPX_ASYNC, Client.AIOHTTP])
+@pytest.mark.parametrize(("name", "posts"), [("stall before the answer", 1), ("silence, never forwarded", 2)])
+def test_a_cancelled_task_leaves_its_claim_open(name: str, posts: int, client: Client, double: Double) -> None:
+    """A task cancelled while its answer is awaited ends as cancelled and writes nothing down; recovery looks, and
+    sends again only what was not made."""
+    ref, clock = double.charge(), ManualClock(utc_now())
+    journal = MemoryJournal(clock)
+    with (
+        fault_proxy(double.base_address) as proxy,
+        async_service(client, proxy.base_address, journal) as (refunds, runner),
+    ):
+
+        async def issue_until_cancelled() -> None:
+            command = (await refunds.quote(ref, by=MARIA)).verified(by=MARIA)
+            proxy.script(CREATE, FAULTS[name])
+            task = asyncio.create_task(refunds.issue(command))
+            await asyncio.to_thread(proxy.wait_until_struck)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        runner.run(issue_until_cancelled())
+        (record,) = fold(EMPTY, journal.load(ref).events).refunds
+        assert [claim.answer for claim in record.claims] == [None]
+        _recover(AwaitedService(refunds, runner), clock, proxy, None)
+        assert double.marks(ref) == [record.id]
+        assert len(proxy.requests(CREATE)) == posts
+        view = runner.run(refunds.show(ref, by=MARIA))
+        assert isinstance(view, PaymentView)
+        assert [(refund.status, refund.gateway_id) for refund in view.refunds] == [
+            (Status.SUCCEEDED, double.ids(ref)[0])
+        ]
 
 
 @pytest.mark.parametrize("client", ONE_OF_EACH)
