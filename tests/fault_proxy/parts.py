@@ -11,11 +11,12 @@ from typing import Protocol
 
 import stripe
 
+from refund_adapters.memory import MemoryBank
 from refund_adapters.stripe import MARK, AsyncStripeGateway, StripeGateway, clients
 from refund_domain import Actor, AsyncRefundService, IssueRefund, Quote, Refund, RefundService
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.commands import Reason
-from refund_domain.connect import PLATFORM, PlatformCharge
+from refund_domain.connect import PLATFORM, PlatformCharge, Split
 from refund_domain.events import Event
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
@@ -23,6 +24,7 @@ from refund_domain.ports import Head, Loaded, PaymentGateway, RefundJournal
 from refund_domain.refusals import Refused
 from refund_domain.stream import Recovery, Waiting
 from refund_domain.views import PaymentView
+from tests.stripe_double.double import StripeDouble
 from tests.stripe_mock import server
 
 KEY = server.KEY
@@ -204,32 +206,67 @@ class _AsyncJournal:
         return self._journal.waiting(tenant, limit)
 
 
-class Double:
-    """A double of Stripe that holds charges and refunds."""
+class Double(Protocol):
+    """A double of Stripe that holds charges and refunds, asked behind the proxy's back."""
+
+    @property
+    def base_address(self) -> str:
+        """Where it listens."""
+
+    def charge(self) -> PaymentRef:
+        """A card payment of 200.00 USD, taken by the platform."""
+
+    def refund_elsewhere(self, ref: PaymentRef, amount_minor: int) -> None:
+        """Give a part back, as a person at the dashboard would."""
+
+    def ids(self, ref: PaymentRef) -> list[str]:
+        """The double's own id of each refund of this payment."""
+
+    def marks(self, ref: PaymentRef) -> list[str | None]:
+        """The mark of each refund of this payment, None for others': as many as were really made."""
+
+
+class OurDouble:
+    """Our own: the bank in memory behind an HTTP face, by a clock that a test moves."""
+
+    def __init__(self, bank: MemoryBank, running: StripeDouble) -> None:
+        self.bank = bank
+        self.base_address = running.base_address
+
+    def charge(self) -> PaymentRef:
+        return self.bank.charge(AMOUNT)
+
+    def refund_elsewhere(self, ref: PaymentRef, amount_minor: int) -> None:
+        self.bank.elsewhere(ref, Money(amount_minor, AMOUNT.currency))
+
+    def ids(self, ref: PaymentRef) -> list[str]:
+        return [refund.id for refund in self.bank.refunds(ref)]
+
+    def marks(self, ref: PaymentRef) -> list[str | None]:
+        return [refund.mark for refund in self.bank.refunds(ref)]
+
+
+class Mock:
+    """The one that others wrote: what it and ours agree on is no mistake of ours alone."""
 
     def __init__(self) -> None:
         self._mock = server.shared()
         self.base_address = self._mock.base_address
 
     def charge(self) -> PaymentRef:
-        """A card payment of 200.00 USD, taken by the platform."""
         return PaymentRef(PLATFORM, self._mock.charge(AMOUNT.amount_minor))
 
     def refund_elsewhere(self, ref: PaymentRef, amount_minor: int) -> None:
-        """Give a part back, as a person at the dashboard would."""
         self._mock.refund(ref.charge, amount_minor)
 
     def ids(self, ref: PaymentRef) -> list[str]:
-        """The double's own id of each refund of this payment."""
         return [refund["id"] for refund in self._mock.refunds(ref.charge)]
 
     def marks(self, ref: PaymentRef) -> list[str | None]:
-        """The mark of each refund of this payment, None for others': as many as were really made."""
-        refunds = self._mock.refunds(ref.charge)
-        return [refund["metadata"].get(MARK) for refund in refunds]
+        return [refund["metadata"].get(MARK) for refund in self._mock.refunds(ref.charge)]
 
 
-def send_of(ref: PaymentRef) -> Send:
+def send_of(ref: PaymentRef, split: Split = PlatformCharge()) -> Send:  # noqa: B008 (it is frozen)
     """The request to refund all of this payment, under an id of its own."""
     return Send(
         refund_id=f"r-{ref.charge}",
@@ -237,5 +274,5 @@ def send_of(ref: PaymentRef) -> Send:
         payment=ref,
         amount=AMOUNT,
         reason=Reason.REQUESTED_BY_CUSTOMER,
-        split=PlatformCharge(),
+        split=split,
     )

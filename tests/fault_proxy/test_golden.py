@@ -14,8 +14,10 @@ import pytest
 
 from refund_adapters.stripe import MARK
 from refund_domain.answers import Accepted, Answer, Look, NotSent, OutcomeUnknown, Picture, Unread
+from refund_domain.connect import ApplicationFee, ChargeKind, DestinationCharge
+from refund_domain.money import Money
 from tests.fault_proxy.faults import FAULTS, Cut, Ending, Fault, Refused, ResetEarly, Trickle
-from tests.fault_proxy.parts import ALL, EARLY_S, LONG_S, Client, Double, gateway, send_of
+from tests.fault_proxy.parts import ALL, AMOUNT, EARLY_S, LONG_S, Client, Double, Mock, OurDouble, gateway, send_of
 from tests.fault_proxy.proxy import CREATE, ELSEWHERE, FaultProxy, Target, fault_proxy
 
 # What a send may answer.
@@ -196,8 +198,20 @@ def test_the_table_knows_every_fault() -> None:
 
 @pytest.mark.parametrize("client", ALL)
 @pytest.mark.parametrize("name", CREATES)
-def test_what_each_fault_means_for_a_send(name: str, client: Client, double: Double) -> None:
+def test_what_each_fault_means_for_a_send(name: str, client: Client, double: OurDouble) -> None:
     """One POST under one key leaves the client, the answer is the table's, and never two refunds are made."""
+    _sent_through(name, client, double)
+
+
+@pytest.mark.parametrize(
+    "name", ["cut after forward", "duplicate, second answer", "forward later", "500 after forward"]
+)
+def test_what_the_worst_faults_mean_before_the_mock_of_others(name: str, mock: Mock) -> None:
+    """Where it counts, a double that others wrote agrees with ours."""
+    _sent_through(name, Client.REQUESTS, mock)
+
+
+def _sent_through(name: str, client: Client, double: Double) -> None:
     fault, row, ref = FAULTS[name], CREATES[name], double.charge()
     send = send_of(ref)
     with (
@@ -213,6 +227,28 @@ def test_what_each_fault_means_for_a_send(name: str, client: Client, double: Dou
         proxy.release()
         assert double.marks(ref) == [send.refund_id] * row.in_the_end
         _only_the_truth_is_read(port.look(ref), row.in_the_end)
+
+
+@pytest.mark.parametrize("client", ALL)
+@pytest.mark.parametrize("name", ["duplicate, first answer", "duplicate, cut", "cut after forward"])
+def test_a_destination_charge_gives_its_transfer_and_fee_back_once(
+    name: str, client: Client, double: OurDouble
+) -> None:
+    """Doubled or cut off, the refund of a destination charge pulls the transfer back and returns the fee once."""
+    fee = Money.parse("20.00", "USD")
+    ref = double.bank.charge(AMOUNT, kind=ChargeKind.DESTINATION, destination="acct_1", application_fee=fee)
+    with fault_proxy(double.base_address) as proxy, gateway(client, proxy.base_address) as port:
+        proxy.script(CREATE, FAULTS[name])
+        send = send_of(ref, DestinationCharge(return_fee=True))
+        assert _words(port.send(send)) == CREATES[name].answer
+        assert double.marks(ref) == [send.refund_id]
+        (transfer,) = double.bank.connect.transfers(ref)
+        assert transfer.reversed == transfer.amount
+        assert double.bank.connect.fee(ref) == ApplicationFee(taken=fee, returned=fee)
+        _one_request_left(proxy, send.refund_id, arrived=True)
+        seen = port.look(ref)
+        assert isinstance(seen, Picture)
+        assert seen.payment.application_fee == ApplicationFee(taken=fee, returned=fee)
 
 
 def _one_request_left(proxy: FaultProxy, key: str, *, arrived: bool) -> None:
@@ -233,7 +269,7 @@ def _only_the_truth_is_read(look: Look, made: int) -> None:
 
 @pytest.mark.parametrize("client", ALL)
 @pytest.mark.parametrize("name", REUSED)
-def test_nothing_is_sent_again_over_a_connection_used_before(name: str, client: Client, double: Double) -> None:
+def test_nothing_is_sent_again_over_a_connection_used_before(name: str, client: Client, double: OurDouble) -> None:
     """A kept connection that dies under a POST is no reason to send it again, whatever the client would like."""
     fault, row, ref = FAULTS[name], CREATES[name], double.charge()
     with fault_proxy(double.base_address) as proxy, gateway(client, proxy.base_address) as port:
@@ -246,7 +282,7 @@ def test_nothing_is_sent_again_over_a_connection_used_before(name: str, client: 
 
 @pytest.mark.parametrize("client", ALL)
 @pytest.mark.parametrize("name", LOOKS)
-def test_what_each_fault_means_for_a_look(name: str, client: Client, double: Double) -> None:
+def test_what_each_fault_means_for_a_look(name: str, client: Client, double: OurDouble) -> None:
     """A look of which the list of refunds was struck shows everything or decides nothing; nothing is sent."""
     ref = double.charge()
     double.refund_elsewhere(ref, 5_000)

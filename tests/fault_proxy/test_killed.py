@@ -16,7 +16,7 @@ from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef
 from refund_domain.ledger import EMPTY, Ledger, fold
 from tests.fault_proxy.faults import FAULTS
-from tests.fault_proxy.parts import Client, Double
+from tests.fault_proxy.parts import Client, Mock
 from tests.fault_proxy.proxy import CREATE, fault_proxy
 
 ROOT = Path(__file__).parents[2]
@@ -64,14 +64,14 @@ def _ledger(database: Path, ref: PaymentRef) -> Ledger:
     ],
 )
 def test_killed_with_the_refund_in_the_air_then_recovered(
-    name: str, client: Client, double: Double, tmp_path: Path
+    name: str, client: Client, mock: Mock, tmp_path: Path
 ) -> None:
     """SIGKILL strikes while the answer is held. The claim on disk is all that is left: no answer and no id of the
     gateway's. A fresh process looks, sends again only what a look does not show, under the same key; one refund
     is at the double in the end, and the journal knows it by its id as succeeded."""
     # failure: A07, A14, B12, B15
-    fate, ref, database = FATES[name], double.charge(), tmp_path / "refunds.db"
-    with fault_proxy(double.base_address) as proxy:
+    fate, ref, database = FATES[name], mock.charge(), tmp_path / "refunds.db"
+    with fault_proxy(mock.base_address) as proxy:
         proxy.script(CREATE, FAULTS[fate.fault])
         killed = _child("issue", client, database, proxy.base_address, ref)
         assert proxy.wait_until_struck() is FAULTS[fate.fault]
@@ -92,8 +92,8 @@ def test_killed_with_the_refund_in_the_air_then_recovered(
         if fate.arrives == "after recovery":
             assert proxy.release() == 1
 
-        assert double.marks(ref) == [record.id]
-        assert json.loads(told) == [[record.id, "succeeded", double.ids(ref)[0]]]
+        assert mock.marks(ref) == [record.id]
+        assert json.loads(told) == [[record.id, "succeeded", mock.ids(ref)[0]]]
         posts = proxy.requests(CREATE)
         assert len(posts) == 1 + fate.sent_again
         assert {post.headers["idempotency-key"] for post in posts} == {record.id}
