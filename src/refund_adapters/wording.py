@@ -246,6 +246,8 @@ def _quote_rows(quote: Quote) -> Iterator[tuple[str, str]]:
         yield "Note", quote.funding.caveat
     if quote.fee_kept is not None:
         yield "Fee not returned", str(quote.fee_kept)
+    if quote.application_fee_kept is not None:
+        yield "Platform fee not returned", str(quote.application_fee_kept)
     if quote.arrives is not None:
         yield "Client has it", str(quote.arrives)
     yield "Before you press", quote.cannot_be_undone

@@ -138,6 +138,7 @@ def test_quote_rows_show_all_there_is_to_verify() -> None:
         elsewhere=1,
         drift_minor=1000,
         fee_kept=Money.parse("6.10", "USD"),
+        application_fee_kept=Money.parse("20.00", "USD"),
         funding=forecast_funding(USD_200, [payout]),
         arrives=ArrivalWindow(earliest=date(2026, 3, 5), latest=date(2026, 3, 9)),
     )
@@ -147,7 +148,7 @@ def test_quote_rows_show_all_there_is_to_verify() -> None:
     assert ("To refund", "200.00 USD") in rows
     for part in ("50.00 USD (1 made elsewhere)", "10.00 USD", "300.00 USD instead of 500.00 USD", "forecast"):
         assert part in text
-    for part in ("6.10 USD", "2026-03-05", quote.cannot_be_undone):
+    for part in ("6.10 USD", "Platform fee not returned: 20.00 USD", "2026-03-05", quote.cannot_be_undone):
         assert part in text
 
 
