@@ -70,7 +70,10 @@ class FormError(ValueError):
         self.field = field
 
     def __str__(self) -> str:
-        return f"the form field {self.field!r} is missing or unreadable; show a new quote and ask again"
+        return (
+            f"the form field {self.field!r} is missing, unreadable or of another payment; "
+            "show a new quote and ask again"
+        )
 
 
 @attrs.frozen(kw_only=True)

@@ -288,7 +288,9 @@ def test_a_key_that_may_not_read_fees_calls_a_person() -> None:
     """Without that right the platform's fee would silently count as none, and stay with the platform for ever."""
     no = answer(403, _error(code="more_permissions_required"))
     seen, _ = _seen(answer(200, _charge(application_fee="fee_1")), _page(), no)
-    assert seen == Unread(why="HTTP 403 more_permissions_required", alarm="credentials")
+    assert isinstance(seen, Unread)
+    assert seen.alarm == "credentials"
+    assert "the key may not do this" in seen.why
 
 
 def test_a_fee_that_is_not_taken_yet_counts_all_the_same() -> None:
@@ -753,10 +755,46 @@ def test_odd_times_are_refused(make: Any) -> None:
             AsyncStripeGateway(KEY, **cast("Any", {name: float("nan")}))
 
 
-def test_aiohttp_is_no_client_for_the_synchronous_gateway() -> None:
-    """It is told so at the first call; nothing has left."""
-    gateway = StripeGateway(KEY, http_client=clients.aiohttp_client(), base_address="http://127.0.0.1:9")
-    assert isinstance(gateway.look(REF), Unread)
+def test_a_client_of_the_other_form_is_refused_when_the_gateway_is_made() -> None:
+    """Later it would look like an outage: nothing could ever be sent or read."""
+    for sync_only in (clients.requests_client(), stripe.RequestsClient(session=_session_that_stays())):
+        with pytest.raises(ValueError, match="cannot be awaited"):
+            AsyncStripeGateway(KEY, http_client=sync_only)
+    for async_only in (clients.aiohttp_client(), stripe.HTTPXClient()):
+        with pytest.raises(ValueError, match="can only be awaited"):
+            StripeGateway(KEY, http_client=async_only)
+    for gateway in (StripeGateway, AsyncStripeGateway):
+        gateway(KEY, http_client=clients.httpx_client())
+
+
+def test_a_paymentintent_in_the_place_of_a_charge_is_told_so() -> None:
+    """The commonest mix-up of ids is named, before any call."""
+    with hostile_server() as server, stripe_over("requests", server.base_address) as gateway:
+        for named in ("pi_1", "cs_test_1"):
+            unread = gateway.look(PaymentRef(PLATFORM, named))
+            assert isinstance(unread, Unread)
+            assert "resolve" in unread.why
+        assert server.received == []
+
+
+@pytest.mark.parametrize("account", ["seller", "PLATFORM", "ch_1"])
+def test_an_account_that_is_none_is_refused(account: str) -> None:
+    """It is the platform, or the acct_… that holds the charge; a word in its place would find nothing."""
+    with pytest.raises(ValueError, match="account must be"):
+        StripeGateway(KEY).resolve("pi_1", account=account)
+
+
+def test_a_wrong_key_is_named_as_such_by_every_read() -> None:
+    """What a person must mend says what it is, the same words whichever call met it."""
+    no = answer(401, _error(type="authentication_error"))
+    with hostile_server(no, no, no) as server, stripe_over("requests", server.base_address) as gateway:
+        unread = gateway.look(REF)
+        assert isinstance(unread, Unread)
+        assert "does not accept this key" in unread.why
+        with pytest.raises(GatewayUnreadable, match="does not accept this key"):
+            gateway.resolve("pi_1")
+        with pytest.raises(GatewayUnreadable, match="does not accept this key"):
+            gateway.locate(_signal())
 
 
 @pytest.mark.parametrize(
