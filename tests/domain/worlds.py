@@ -34,7 +34,7 @@ from refund_domain.events import Event
 from refund_domain.payments import Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.ports import Head, Loaded
+from refund_domain.ports import Head, Loaded, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
 from refund_domain.signals import Signal
 from refund_domain.stream import Received, Recovery, Waiting
@@ -154,6 +154,9 @@ class WiredJournal:
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return self._wire.call("waiting", lambda: self._inner.waiting(tenant, limit))
 
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._wire.call("tail", lambda: self._inner.tail(after, limit))
+
 
 class AwaitedGateway:
     """A sync gateway as the async port."""
@@ -197,6 +200,9 @@ class AwaitedJournal:
 
     async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return self._inner.waiting(tenant, limit)
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._inner.tail(after, limit)
 
 
 def driven(coroutine: Coroutine[object, object, T]) -> T:

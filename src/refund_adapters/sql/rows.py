@@ -92,6 +92,18 @@ def checked_wait(seconds: object, name: str) -> float:
     return float(seconds)
 
 
+def position(after: object, parts: int) -> tuple[int, ...]:
+    """The numbers of a position in the journal, which stand apart by dots; zeros for the empty one, before all
+    events. Refuses (ValueError) what is no position."""
+    check_type(after, str, "after")
+    if after == "":
+        return (0,) * parts
+    numbers = str(after).split(".")
+    if len(numbers) != parts or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
+        raise ValueError("after must be a position that this journal's tail gave, or empty for the beginning")
+    return tuple([int(number) for number in numbers])
+
+
 class Times:
     """The latest time a handle ever gave; `gate` guards it, and must be free in a forked child."""
 

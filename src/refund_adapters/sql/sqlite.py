@@ -22,22 +22,23 @@ from typing import TypeVar
 from refund_adapters.clock import utc_now
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
-from refund_adapters.sql.rows import (
-    Times,
-    checked_wait,
-    decoded,
-    event_rows,
-    head_row,
-    microseconds,
-    moment,
-    refs,
-    stream_of,
+from refund_adapters.sql.rows import Times, checked_wait, event_rows, head_row, microseconds, position, stream_of
+from refund_adapters.sql.sqlite_within import (
+    JoinedSqliteJournal,
+    add_to_stream,
+    begin_where_python_would,
+    host_connection,
+    loaded,
+    main_file,
+    read_stream,
+    read_tail,
+    streams,
 )
 from refund_domain._checks import check_count, check_text, check_time, check_type
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref
-from refund_domain.ports import Head, Loaded
+from refund_domain.ports import Head, Loaded, Tailed
 
 T = TypeVar("T")
 
@@ -113,25 +114,8 @@ class SqliteJournal:
         """The events of `ref` after version `after`, its version, the journal's time and its latest."""
         stream = stream_of(ref, after, "after")
 
-        def read(connection: sqlite3.Connection) -> tuple[list[tuple[int, str]], int, int | None]:
-            rows = connection.execute(schema.READ_EVENTS, (stream, after)).fetchall()
-            # Bounded by `after`, or an append between these two reads would be counted but not shown.
-            (version,) = (
-                rows[-1][:1] if rows else connection.execute(schema.READ_VERSION_UP_TO, (stream, after)).fetchone()
-            )
-            (latest,) = connection.execute(schema.READ_LATEST).fetchone()
-            return rows, version or 0, latest
-
-        rows, version, latest = self._run(read)
-        if rows and version != after + len(rows):
-            raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
-        now, latest_given = self._now()
-        return Loaded(
-            events=tuple([decoded(number, text) for number, text in rows]),
-            version=version,
-            now=now,
-            latest=latest_given if latest is None else max(latest_given, moment(latest)),
-        )
+        read = self._run(lambda connection: read_stream(connection, stream, after))
+        return loaded(read, after, self._now(), self._times)
 
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
         """Add `events` to the stream at version `expected`, all or none; gives the time after the commit.
@@ -151,30 +135,53 @@ class SqliteJournal:
                 )
             try:
                 connection.execute(schema.BEGIN)
-                (version,) = connection.execute(schema.READ_VERSION, (stream,)).fetchone()
-                if (version or 0) != expected:
+                try:
+                    add_to_stream(connection, stream, expected, rows, indexed)
+                except JournalConflict:
                     connection.execute("ROLLBACK")
-                    raise JournalConflict("another worker appended to this stream first")
-                connection.executemany(schema.ADD_EVENT, rows)
-                connection.execute(schema.REPLACE_HEAD, indexed)
+                    raise
                 connection.execute("COMMIT")
             finally:
                 self._writing.release()
 
         self._run(write)
-        return self._now()[0]
+        return self._now()
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
         """At most `limit` payments whose look has come due, the longest due first."""
         check_count(limit, "limit", 1)
-        now, _ = self._now()
-        return self._refs(schema.READ_DUE, (microseconds(now), limit))
+        values = (microseconds(self._now()), limit)
+        return self._run(lambda connection: streams(connection.execute(schema.READ_DUE, values)))
 
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         """At most `limit` payments of this tenant that wait for a person, in the order of their refs."""
         check_text(tenant, "tenant", 255)
         check_count(limit, "limit", 1)
-        return self._refs(schema.READ_WAITING, (tenant, limit))
+        return self._run(lambda connection: streams(connection.execute(schema.READ_WAITING, (tenant, limit))))
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """At most `limit` events that were appended behind position `after` (empty: from the beginning), in the
+        order of their commits: SQLite has one writer at a time."""
+        position(after, 1)
+        check_count(limit, "limit", 1)
+        return self._run(lambda connection: read_tail(connection, after, limit))
+
+    def within(self, connection: object, /) -> JoinedSqliteJournal:
+        """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
+        what Django (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
+
+        The host commits or rolls back. Its connection is left as it is: below `synchronous=FULL` the joined
+        journal is not `durable`. What begins with a read and then meets another's write is `JournalConflict`: the
+        whole transaction is to be repeated; one that begins with BEGIN IMMEDIATE never is.
+        """
+        host = host_connection(connection)
+        if host.text_factory is not str:
+            raise ValueError("the connection must give text as str: its text_factory is another")
+        begin_where_python_would(host)
+        path = main_file(host)
+        if not path or schema.file_identity(path) != self._file:
+            raise JournalUnavailable("the host's connection leads to another file than the journal's")
+        return JoinedSqliteJournal(host, self._now, self._times)
 
     def close(self) -> None:
         """Close the connections of all threads. Every later call raises `JournalUnavailable`."""
@@ -188,22 +195,19 @@ class SqliteJournal:
     ) -> None:
         self.close()
 
-    def _refs(self, statement: str, values: tuple[str | int, ...]) -> tuple[PaymentRef, ...]:
-        rows = self._run(lambda connection: connection.execute(statement, values).fetchall())
-        return refs([stream for (stream,) in rows])
-
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         # Open connections would go on serving a file that nobody else can see any more.
         if schema.file_identity(self._path) != self._file:
             raise JournalUnavailable("the journal's file was replaced while it was open; make a new journal")
         return self._connections.run(work)
 
-    def _now(self) -> tuple[datetime, datetime]:
-        """The clock's time, and the latest it ever gave to this handle."""
+    def _now(self) -> datetime:
+        """The clock's time, which this handle has given from now on."""
         now = self._clock()
         check_time(now, "what the journal's clock returns")
         now = now.astimezone(UTC)
-        return now, self._times.given(now)
+        self._times.given(now)
+        return now
 
 
 def _absolute(path: object) -> str:
