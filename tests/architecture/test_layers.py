@@ -32,7 +32,7 @@ FLOORS = (
     {"rules", "rhythm"},
     {"attention", "doubt"},
     {"decide", "views"},
-    {"quotes", "cancellation", "stream"},
+    {"quotes", "cancellation", "stream", "within"},
     {"service"},
     {"service_async"},
     {"__init__"},

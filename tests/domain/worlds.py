@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import (
@@ -34,11 +34,12 @@ from refund_domain.events import Event
 from refund_domain.payments import Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.ports import Head, Loaded, Tailed
+from refund_domain.ports import Head, JoiningJournal, Loaded, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
 from refund_domain.signals import Signal
 from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
+from refund_domain.within import AsyncRefundsWithin
 
 T = TypeVar("T")
 Kind = Literal["sync", "async"]
@@ -176,7 +177,7 @@ class AwaitedGateway:
 
 
 class AwaitedJournal:
-    """A sync journal as the async port."""
+    """A sync journal as the async port; joins a host's transaction where that one does."""
 
     def __init__(self, inner: RefundJournal) -> None:
         self._inner = inner
@@ -203,6 +204,15 @@ class AwaitedJournal:
 
     async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         return self._inner.tail(after, limit)
+
+    def __getattr__(self, name: str) -> object:
+        if name != "within" or not hasattr(self._inner, "within"):
+            raise AttributeError(name)
+
+        async def within(connection: object) -> AwaitedJournal:
+            return AwaitedJournal(cast(JoiningJournal, self._inner).within(connection))
+
+        return within
 
 
 def driven(coroutine: Coroutine[object, object, T]) -> T:
@@ -255,11 +265,29 @@ class Driven:
     def receive(self, signal: Signal) -> Received:
         return driven(self._service.receive(signal))
 
+    def within(self, connection: object) -> DrivenWithin:
+        return DrivenWithin(driven(self._service.within(connection)))
+
     def dispatch(self, ref: PaymentRef) -> PaymentView:
         return driven(self._service.dispatch(ref))
 
     def recover(self, limit: int = 100) -> Recovery:
         return driven(self._service.recover(limit))
+
+
+class DrivenWithin:
+    """The async service within a host's transaction behind the sync face."""
+
+    def __init__(self, service: AsyncRefundsWithin) -> None:
+        self._service = service
+
+    def request(self, command: IssueRefund) -> Refund | Refused:
+        return driven(self._service.request(command))
+
+    def record_outside(
+        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+    ) -> PaymentView | Refused:
+        return driven(self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id))
 
 
 Refunds = RefundService | Driven

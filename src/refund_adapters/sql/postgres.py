@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from refund_adapters.sql.postgres_asks import Asks
 from refund_adapters.sql.postgres_pool import Pool
 from refund_adapters.sql.postgres_schema import checked_schema
-from refund_adapters.sql.rows import checked_wait
+from refund_adapters.sql.rows import checked_wait, host_connection
 from refund_domain._checks import check_count, check_type
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref
@@ -125,11 +125,8 @@ class PostgresJournal:
         """
         from psycopg import Connection
 
-        from refund_adapters.sql.postgres_link import host_connection
-
-        return JoinedPostgresJournal(
-            host_connection(connection, Connection), self._asks, self._pool.identity.journal_id
-        )
+        raw = host_connection(connection, Connection, "psycopg 3")
+        return JoinedPostgresJournal(raw, self._asks, self._pool.identity.journal_id)
 
     def close(self) -> None:
         """Close the handle's connections. Every later call raises `JournalUnavailable`."""

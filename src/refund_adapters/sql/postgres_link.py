@@ -190,23 +190,6 @@ def is_usable(raw: Raw | AsyncRaw) -> bool:
         return not selector.select(0)
 
 
-def host_connection(connection: object, kind: type[T]) -> T:
-    """The psycopg connection inside what a host's framework hands out. Raises TypeError where there is none."""
-    inner: object = connection
-    for _ in range(4):
-        if isinstance(inner, kind):
-            return inner
-        for name in ("driver_connection", "dbapi_connection", "connection"):
-            found = getattr(inner, name, None)
-            if found is not None and not callable(found):
-                inner = found
-                break
-    raise TypeError(
-        f"a psycopg {kind.__name__} was expected, or what Django or SQLAlchemy wrap around one, "
-        f"not {type(connection).__name__}"
-    )
-
-
 def check_in_transaction(raw: Raw | AsyncRaw) -> None:
     """Refuse (ValueError) a connection on which each statement would be committed by itself."""
     status = raw.info.transaction_status

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from types import MethodType
+from typing import Final, TypeVar
 
 from refund_adapters.sql.codec import decode, encode
 from refund_domain._checks import check_count, check_text, check_time, check_type
@@ -17,6 +18,8 @@ from refund_domain.errors import UnknownEvent
 from refund_domain.events import Event
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head
+
+T = TypeVar("T")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The moment that times are counted from."""
@@ -102,6 +105,23 @@ def position(after: object, parts: int) -> tuple[int, ...]:
     if len(numbers) != parts or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
         raise ValueError("after must be a position that this journal's tail gave, or empty for the beginning")
     return tuple([int(number) for number in numbers])
+
+
+def host_connection(connection: object, kind: type[T], driver: str) -> T:
+    """The driver's connection inside what a host's framework hands out. Raises TypeError where there is none."""
+    inner: object = connection
+    for _ in range(4):
+        if isinstance(inner, kind):
+            return inner
+        for name in ("driver_connection", "dbapi_connection", "connection"):
+            found = getattr(inner, name, None)
+            if found is not None and not isinstance(found, MethodType):
+                inner = found
+                break
+    raise TypeError(
+        f"a connection of {driver} was expected, or what Django or SQLAlchemy wrap around one, "
+        f"not {type(connection).__name__}"
+    )
 
 
 class Times:

@@ -22,12 +22,20 @@ from typing import TypeVar
 from refund_adapters.clock import utc_now
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
-from refund_adapters.sql.rows import Times, checked_wait, event_rows, head_row, microseconds, position, stream_of
+from refund_adapters.sql.rows import (
+    Times,
+    checked_wait,
+    event_rows,
+    head_row,
+    host_connection,
+    microseconds,
+    position,
+    stream_of,
+)
 from refund_adapters.sql.sqlite_within import (
     JoinedSqliteJournal,
     add_to_stream,
     begin_where_python_would,
-    host_connection,
     loaded,
     main_file,
     read_stream,
@@ -174,7 +182,7 @@ class SqliteJournal:
         journal is not `durable`. What begins with a read and then meets another's write is `JournalConflict`: the
         whole transaction is to be repeated; one that begins with BEGIN IMMEDIATE never is.
         """
-        host = host_connection(connection)
+        host = host_connection(connection, sqlite3.Connection, "sqlite3")
         if host.text_factory is not str:
             raise ValueError("the connection must give text as str: its text_factory is another")
         begin_where_python_would(host)

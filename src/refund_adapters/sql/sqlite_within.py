@@ -133,23 +133,6 @@ def begin_where_python_would(host: sqlite3.Connection) -> None:
     check_in_transaction(host)
 
 
-def host_connection(connection: object) -> sqlite3.Connection:
-    """The sqlite3 connection inside what a host's framework hands out. Raises TypeError where there is none."""
-    inner: object = connection
-    for _ in range(4):
-        if isinstance(inner, sqlite3.Connection):
-            return inner
-        for name in ("driver_connection", "dbapi_connection", "connection"):
-            found = getattr(inner, name, None)
-            if found is not None and not callable(found):
-                inner = found
-                break
-    raise TypeError(
-        "a sqlite3 connection was expected, or what Django or SQLAlchemy wrap around one, "
-        f"not {type(connection).__name__}"
-    )
-
-
 def main_file(host: sqlite3.Connection) -> str:
     """The path of the file this connection is open on, empty for one in memory."""
     rows = told(lambda: _with_cursor(host, lambda cursor: cursor.execute("PRAGMA database_list").fetchall()))
