@@ -167,11 +167,11 @@ class Asks:
         yield BEGIN, NOTHING
         yield statement("lock", self._schema), {"table": table(self._schema)}
         found = 0
-        rows = yield statement("has_tables", self._schema), {"table": table(self._schema)}
+        rows = yield statement("has_tables", self._schema), {"schema": self._schema}
         if rows[0][0]:
             found = _version((yield statement("read_schema_version", self._schema), NOTHING))
         else:
-            rows = yield statement("has_schema", self._schema), {"schema": f'"{self._schema}"'}
+            rows = yield statement("has_schema", self._schema), {"schema": self._schema}
             if not rows[0][0]:
                 yield statement("make_schema", self._schema), NOTHING
         for step in STEPS[found:]:

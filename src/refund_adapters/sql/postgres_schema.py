@@ -119,8 +119,12 @@ STATEMENTS: Final[Mapping[str, str]] = {
     """,
     # One at a time: whoever comes second finds the tables there.
     "lock": "SELECT pg_advisory_xact_lock(hashtextextended(%(table)s, 0))",
-    "has_tables": "SELECT to_regclass(%(table)s) IS NOT NULL",
-    "has_schema": "SELECT to_regnamespace(%(schema)s) IS NOT NULL",
+    # Read from the catalogue: to_regclass would remember from before the lock that there was nothing.
+    "has_tables": """
+        SELECT count(*) > 0 FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+        WHERE n.nspname = %(schema)s AND c.relname = 'refund_journal'
+    """,
+    "has_schema": "SELECT count(*) > 0 FROM pg_namespace WHERE nspname = %(schema)s",
     "make_schema": "CREATE SCHEMA IF NOT EXISTS {schema}",
     "read_schema_version": "SELECT schema_version FROM {schema}.refund_journal",
     "set_schema_version": "UPDATE {schema}.refund_journal SET schema_version = %(version)s",
