@@ -18,8 +18,10 @@ from refund_adapters.memory import MemoryGateway
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain import IssueRefund, Money, PaymentRef, Refund, RefundService, Refused
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
+from refund_domain.events import LookScheduled
 from refund_domain.ledger import Status
 from refund_domain.payments import OutsideRef
+from refund_domain.ports import Head
 from refund_domain.stream import Recovery
 from tests.domain.worlds import KINDS, MARIA, Kind, World, refund_of
 from tests.postgres.server import shared
@@ -311,3 +313,22 @@ def test_another_transaction_that_writes_is_waited_for_and_no_longer(bed: Bed) -
             bed.world.refunds.request(command)
         host.rollback()
     refund_of(bed.world.refunds.request(command))
+
+
+def test_append_that_breaks_leaves_nothing_for_the_host_to_commit(tmp_path: Path) -> None:
+    """SQLite may fail in the middle of an append and keep what it did so far: a host that commits all the same
+    commits nothing of it."""
+    path = str(tmp_path / "host.db")
+    ref = PaymentRef("platform", "ch_1")
+    with SqliteJournal(path) as journal, closing(sqlite3.connect(path)) as host:
+        host.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON refund_events WHEN NEW.version = 2"
+            " BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
+        )
+        events = [LookScheduled(at=journal.load(ref).now, due=None, tries=number) for number in range(3)]
+        with pytest.raises(JournalUnavailable):
+            journal.within(host).append(
+                ref, events, expected=0, head=Head(tenant="acme", look_at=None, waiting=False)
+            )
+        host.commit()
+        assert journal.load(ref).version == 0

@@ -25,7 +25,7 @@ from tests.postgres import bank
 from tests.postgres.bank import TableBank
 from tests.postgres.child import QUIET
 from tests.postgres.proxy import Proxy
-from tests.postgres.server import Server, shared
+from tests.postgres.server import Server, restarting, shared
 
 ROOT = Path(__file__).parents[2]
 MARIA = Actor(id="maria", tenant="acme")
@@ -215,8 +215,10 @@ def test_workers_killed_in_the_middle_of_appends(conninfo: str) -> None:
         check_streams(conninfo, told)
 
 
-def test_server_restarts_under_load(server: Server, conninfo: str) -> None:
+def test_server_restarts_under_load() -> None:
     """The server is stopped, and crashed, while workers append: nothing that returned is lost, and they go on."""
+    server = restarting()
+    conninfo = server.database()
     PostgresJournal(conninfo).close()
     children = [child("append", conninfo, f"w{number}") for number in range(2)]
     told = Told(children)

@@ -130,3 +130,9 @@ class Server:
 def shared() -> Server:
     """The one server of this process of pytest."""
     return Server()
+
+
+@functools.cache
+def restarting() -> Server:
+    """Another server of this process, for tests that stop it: few databases, so that it is soon back."""
+    return Server()
