@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import traceback
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -451,22 +452,33 @@ def test_connections_that_died_at_rest_are_noticed_before_an_append() -> None:
 
 
 def test_fork_leaves_both_sides_their_own_connections(conninfo: str, journal: PostgresJournal) -> None:
-    """A child of a fork opens its own connection, and its end does not end its parent's."""
+    """A child of a fork opens its own connection, even while all of its parent's are in use, and its end does not
+    end its parent's."""
     journal.append(REF, [asked(1)], expected=0, head=QUIET)
     read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            journal.append(REF, [asked(2)], expected=1, head=QUIET)
-            journal.close()
-            os.write(write, b"done")
-        finally:
-            os._exit(0)
-    assert os.read(read, 4) == b"done"
-    os.waitpid(child, 0)
+    with PostgresJournal(conninfo, connections=1) as small, psycopg.connect(conninfo) as host:
+        journal.within(host).append(REF, [asked(2)], expected=1, head=QUIET)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(small.append, REF, [asked(3)], expected=1, head=QUIET)
+            while small._pool._free.acquire(blocking=False):  # until the thread has the one connection
+                small._pool._free.release()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of newer Pythons, for forks beside threads
+                child = os.fork()
+            if child == 0:
+                try:
+                    os.write(write, f"{small.load(REF).version} {journal.load(REF).version}".encode())
+                    small.close()
+                    journal.close()
+                finally:
+                    os._exit(0)
+            assert os.read(read, 9) == b"1 1"
+            os.waitpid(child, 0)
+            host.commit()
+            assert isinstance(waiting.exception(), JournalConflict)
     os.close(read)
     os.close(write)
-    journal.append(REF, [asked(3)], expected=2, head=QUIET)
+    journal.append(REF, [asked(4)], expected=2, head=QUIET)
     assert journal.load(REF).version == 3
 
 

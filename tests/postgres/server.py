@@ -89,6 +89,11 @@ class Server:
         self.execute(f"CREATE DATABASE {name}")
         return self.conninfo(name)
 
+    def environment(self, database: str) -> dict[str, str]:
+        """How libpq finds the server by itself, and a new database of this name there."""
+        self.execute(f"CREATE DATABASE {database}")
+        return {"PGHOST": str(self.home), "PGUSER": "postgres"}
+
     def execute(self, statement: str, conninfo: str | None = None) -> list[tuple[object, ...]]:
         """Do one statement as the server's owner, beside whatever journal."""
         with psycopg.connect(conninfo or self.conninfo(), autocommit=True) as connection:
