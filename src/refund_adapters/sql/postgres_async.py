@@ -89,8 +89,7 @@ class AsyncPostgresJournal:
         return await self._pool.run(self._asks.tail(after, limit))
 
     async def within(self, connection: object, /) -> AsyncJoinedPostgresJournal:
-        """See `PostgresJournal.within`: on a psycopg AsyncConnection, or what SQLAlchemy wraps around one
-        (`await connection.get_raw_connection()`)."""
+        """See `PostgresJournal.within`: on a psycopg AsyncConnection."""
         from psycopg import AsyncConnection
 
         raw = host_connection(connection, AsyncConnection, "psycopg 3 for asyncio")
