@@ -93,8 +93,7 @@ def tail_beside_writers(desk: Desk) -> None:
             over.set()
 
     told, done = race([read, work])
-    if isinstance(done, Exception):
-        raise done
+    must(done is None, str(done))
     must(isinstance(told, list), f"{type(told).__name__} was raised by the tail")
     events = tuple(event for number in range(_APPENDS) for event in news(at, number, 2))
     streams = {str(ref): events for ref in refs}
