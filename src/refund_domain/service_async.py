@@ -314,9 +314,8 @@ class AsyncRefundService:
             return Reported(signal=signal, why="its account holds no such payment")
         given = FreeLook(at=stream.now, picture=look)
         if stream.ledger.tenant is None:
-            # A quote may have opened the stream while we looked; its own look can be older than this one.
             news = await self._journal.load(ref, stream.version)
-            stream = caught_up(stream, news, self._monotonic())
+            stream = caught_up(stream, news, self._monotonic())  # a quote may have opened it meanwhile
         if stream.ledger.tenant is None:
             return Handed(signal=signal, picture=look)
         stream, said = await self._record(stream, given)

@@ -20,7 +20,7 @@ from refund_domain.connect import PLATFORM, PlatformCharge, Split
 from refund_domain.events import Event
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
-from refund_domain.ports import Head, Loaded, PaymentGateway, RefundJournal
+from refund_domain.ports import Head, Loaded, PaymentGateway, RefundJournal, Tailed
 from refund_domain.refusals import Refused
 from refund_domain.stream import Recovery, Waiting
 from refund_domain.views import PaymentView
@@ -205,6 +205,9 @@ class _AsyncJournal:
 
     async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return self._journal.waiting(tenant, limit)
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._journal.tail(after, limit)
 
 
 class Double(Protocol):

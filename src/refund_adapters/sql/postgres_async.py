@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
-from refund_adapters.sql.postgres_pool import AsyncPool
 from refund_adapters.sql.rows import host_connection
 from refund_domain._checks import check_count
 from refund_domain.events import Event
@@ -18,6 +17,7 @@ from refund_domain.ports import Head, Loaded, Tailed
 if TYPE_CHECKING:
     from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, T
     from refund_adapters.sql.postgres_link import AsyncRaw
+    from refund_adapters.sql.postgres_pool_async import AsyncPool
 
 
 class AsyncPostgresJournal:
@@ -46,6 +46,8 @@ class AsyncPostgresJournal:
     ) -> AsyncPostgresJournal:
         """Open the journal, and make what is missing of it; see `PostgresJournal` for what is refused."""
         check_count(connections, "connections", 1, MOST_CONNECTIONS)
+        from refund_adapters.sql.postgres_pool_async import AsyncPool
+
         link = make_link(
             conninfo,
             schema=schema,
