@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, TypeGuard
 
 ID_LIMIT: Final = 255  # the gateway's own limit for a key (Stripe facts: creating a refund, trap 9)
 TEXT_LIMIT: Final = 500
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:\-]{0,254}", re.ASCII)
 
 
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether `check_id` lets this pass."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def check_id(value: object, name: str) -> None:
     """Refuse what cannot safely stand in a URL, a header, a database key and a log line at once."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise ValueError(
             f"{name} must be 1 to {ID_LIMIT} letters, digits or _ . : - and begin with a letter or digit"
         )

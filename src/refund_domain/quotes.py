@@ -11,6 +11,7 @@ import attrs
 from refund_domain._checks import check_text, check_tuple, check_type
 from refund_domain.arrival import ArrivalWindow
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
+from refund_domain.connect import DestinationCharge, DirectCharge
 from refund_domain.ledger import Ledger, is_ours
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, Payment, PaymentRef, Ref
@@ -164,8 +165,9 @@ def _platform_keeps(payment: Payment, amount: Money, policy: Policy) -> Money | 
     fee = payment.application_fee
     if fee is None:
         return None
-    kept = fee.left
-    if getattr(split_of(payment, policy), "return_fee", False) and payment.captured.amount_minor:
+    kept, split = fee.left, split_of(payment, policy)
+    returns = isinstance(split, DirectCharge | DestinationCharge) and split.return_fee
+    if returns and payment.captured.amount_minor:
         share = fee.taken.amount_minor * amount.amount_minor // payment.captured.amount_minor
         kept = Money(max(0, fee.left.amount_minor - share), kept.currency)
     return kept if kept.amount_minor else None

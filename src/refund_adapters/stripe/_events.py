@@ -11,16 +11,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from refund_adapters.stripe._members import JsonObject, as_id, object_in
 from refund_adapters.stripe._refused import WebhookCode, WebhookRefused
-from refund_domain._checks import check_id
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.signals import Signal, Subject
-
-JsonObject = Mapping[str, object]
 
 DEPTH_LIMIT: Final = 50
 """How deep objects and lists may stand in each other; an event with everything expanded has about ten levels."""
@@ -116,7 +114,7 @@ def signal_of(event: JsonObject, *, live: bool, permits: Callable[[str], bool]) 
     >>> str(signal_of(event, live=False, permits=lambda account: True).ref)
     'acct_1/ch_1'
     """
-    id, type, form = _id(event.get("id")), event.get("type"), event.get("object")
+    id, type, form = as_id(event.get("id")), event.get("type"), event.get("object")
     livemode = event.get("livemode")
     if id is None or not isinstance(type, str) or not _TYPE.fullmatch(type) or form not in (SNAPSHOT, THIN):
         return WebhookRefused(code=WebhookCode.NOT_AN_EVENT)
@@ -132,7 +130,7 @@ def signal_of(event: JsonObject, *, live: bool, permits: Callable[[str], bool]) 
     kind = KINDS.get(name)
     if kind is None or thing.get("object") != kind.object:
         return Signal(id=id, kind=type, account=account, subject=Subject.OTHER)
-    object_id = _id(thing.get("id"))
+    object_id = as_id(thing.get("id"))
     ref = _ref(kind.where, thing, account, permits)
     if ref is not None:
         return Signal(
@@ -148,12 +146,12 @@ def signal_of(event: JsonObject, *, live: bool, permits: Callable[[str], bool]) 
 
 def _snapshot(event: JsonObject) -> JsonObject:
     """The object as it was when the event was made; empty where there is none."""
-    return _object(_object(event.get("data")).get("object"))
+    return object_in(object_in(event.get("data")).get("object"))
 
 
 def _related(event: JsonObject) -> JsonObject:
     """A thin event's object in the form of a snapshot's: its word and its id are all that there is."""
-    related = _object(event.get("related_object"))
+    related = object_in(event.get("related_object"))
     return {"object": related.get("type"), "id": related.get("id")}
 
 
@@ -180,7 +178,7 @@ def _ref(where: Where, thing: JsonObject, account: str, permits: Callable[[str],
     """The payment of this object; None where the event does not name it."""
     match where:
         case Where.ITSELF:
-            return _at(account, _id(thing.get("id")))
+            return _at(account, as_id(thing.get("id")))
         case Where.CHARGE:
             return _at(account, _link(thing.get("charge"), "charge"))
         case Where.SOURCE_TRANSACTION:
@@ -216,22 +214,9 @@ def _at(account: str, charge: str | None) -> PaymentRef | None:
 # --- small parts --------------------------------------------------------------------------------------------
 
 
-def _object(value: object) -> JsonObject:
-    return value if isinstance(value, dict) else {}
-
-
-def _id(value: object) -> str | None:
-    """The id, if the library's own check lets it pass."""
-    try:
-        check_id(value, "id")
-    except (TypeError, ValueError):
-        return None
-    return str(value)
-
-
 def _account_id(value: object) -> str | None:
     """The id of an account: not one of the words that this library keeps for what is none."""
-    account = _id(value)
+    account = as_id(value)
     if account is None or account == PLATFORM:
         return None
     try:
@@ -244,8 +229,8 @@ def _account_id(value: object) -> str | None:
 def _link(value: object, word: str) -> str | None:
     """The id a link leads to; it is an id, or the object itself, which then must bear this word."""
     if isinstance(value, dict):
-        return _id(value.get("id")) if value.get("object") == word else None
-    return _id(value)
+        return as_id(value.get("id")) if value.get("object") == word else None
+    return as_id(value)
 
 
 def _too_deep(body: bytes) -> bool:

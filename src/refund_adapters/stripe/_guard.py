@@ -69,12 +69,6 @@ class Guard(stripe.HTTPClient):
         content, status, answered = await self._inner.request_async(method, url, headers, post_data)
         return _let_through(content, status, answered)
 
-    def close(self) -> None:
-        self._inner.close()  # type: ignore[no-untyped-call]
-
-    async def close_async(self) -> None:
-        await self._inner.close_async()  # type: ignore[no-untyped-call]
-
 
 def _let_through(
     content: bytes | str, status: int, headers: Mapping[str, str]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
+from refund_domain._checks import is_id
 from refund_domain.money import Currency, Money
 
 JsonObject = Mapping[str, object]
@@ -18,7 +19,6 @@ JsonObject = Mapping[str, object]
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,59}", re.ASCII)
 _NUMBER = re.compile(r"[A-Za-z0-9_\-]{1,100}", re.ASCII)  # a request id, a bank's reference
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:\-]{0,254}", re.ASCII)
 
 
 class Unclear(Exception):
@@ -42,7 +42,7 @@ def number(value: object) -> str | None:
 
 def as_id(value: object) -> str | None:
     """An id that may stand in an address, a header and a log."""
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+    return value if is_id(value) else None
 
 
 def id_of(link: object) -> str | None:

@@ -40,6 +40,7 @@ def make_client(
     secret_key: str,
     base_address: str | None,
     http_client: stripe.HTTPClient | None,
+    *,
     awaited: bool,
     make: Callable[[], stripe.HTTPClient],
 ) -> tuple[stripe.StripeClient, stripe.HTTPClient]:

@@ -17,6 +17,7 @@ from refund_adapters.stripe import _translate as translate
 from refund_adapters.stripe._members import JsonObject, Unclear, id_of
 from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.connect import PLATFORM, ApplicationFee, ChargeKind, Transfer
+from refund_domain.errors import GatewayUnreadable
 from refund_domain.money import Money
 from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef
 from refund_domain.refusals import NotCaptured, NotFound, Refused
@@ -62,13 +63,6 @@ class _Stopped(Exception):
     def __init__(self, failed: Failed) -> None:
         super().__init__(failed.why)
         self.failed = failed
-
-
-@attrs.frozen(kw_only=True)
-class Unreadable:
-    """Stripe could not be asked, or what it said is odd; the text is safe to show."""
-
-    why: str
 
 
 # --- a look -----------------------------------------------------------------------------------------------
@@ -193,8 +187,11 @@ _NOTHING_TAKEN: Final = frozenset(
 """The states of a PaymentIntent in which no charge of it holds or will hold money (its next try is another)."""
 
 
-def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refused | Unreadable]:
-    """The charge behind a checkout session, a PaymentIntent or a charge's own id, at this account only."""
+def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refused]:
+    """The charge behind a checkout session, a PaymentIntent or a charge's own id, at this account only.
+
+    Raises GatewayUnreadable where Stripe could not be asked, or what it said is odd; so does `locate`.
+    """
     try:
         if named.startswith("cs_"):
             session = yield from _read_as("checkout.session", "/v1/checkout/sessions/", named, account, live)
@@ -213,18 +210,18 @@ def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refus
         yield from _read_as("charge", "/v1/charges/", named, account, live)
         return PaymentRef(account, named)
     except Unclear as unclear:
-        return Unreadable(why=str(unclear))
+        raise GatewayUnreadable(str(unclear)) from None
     except _Stopped as stopped:
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return Refused((NotFound(),))
-        return Unreadable(why=_why(stopped.failed))
+        raise GatewayUnreadable(_why(stopped.failed)) from None
 
 
 _LOCATED_AT: Final = {Subject.REFUND: ("refund", "/v1/refunds/"), Subject.DISPUTE: ("dispute", "/v1/disputes/")}
 
 
-def locate(signal: Signal, *, live: bool) -> Steps[Signal | Unreadable]:
+def locate(signal: Signal, *, live: bool) -> Steps[Signal]:
     """The same signal with its charge, where it names none but a refund or a dispute of one."""
     where = _LOCATED_AT.get(signal.subject)
     if signal.charge is not None or signal.object_id is None or where is None:
@@ -233,12 +230,12 @@ def locate(signal: Signal, *, live: bool) -> Steps[Signal | Unreadable]:
     try:
         body = yield from _read_as(kind, path, signal.object_id, signal.account, live)
     except Unclear as unclear:
-        return Unreadable(why=str(unclear))
+        raise GatewayUnreadable(str(unclear)) from None
     except _Stopped as stopped:
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return signal
-        return Unreadable(why=_why(stopped.failed))
+        raise GatewayUnreadable(_why(stopped.failed)) from None
     return attrs.evolve(signal, charge=id_of(body.get("charge")))
 
 

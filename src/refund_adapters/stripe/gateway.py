@@ -11,12 +11,11 @@ import time
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from refund_adapters.stripe import _setup, _steps
-from refund_adapters.stripe._steps import Call, Failed, Reply, Steps, Unreadable
+from refund_adapters.stripe._steps import Call, Failed, Reply, Steps
 from refund_adapters.stripe.clients import check_seconds, requests_client
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.connect import PLATFORM
-from refund_domain.errors import GatewayUnreadable
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal
@@ -70,8 +69,8 @@ class StripeGateway:
             secret_key,
             base_address,
             http_client,
-            False,
-            lambda: requests_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s),
+            awaited=False,
+            make=lambda: requests_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s),
         )
         from refund_adapters.stripe._guard import failed
 
@@ -116,10 +115,7 @@ class StripeGateway:
         be read: try again.
         """
         _setup.check_resolvable(id, account)
-        found = self._driven(_steps.resolve(id, account, live=self._live))
-        if isinstance(found, Unreadable):
-            raise GatewayUnreadable(found.why)
-        return found
+        return self._driven(_steps.resolve(id, account, live=self._live))
 
     def locate(self, signal: Signal) -> Signal:
         """The signal with the charge of its refund or dispute, asked for where the event did not name it.
@@ -129,10 +125,7 @@ class StripeGateway:
         be read: let your queue bring the signal again.
         """
         check_type(signal, Signal, "signal")
-        found = self._driven(_steps.locate(signal, live=self._live))
-        if isinstance(found, Unreadable):
-            raise GatewayUnreadable(found.why)
-        return found
+        return self._driven(_steps.locate(signal, live=self._live))
 
     def close(self) -> None:
         """Close the connections, other gateways' over the same client too; the next call opens new ones."""

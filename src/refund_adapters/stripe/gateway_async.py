@@ -6,12 +6,11 @@ import time
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from refund_adapters.stripe import _setup, _steps
-from refund_adapters.stripe._steps import Call, Reply, Steps, Unreadable
+from refund_adapters.stripe._steps import Call, Reply, Steps
 from refund_adapters.stripe.clients import aiohttp_client, check_seconds, httpx_client
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.connect import PLATFORM
-from refund_domain.errors import GatewayUnreadable
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal
@@ -56,8 +55,8 @@ class AsyncStripeGateway:
             secret_key,
             base_address,
             http_client,
-            True,
-            lambda: _installed(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
+            awaited=True,
+            make=lambda: _installed(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
         )
         from refund_adapters.stripe._guard import failed
 
@@ -102,10 +101,7 @@ class AsyncStripeGateway:
         be read: try again.
         """
         _setup.check_resolvable(id, account)
-        found = await self._driven(_steps.resolve(id, account, live=self._live))
-        if isinstance(found, Unreadable):
-            raise GatewayUnreadable(found.why)
-        return found
+        return await self._driven(_steps.resolve(id, account, live=self._live))
 
     async def locate(self, signal: Signal) -> Signal:
         """The signal with the charge of its refund or dispute, asked for where the event did not name it.
@@ -115,10 +111,7 @@ class AsyncStripeGateway:
         cannot be read: let your queue bring the signal again.
         """
         check_type(signal, Signal, "signal")
-        found = await self._driven(_steps.locate(signal, live=self._live))
-        if isinstance(found, Unreadable):
-            raise GatewayUnreadable(found.why)
-        return found
+        return await self._driven(_steps.locate(signal, live=self._live))
 
     async def aclose(self) -> None:
         """Close the running loop's connections, other gateways' over the same client too; await it at the end."""
