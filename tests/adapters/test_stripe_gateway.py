@@ -132,14 +132,6 @@ def test_more_pages_than_the_bound_is_unread(
     assert len(_picture(gateway, charge).refunds) == 3
 
 
-def _disputed(mock: StripeMock, source: str, account: str | None = None) -> str:
-    charge = mock.charge(20_000, source=source, account=account)
-    for _ in range(200):  # the mock opens the dispute a moment after the charge
-        if mock.call("GET", f"/v1/charges/{charge}", account=account)["disputed"]:
-            return charge
-    pytest.fail("the mock opened no dispute")
-
-
 @pytest.mark.parametrize(
     ("source", "status"),
     [("tok_createDispute", "needs_response"), ("tok_createDisputeInquiry", "warning_needs_response")],
@@ -148,7 +140,7 @@ def test_a_look_shows_the_dispute_of_a_disputed_charge(
     mock: StripeMock, gateway: StripeGateway, source: str, status: str
 ) -> None:
     """The mock names its dispute on the charge and has no list of them; it is read by its id."""
-    charge = _disputed(mock, source)
+    charge = mock.charge(20_000, source=source)
     (dispute,) = _picture(gateway, charge).payment.disputes
     assert (dispute.status, dispute.amount) == (status, Money(20_000, USD))
 
@@ -235,7 +227,7 @@ def test_an_unknown_charge_is_declined_with_an_alarm(gateway: StripeGateway) -> 
 
 def test_a_disputed_charge_is_declined(mock: StripeMock, gateway: StripeGateway) -> None:
     """The gateway's own wall against paying a client twice."""
-    charge = _disputed(mock, "tok_createDispute")
+    charge = mock.charge(20_000, source="tok_createDispute")
     assert isinstance(answer := gateway.send(_send(charge, "disputed-1")), Declined)
     assert answer.code == "charge_disputed"
     assert mock.refunds(charge) == []
@@ -274,7 +266,7 @@ def test_an_account_that_is_not_ours_raises_an_alarm(mock: StripeMock, gateway: 
 def test_a_dispute_of_a_direct_charge_is_read_at_its_account(mock: StripeMock, gateway: StripeGateway) -> None:
     """The account goes with each call of a look, to the last."""
     holder = mock.account()
-    charge = _disputed(mock, "tok_createDispute", holder)
+    charge = mock.charge(20_000, source="tok_createDispute", account=holder)
     assert len(_picture(gateway, charge, holder).payment.disputes) == 1
 
 

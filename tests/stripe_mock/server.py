@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -77,9 +78,20 @@ class StripeMock:
         capture: bool = True,
         **more: str,
     ) -> str:
-        """Take a payment and return the charge's id."""
+        """Take a payment and return the charge's id; a source that is to be disputed is so when this returns."""
         fields = {"amount": amount_minor, "currency": currency, "source": source, "capture": str(capture).lower()}
-        return str(self.call("POST", "/v1/charges", {**fields, **more}, account)["id"])
+        charge = str(self.call("POST", "/v1/charges", {**fields, **more}, account)["id"])
+        if source.startswith("tok_createDispute"):
+            self._await_dispute(charge, account)
+        return charge
+
+    def _await_dispute(self, charge: str, account: str | None) -> None:
+        """The mock opens it by a timer of its own, after its answer: on a busy machine the next call comes first."""
+        for _ in range(1000):
+            if self.call("GET", f"/v1/charges/{charge}", None, account)["disputed"]:
+                return
+            time.sleep(0.01)
+        raise RuntimeError("the mock has opened no dispute within ten seconds")
 
     def refund(self, charge: str, amount_minor: int, account: str | None = None) -> str:
         """Give a part back, as other software or a person at the dashboard would; return the refund's id."""
