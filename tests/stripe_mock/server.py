@@ -86,7 +86,7 @@ class StripeMock:
         return charge
 
     def _await_dispute(self, charge: str, account: str | None) -> None:
-        """The mock opens it by a timer of its own, after its answer: on a busy machine the next call comes first."""
+        """The mock opens it by a timer, after its answer: on a busy machine the next call comes first."""
         for _ in range(1000):
             if self.call("GET", f"/v1/charges/{charge}", None, account)["disputed"]:
                 return
