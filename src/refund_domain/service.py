@@ -14,23 +14,20 @@ from collections.abc import Callable, Iterable
 from datetime import date
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
-from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Send, Unread
+from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decide import decide, licensed, owed
-from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, TooContended
+from refund_domain.errors import GatewayUnreadable
 from refund_domain.events import Event
 from refund_domain.inputs import (
     FreeLook,
-    GatewayAnswered,
-    Input,
-    OwedLook,
     RecordOutside,
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import Status, fold
+from refund_domain.ledger import Status
+from refund_domain.loop import Loop
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
@@ -40,8 +37,6 @@ from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, 
 from refund_domain.refusals import NotAllowed, NotFound, Refused
 from refund_domain.signals import Signal
 from refund_domain.stream import (
-    MOST_CONFLICTS,
-    MOST_LOOKS,
     Handed,
     Merged,
     Received,
@@ -49,15 +44,8 @@ from refund_domain.stream import (
     Reported,
     Stream,
     Waiting,
-    answered_as,
-    appended,
     caught_up,
-    claim_in,
-    head,
-    in_doubt,
     named,
-    opened,
-    read_as,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 
@@ -71,7 +59,7 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-class RefundService:
+class RefundService(Loop):
     """Refunds for a host application: the right amount, to the right payment, once, known to the end.
 
     `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else;
@@ -346,81 +334,12 @@ class RefundService:
                 break
         return Recovery(looked=looked, failed=tuple(failed.items()))
 
-    # --- the loop -----------------------------------------------------------------------------------
-
-    def _load(self, ref: Ref) -> Stream:
-        return opened(ref, self._journal.load(ref), self._monotonic())
-
-    def _record(self, stream: Stream, given: Input) -> tuple[Stream, tuple[Event, ...] | Refused]:
-        """Decide this input and append what it means; beaten to it, decide the same input again."""
-        for _ in range(MOST_CONFLICTS):
-            said = decide(stream.ledger, given, self._policy)
-            if isinstance(said, Refused) or not said:
-                return stream, said
-            ledger = fold(stream.ledger, said)
-            try:
-                now = self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
-            except JournalConflict:
-                news = self._journal.load(stream.ref, stream.version)
-                stream = caught_up(stream, news, self._monotonic())
-                continue
-            return appended(stream, ledger, len(said), now, self._monotonic()), said
-        raise TooContended("other workers keep appending to this payment's stream; try again")
+    # --- small parts --------------------------------------------------------------------------------
 
     def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
         return self._record(stream, given)
-
-    def _drive(self, stream: Stream) -> Stream:
-        """Look, and send what a look permits, until nothing is owed."""
-        ref = stream.ref
-        if not isinstance(ref, PaymentRef):
-            return stream
-        for turn in range(MOST_LOOKS):
-            if not owed(stream.ledger, stream.now):
-                break
-            try:
-                stream = self._advance(stream, ref)
-            except Exception:
-                if turn == 0:
-                    raise
-                # A send may have left in an earlier turn: what is known goes back, recovery does the rest.
-                break
-        return stream
-
-    def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
-        """One owed look; and if its decision claimed a send, that send and its answer."""
-        started, at = self._monotonic(), stream.now
-        look = self._look(ref)
-        stream, said = self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
-        claim = claim_in(said)
-        if claim is None:
-            return stream
-        send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = NotSent(why="the licence to send had run out") if send is None else self._send(send)
-        given = GatewayAnswered(
-            at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
-        )
-        try:
-            return self._record(stream, given)[0]
-        except Exception:
-            # Money may have moved: nothing may be raised now. The open claim is the record.
-            return in_doubt(stream, given)
-
-    def _look(self, ref: PaymentRef) -> Look:
-        try:
-            return read_as(self._gateway.look(ref), ref)
-        except Exception as error:
-            return Unread(why=f"the gateway raised {named(error)}")
-
-    def _send(self, send: Send) -> Answer:
-        try:
-            return answered_as(self._gateway.send(send))
-        except Exception as error:
-            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
-
-    # --- small parts --------------------------------------------------------------------------------
 
     def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:
@@ -433,10 +352,6 @@ class RefundService:
         made = self._new_id()
         check_id(made, "what new_id returned")
         return made
-
-    def _outside_transactions(self) -> None:
-        if self._journal.in_transaction:
-            raise OpenTransaction("commit the open transaction first: no network call is made inside one")
 
     def _untouched(self, stream: Stream) -> bool:
         """Whether this is the host's own word on outside money of which nothing was recorded yet."""

@@ -33,6 +33,7 @@ FLOORS = (
     {"attention", "doubt"},
     {"decide", "views"},
     {"quotes", "cancellation", "stream"},
+    {"loop", "loop_async"},
     {"service"},
     {"service_async"},
     {"__init__"},

@@ -19,7 +19,7 @@ from refund_adapters.memory import gateway as memory_gateway
 from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.modes import MODES
 from refund_adapters.simulation.run import run_seed
-from refund_domain import decide, doubt, ledger, quotes, rhythm, rules, service_async
+from refund_domain import decide, doubt, ledger, loop_async, quotes, rhythm, rules
 from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.doubt import Step, Verdict, Zone
@@ -212,7 +212,7 @@ async def _no_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
 
 def _no_claim_applied() -> AbstractContextManager[object]:
     stack = ExitStack()
-    stack.enter_context(patch.object(service_async, "decide", _without_claim))
+    stack.enter_context(patch.object(loop_async, "decide", _without_claim))
     stack.enter_context(patch.object(AsyncRefundService, "_advance", _no_claim))
     return stack
 
