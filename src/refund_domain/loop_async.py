@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Send, Unread
+from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
-from refund_domain.inputs import GatewayAnswered, Input, OwedLook
+from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook
 from refund_domain.ledger import fold
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.policy import Policy
 from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.reconcile import Compared
 from refund_domain.refusals import Refused
 from refund_domain.stream import (
     MOST_CONFLICTS,
@@ -63,6 +64,23 @@ class AsyncLoop:
                 continue
             return appended(stream, ledger, len(said), now, self._monotonic()), said
         raise TooContended("other workers keep appending to this payment's stream; try again")
+
+    async def _compare(self, ref: PaymentRef) -> Compared:
+        """A look nobody owed, merged if the stream has an owner: it never claims, sends or ends a doubt."""
+        self._outside_transactions()
+        stream = await self._load(ref)
+        look = await self._look(ref)
+        if not isinstance(look, Picture):
+            return Compared(stream, look)
+        given = FreeLook(at=stream.now, picture=look)
+        if stream.ledger.tenant is None:
+            # A quote may have opened the stream while we looked; its own look can be older than this one.
+            news = await self._journal.load(ref, stream.version)
+            stream = caught_up(stream, news, self._monotonic())
+        if stream.ledger.tenant is None:
+            return Compared(stream, look)
+        stream, said = await self._record(stream, given)
+        return Compared(stream, look, bool(said))
 
     async def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""

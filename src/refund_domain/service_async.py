@@ -16,6 +16,7 @@ from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.events import Event
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.inputs import (
     FreeLook,
     RecordOutside,
@@ -28,20 +29,28 @@ from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
-from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.ports import AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
+from refund_domain.reconcile import (
+    Outcome,
+    Position,
+    Reconciliation,
+    Run,
+    Unreconciled,
+    check_feed,
+    clock_ref,
+    outcome_of,
+    received_as,
+)
 from refund_domain.refusals import NotAllowed, NotFound, Refused
 from refund_domain.service import new_id
 from refund_domain.signals import Signal
 from refund_domain.stream import (
-    Handed,
-    Merged,
     Received,
     Recovery,
     Reported,
     Stream,
     Waiting,
-    caught_up,
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
@@ -269,25 +278,50 @@ class AsyncRefundService(AsyncLoop):
         `JournalError` for the journal: let your queue bring the signal again, or leave it to `recover`.
         """
         check_type(signal, Signal, "signal")
-        ref = signal.ref
-        if ref is None:
+        if signal.ref is None:
             return Reported(signal=signal, why="it names no payment")
+        compared = await self._compare(signal.ref)
+        return received_as(signal, compared, self._view(compared.stream))
+
+    async def reconcile(self, ref: PaymentRef) -> Outcome:
+        """Look at this payment and merge what the look shows: as `receive`, without a signal.
+
+        `Reconciled` tells what a person should see beside it: drift, evidence against a dispute, marks of ours
+        that nothing explains. `Unowned`: nobody has quoted it, nothing was stored. `Unreconciled`: it cannot be
+        read now. Never claims, sends or ends a doubt. There is no actor: the result is for whoever operates the
+        host. Raises `JournalError` for the journal.
+        """
+        check_type(ref, PaymentRef, "ref")
+        compared = await self._compare(ref)
+        return outcome_of(ref, compared, self._view(compared.stream))
+
+    async def reconcile_account(
+        self,
+        account: str,
+        window: Window,
+        *,
+        feed: AsyncRefundFeed,
+        limit: int = 100,
+        after: Position | None = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Reconciliation:
+        """Reconcile each payment of which `feed` names a refund or dispute created within the window.
+
+        At most `limit` of them are taken up; the result's `position` is where the next call goes on, as `after`.
+        One payment's trouble stops no other: it is named in `failed`. A page that cannot be read ends the call,
+        and nothing is concluded from a list that was not read to its end: see `Reconciliation.until`.
+        `on_progress` is called with how many were taken up so far; what it raises is ignored. `feed` is mostly the
+        gateway itself. Raises `JournalError` where the journal cannot tell the time, TypeError or ValueError for
+        odd arguments.
+        """
+        check_feed(feed, live=self._gateway.live)
         self._outside_transactions()
-        stream = await self._load(ref)
-        look = await self._look(ref)
-        if isinstance(look, Unread):
-            raise GatewayUnreadable(look.why)
-        if isinstance(look, Missing):
-            return Reported(signal=signal, why="its account holds no such payment")
-        given = FreeLook(at=stream.now, picture=look)
-        if stream.ledger.tenant is None:
-            # A quote may have opened the stream while we looked; its own look can be older than this one.
-            news = await self._journal.load(ref, stream.version)
-            stream = caught_up(stream, news, self._monotonic())
-        if stream.ledger.tenant is None:
-            return Handed(signal=signal, picture=look)
-        stream, said = await self._record(stream, given)
-        return Merged(signal=signal, view=self._view(stream), news=bool(said))
+        now = (await self._journal.load(clock_ref(account))).now
+        run = Run(account, window, limit, after, on_progress, now)
+        while (place := run.place) is not None:
+            for ref in run.to_look_at(place, await self._page(feed, place)):
+                run.took(await self._try(ref))
+        return run.result(self._policy)
 
     async def dispatch(self, ref: PaymentRef) -> PaymentView:
         """Do what this payment owes: look, decide afresh, claim, send. Nothing owed: nothing done.
@@ -326,6 +360,18 @@ class AsyncRefundService(AsyncLoop):
         return Recovery(looked=looked, failed=tuple(failed.items()))
 
     # --- small parts --------------------------------------------------------------------------------
+
+    async def _page(self, feed: AsyncRefundFeed, place: Position) -> FeedPage | Unread:
+        try:
+            return await feed.page(place.account, place.window, place.subject, place.after)
+        except Exception as error:
+            return Unread(why=f"the feed raised {named(error)}")
+
+    async def _try(self, ref: PaymentRef) -> Outcome:
+        try:
+            return await self.reconcile(ref)
+        except Exception as error:
+            return Unreconciled(payment=ref, why=named(error))
 
     async def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = await self._load(command.payment)

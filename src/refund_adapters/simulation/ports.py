@@ -35,7 +35,7 @@ LOOK_FAULTS: Final = tuple(fault.value for fault in Fault if fault.of_look and f
 STRAY_NO: Final = "stray_no"
 """A no from the gateway's edge: this request made nothing, and nothing is kept for its key."""
 SEND_FAULTS: Final = (
-    *(fault.value for fault in Fault if not fault.of_look and fault is not Fault.WORKS),
+    *(fault.value for fault in Fault if fault.of_send and fault is not Fault.WORKS),
     STRAY_NO,
 )
 DELAYED: Final = (Fault.EXECUTES_LATE.value, Fault.BREAKS_MAKES_LATER.value)
