@@ -2,6 +2,8 @@
 
 A page is one test. Its blocks run in order in one namespace, in an empty folder of their own; a block that
 begins with `>>>` is checked against the output it shows. A failure names the page and its line.
+
+It also loads the watch over everything that any test logs or prints: tests/canary_watch.py.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from pathlib import Path
 import pytest
 from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
+
+pytest_plugins = ["tests.canary_watch"]
 
 HERE = Path(__file__).parent
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -70,7 +70,10 @@ class FormError(ValueError):
         self.field = field
 
     def __str__(self) -> str:
-        return f"the form field {self.field!r} is missing or unreadable; show a new quote and ask again"
+        return (
+            f"the form field {self.field!r} is missing, unreadable or of another payment; "
+            "show a new quote and ask again"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -136,11 +139,9 @@ class IssueRefund:
             check_id(request_id, "request_id")
         except ValueError:
             raise FormError("request_id") from None
-        try:
-            moment = datetime.fromisoformat(quoted_at)
-            check_time(moment, "quoted_at")
-        except ValueError:
-            raise FormError("quoted_at") from None
+        moment = _moment(quoted_at)
+        if moment is None:
+            raise FormError("quoted_at")
         if not 0 < int(amount_minor) <= LIMIT_MINOR:
             raise FormError("amount_minor")
         try:
@@ -156,6 +157,16 @@ class IssueRefund:
             reason=reason,
             note=note,
         )
+
+
+def _moment(text: str) -> datetime | None:
+    """The aware time this text is; None for any other: Python's own error repeats the text."""
+    try:
+        moment = datetime.fromisoformat(text)
+        check_time(moment, "quoted_at")
+    except ValueError:
+        return None
+    return moment
 
 
 def _field(form: Mapping[str, str], name: str, limit: int = 300) -> str:

@@ -107,7 +107,7 @@ class Quote:
     def _decidable(self) -> tuple[PaymentRef, Money, datetime]:
         if self.refusals or self.amount is None or self.quoted_at is None or not isinstance(self.ref, PaymentRef):
             codes = ", ".join(refusal.code for refusal in self.refusals) or "nothing to refund"
-            raise ValueError(f"this quote was refused ({codes}), so there is nothing to verify")
+            raise ValueError(f"this quote was refused ({codes}): look at quote.refusals first, and show them")
         return self.ref, self.amount, self.quoted_at
 
 

@@ -88,7 +88,7 @@ class ChargeNotSupported(_Sentence):
         """What to do instead, as half a sentence."""
         if not self.transfers:
             return "refund it in the gateway's own dashboard"
-        return f"reverse its {len(self.transfers)} transfers in the gateway's dashboard, then quote it again"
+        return f"reverse its transfers ({len(self.transfers)}) in the gateway's dashboard, then quote it again"
 
 
 @attrs.frozen(kw_only=True)

@@ -61,7 +61,8 @@ class PaymentView:
 
     `refunds` are ours; `elsewhere` were made by somebody else at the gateway; `outside` were recorded by
     hand and moved nothing here. `left` is what could still go back (R3); `drift_minor` what the payment's
-    own figure says beyond the list. Whether the payment is partly or fully refunded follows from these.
+    own figure says beyond the list (it says nothing between a refund of ours and the next look). Whether the
+    payment is partly or fully refunded follows from these.
     """
 
     ref: Ref

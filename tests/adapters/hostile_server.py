@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
+from tests.canaries import HTML
+
 
 @attrs.frozen(kw_only=True)
 class Received:
@@ -203,7 +205,8 @@ def _send(message: bytes) -> Act:
 
 
 def _message(status: int, body: object, headers: Mapping[str, str] | None) -> bytes:
-    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    # Whatever page a stranger shows, it may repeat what was sent, and more.
+    content = body.replace("</html>", HTML).encode() if isinstance(body, str) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} Word", f"Content-Length: {len(content)}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + content

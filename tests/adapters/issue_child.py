@@ -16,6 +16,7 @@ from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, PaymentRef, Refund, RefundService
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.refusals import Refused
+from tests.canaries import KEY
 
 MARIA = Actor(id="maria", tenant="acme")
 
@@ -60,7 +61,7 @@ def issue_at_stripe(database: str, address: str, charges: list[str]) -> None:
     from refund_adapters.stripe import StripeGateway
 
     stripe.enable_telemetry = False
-    gateway = StripeGateway("sk_test_mock", base_address=address)
+    gateway = StripeGateway(KEY, base_address=address)
     service = RefundService(gateway, SqliteJournal(database), allow=lambda *_: True)
     print("ready", flush=True)
     sys.stdin.readline()

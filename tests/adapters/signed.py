@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from refund_adapters.stripe.webhooks import StripeWebhooks
+from tests import canaries
 
-SECRET = "whsec_0123456789abcdef0123456789abcdef"
+SECRET = canaries.WEBHOOK_SECRET
 OLDER = "whsec_fedcba9876543210fedcba9876543210"
 FOREIGN = "whsec_of_another_endpoint_0123456789"
 NOW = 1_767_225_600

@@ -15,13 +15,12 @@ from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal, Subject
+from tests.canaries import KEY
 
 if TYPE_CHECKING:
     import stripe
 
 T = TypeVar("T")
-
-KEY: Final = "sk_test_51Hsecret"
 
 MAKERS: Final[dict[str, Callable[..., stripe.HTTPClient]]] = {
     "requests": clients.requests_client,

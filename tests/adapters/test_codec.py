@@ -57,6 +57,7 @@ from refund_domain.payments import (
     Trace,
 )
 from refund_domain.testing import strategies
+from tests import canaries
 
 GOLDEN = Path(__file__).with_name("golden_events.json")
 
@@ -364,7 +365,7 @@ def test_a_time_is_written_in_utc() -> None:
 
 # ---- never a guess ----
 
-SECRET = "sk_live_do_not_show"
+SECRET = canaries.LIVE_KEY
 REQUESTED = cast("dict[str, Any]", json.loads(encode(EXAMPLES["RefundRequested, full"])))
 ANSWERED = cast("dict[str, Any]", json.loads(encode(EXAMPLES["SendAnswered, Accepted"])))
 SEEN = cast("dict[str, Any]", json.loads(encode(EXAMPLES["PaymentSeen, full"])))

@@ -35,6 +35,7 @@ from refund_domain.testing.laws import LawBroken, Report, Verdict
 from refund_domain.testing.laws_gateway import Bank, check_gateway
 from refund_domain.testing.laws_journal import check_journal
 from refund_domain.testing.laws_samples import sample_events
+from tests import canaries
 from tests.adapters.broken_gateways import BROKEN_GATEWAYS, Broken
 from tests.adapters.broken_journals import BROKEN_JOURNALS, PlainJournal
 from tests.adapters.stripe_clients import CLIENTS, stripe_over
@@ -189,7 +190,7 @@ def test_stripe_gateways_keep_every_law(client: str, monkeypatch: pytest.MonkeyP
 
     @contextmanager
     def make() -> Iterator[tuple[PaymentGateway, Bank]]:
-        with stripe_over(client, mock.base_address, server.KEY, read_timeout_s=20.0) as gateway:
+        with stripe_over(client, mock.base_address, canaries.KEY, read_timeout_s=20.0) as gateway:
             yield gateway, StripeLawBank(mock)
 
     held = tuple(law for law in GATEWAY_LAWS if law not in SPLIT_LAWS)
@@ -344,7 +345,7 @@ def test_broken_law_names_itself_and_repeats_no_secret() -> None:
 
     class Raising(MemoryGateway):
         def look(self, ref: PaymentRef, /) -> Look:
-            raise RuntimeError("sk_live_secret")
+            raise RuntimeError(canaries.TEXT)
 
     bank = MemoryBank(clock)
     with pytest.raises(LawBroken) as caught:
@@ -353,7 +354,7 @@ def test_broken_law_names_itself_and_repeats_no_secret() -> None:
     assert broken.law == "fresh_charge"
     assert broken.seen == "RuntimeError was raised"
     assert str(broken).startswith("fresh_charge: A look at")
-    assert "secret" not in str(broken)
+    assert not canaries.found_in(str(broken))
     assert isinstance(broken.__cause__, RuntimeError)
     again = pickle.loads(pickle.dumps(broken))
     assert (again.law, str(again)) == (broken.law, str(broken))

@@ -35,9 +35,10 @@ from refund_domain.money import Currency, Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, RefundJournal
 from refund_domain.testing.laws_journal import check_journal
+from tests import canaries
 
 CHILD = str(Path(__file__).with_name("sqlite_kill_child.py"))
-SECRET = "sk_live_do_not_show"
+SECRET = canaries.LIVE_KEY
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAIVE = NINE.replace(tzinfo=None)
 MINUTE = timedelta(minutes=1)
@@ -698,7 +699,8 @@ def test_an_append_that_fails_half_way_leaves_nothing(path: str, journal: Sqlite
     before = everything(path)
     with pytest.raises(JournalUnavailable) as caught:
         journal.append(REF, [asked(2), asked(3), asked(4)], expected=1, head=owed(NINE))
-    assert SECRET not in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert everything(path) == before
     assert journal.in_transaction is False
     journal.append(REF, [asked(2), asked(3)], expected=1, head=QUIET)
@@ -890,6 +892,25 @@ def test_a_damaged_page_is_told(path: str, journal: SqliteJournal) -> None:
         file.write(b"\xff" * (len(whole) - 4096))
     with pytest.raises(JournalUnavailable, match="damaged"), SqliteJournal(path) as damaged:
         damaged.load(REF)
+
+
+def test_a_row_that_is_no_text_is_not_shown(path: str, journal: SqliteJournal) -> None:
+    """SQLite's own error quotes a row of broken UTF-8 whole, note and all; ours neither says it nor carries it."""
+    journal.append(REF, [asked()], expected=0, head=QUIET)
+    row = f'{{"note":"{SECRET}'.encode() + b"\xff"
+    by_hand(path, "UPDATE refund_events SET event = CAST(? AS TEXT)", row)
+    with pytest.raises(JournalUnavailable) as caught:
+        journal.load(REF)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_a_file_that_is_gone_leaves_its_path_untold(path: str, journal: SqliteJournal) -> None:
+    """The system's own error names the path, and does not hang on ours."""
+    os.remove(path)
+    with pytest.raises(JournalUnavailable, match="gone") as caught:
+        journal.load(REF)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_an_unknown_event_stops_its_own_stream_only(path: str, journal: SqliteJournal) -> None:

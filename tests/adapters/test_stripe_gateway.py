@@ -24,8 +24,9 @@ from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, ChargeKind, PaymentRef, PaymentStatus
 from refund_domain.ports import PaymentGateway
+from tests.canaries import KEY, LIVE_KEY, found_in
 from tests.stripe_mock import server
-from tests.stripe_mock.server import KEY, StripeMock
+from tests.stripe_mock.server import StripeMock
 
 USD = Currency.of("usd")
 
@@ -306,15 +307,15 @@ def test_the_key_says_whether_real_money_moves(key: str, live: bool) -> None:
     [
         "",
         "sk_live_",
-        "pk_live_51Hsecret",
-        "whsec_51Hsecret",
-        "sk_live_51Hsecret ",
-        "sk_live_51Hsecret\n",
-        " sk_live_51Hsecret",
-        "sk_prod_51Hsecret",
-        "sk_live_51Hsecrét",
+        "pk_live_51CanaryKEYx9f3A7q2Zr",
+        "whsec_51CanaryKEYx9f3A7q2Zr",
+        "sk_live_51CanaryKEYx9f3A7q2Zr ",
+        "sk_live_51CanaryKEYx9f3A7q2Zr\n",
+        " sk_live_51CanaryKEYx9f3A7q2Zr",
+        "sk_prod_51CanaryKEYx9f3A7q2Zr",
+        "sk_live_51CanaryKEYx9f3A7q2Zré",
         "sk_live_" + "a" * 241,
-        b"sk_live_51Hsecret",
+        LIVE_KEY.encode(),
         None,
         7,
     ],
@@ -323,7 +324,7 @@ def test_odd_keys_are_refused_without_being_repeated(key: Any) -> None:
     """Whatever was given instead of a key may be a secret too."""
     with pytest.raises((TypeError, ValueError)) as refused:
         StripeGateway(key)
-    assert "51H" not in str(refused.value)
+    assert not found_in(str(refused.value))
     assert "secret_key must be" in str(refused.value)
 
 
@@ -358,7 +359,7 @@ def test_odd_addresses_are_refused(address: Any) -> None:
 
 def test_neither_repr_nor_pickle_nor_copy_shows_the_key() -> None:
     """A gateway in a log line or a queue gives nothing away."""
-    gateway = StripeGateway("sk_live_51Hsecret")
+    gateway = StripeGateway(LIVE_KEY)
     assert repr(gateway) == str(gateway) == "StripeGateway(live=True)"
     for take in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="never pickled"):
@@ -406,7 +407,7 @@ def test_making_a_gateway_touches_nothing_process_global() -> None:
     """Key, retries, client, telemetry and log level of stripe-python stay as the host set them."""
     names = "api_key max_network_retries default_http_client enable_telemetry log api_base proxy".split()
     before = {name: getattr(stripe, name) for name in names}
-    StripeGateway("sk_live_51Hsecret")
+    StripeGateway(LIVE_KEY)
     assert {name: getattr(stripe, name) for name in names} == before
     assert stripe.api_key is None
 

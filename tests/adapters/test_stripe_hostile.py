@@ -54,8 +54,8 @@ from tests.adapters.hostile_server import (
     trickle,
     unused_port,
 )
+from tests.canaries import KEY, LIVE_KEY, OF_HOST, PERSONAL, TEXT, found_in
 
-KEY = "sk_test_51Hsecret"
 USD = Currency.of("usd")
 REF = PaymentRef(PLATFORM, "ch_1")
 
@@ -84,7 +84,8 @@ def _send(payment: PaymentRef = REF, **changes: Any) -> Send:
 
 
 def _error(**error: object) -> dict[str, object]:
-    return {"error": {"type": "invalid_request_error", "message": "No.", **error}}
+    more = {"message": f"No. {TEXT}", "source": {"object": "card", "number": TEXT, **PERSONAL}}
+    return {"error": {"type": "invalid_request_error", **more, **error}}
 
 
 def _charge(**changes: object) -> dict[str, object]:
@@ -99,7 +100,7 @@ def _charge(**changes: object) -> dict[str, object]:
         "payment_method_details": {"type": "card"},
         "status": "succeeded",
     }
-    return {**charge, **changes}
+    return {**PERSONAL, "metadata": OF_HOST, **charge, **changes}
 
 
 def _refund(refund_id: str = "re_1", **changes: object) -> dict[str, object]:
@@ -112,12 +113,12 @@ def _refund(refund_id: str = "re_1", **changes: object) -> dict[str, object]:
         "currency": "usd",
         "status": "succeeded",
     }
-    return {**refund, **changes}
+    return {**PERSONAL, "metadata": OF_HOST, **refund, **changes}
 
 
 def _dispute(dispute_id: str = "dp_1", **changes: object) -> dict[str, object]:
     dispute = {"object": "dispute", "id": dispute_id, "amount": 500, "charge": "ch_1", "currency": "usd"}
-    return {**dispute, "status": "needs_response", **changes}
+    return {**PERSONAL, "evidence": PERSONAL, **dispute, "status": "needs_response", **changes}
 
 
 def _page(*members: object, has_more: bool = False) -> Act:
@@ -224,7 +225,8 @@ def test_words_of_an_answer_are_short_and_repeat_nothing(name: str) -> None:
     with hostile_server(act) as server:
         text = repr(_gateway(server.base_address).send(_send()))
     assert len(text) < 200
-    for leak in ("51H", "127.0.0.1", "<html>", "hotel", "No.", "ch_1"):
+    assert not found_in(text)
+    for leak in ("127.0.0.1", "<html>", "hotel", "No.", "ch_1"):
         assert leak not in text
 
 
@@ -682,7 +684,7 @@ def test_the_one_named_dispute_stands_for_the_list_in_test_mode_only() -> None:
         assert [dispute.id for dispute in seen.payment.disputes] == ["dp_1"]
         assert server.received[3].path == "/v1/disputes/dp_1"
     with hostile_server(*acts) as server:
-        assert isinstance(_gateway(server.base_address, "sk_live_51Hsecret").look(REF), Unread)
+        assert isinstance(_gateway(server.base_address, LIVE_KEY).look(REF), Unread)
         assert len(server.received) == 3
 
 

@@ -33,6 +33,7 @@ from refund_domain.payments import (
     PaymentStatus,
     Trace,
 )
+from tests import canaries
 
 USD = Currency.of("usd")
 REF = PaymentRef(PLATFORM, "ch_1")
@@ -245,7 +246,7 @@ def test_only_stripes_own_word_makes_a_charge_missing() -> None:
     assert not faults.is_missing(Fault(status=400, code="resource_missing"))
 
 
-SECRET = "sk_live_51HsecretSECRETsecret"
+SECRET = canaries.LIVE_KEY
 
 
 def test_trouble_at_stripes_is_no_refusal() -> None:

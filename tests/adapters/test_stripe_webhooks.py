@@ -44,6 +44,7 @@ from tests.adapters.signed import (
     snapshot,
     thin,
 )
+from tests.canaries import found_in
 
 ROOT = Path(__file__).parents[2]
 BODY = body_of(snapshot())
@@ -790,6 +791,7 @@ def test_secret_is_nowhere() -> None:
     for shown in (repr(hooks), str(hooks), repr(vars(hooks)), str(list(vars(hooks).values()))):
         assert "0123456789" not in shown
         assert "whsec" not in shown
+        assert not found_in(shown)
     forbidden: list[Callable[[StripeWebhooks], object]] = [pickle.dumps, copy.copy, copy.deepcopy]
     for copied in forbidden:
         with pytest.raises(TypeError, match="signing secrets"):

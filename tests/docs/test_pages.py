@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -121,7 +122,8 @@ def test_a_page_that_lies_is_caught(tmp_path: Path) -> None:
     (tmp_path / "docs" / "plain.md").write_text("```text\nno Python\n```\n")
     (tmp_path / "other.md").write_text("```python\nassert False\n```\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}  # for what conftest.py loads of ours
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert "2 failed, 1 passed" in done.stdout
     assert "docs/wrong.md:2: AssertionError" in done.stdout
     assert "shown.md" in done.stdout

@@ -85,13 +85,14 @@ def test_the_default_policy_holds_the_documented_values() -> None:
     assert (policy.watch, policy.watch_most) == (60 * DAYS, 7 * DAYS)
     assert (policy.ach_window, policy.card_window) == (180 * DAYS, None)
     assert (policy.allow_fraudulent, policy.accept_unsettled_ach, policy.gateway_caps) == (False, False, True)
+    assert policy.return_application_fee is False
 
 
 def test_every_field_of_a_policy_is_covered_here() -> None:
     """The lists of this file name every field, so that a new one cannot go unchecked."""
     named = {*SPANS, *WINDOWS, *SWITCHES, "as_of", "arrival_days"}
     assert named == {field.name for field in attrs.fields(Policy)}
-    assert (len(SPANS), len(WINDOWS), len(SWITCHES)) == (18, 2, 5)
+    assert (len(SPANS), len(WINDOWS), len(SWITCHES)) == (18, 2, 6)
 
 
 @pytest.mark.parametrize(("changes", "complaint"), BROKEN, ids=["+".join(changes) for changes, _ in BROKEN])

@@ -85,7 +85,10 @@ def test_every_refusal_can_be_answered_with(kind: type[Refusal]) -> None:
 @EVERY
 def test_every_refusal_states_facts_it_has(kind: type[Refusal]) -> None:
     """A sentence asks for no fact that the class does not hold, and ends like a sentence."""
-    fields = {field.name for field in attrs.fields(kind)}
+    # A fact, or a phrase made of the facts.
+    fields = {field.name for field in attrs.fields(kind)} | {
+        n for n, v in vars(kind).items() if type(v) is property
+    }
     asked = {name for _, name, _, _ in string.Formatter().parse(kind.says) if name is not None}
     assert asked <= {f"self.{name}" for name in fields}
     assert kind.says.endswith(".")

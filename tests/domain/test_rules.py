@@ -596,7 +596,7 @@ def test_a_charge_is_refunded_where_its_kind_is_held_and_separate_ones_nowhere(
 
 
 def test_a_separate_charge_is_refused_with_the_transfers_to_reverse_by_hand() -> None:
-    """Whoever reads the refusal knows which transfers still hold what; one that came back is not among them."""
+    """The refusal knows which transfers still hold what; one that came back is not among them."""
     # failure: A17
     standing = Transfer(id="tr_1", amount=usd(90), reversed=usd(30))
     back = Transfer(id="tr_2", amount=usd(10), reversed=usd(10))
@@ -604,8 +604,8 @@ def test_a_separate_charge_is_refused_with_the_transfers_to_reverse_by_hand() ->
     (refusal,) = payment_refusals(payment, START, POLICY)
     assert isinstance(refusal, ChargeNotSupported)
     assert refusal.transfers == (standing,)
-    assert "tr_1 (0.60 USD)" in str(refusal)
-    assert "tr_2" not in str(refusal)
+    assert "transfers (1)" in str(refusal)
+    assert "tr_1" not in str(refusal)  # it may have gone to another merchant than who reads this
 
 
 @given(payment=given_a.payments(), returns=st.booleans())

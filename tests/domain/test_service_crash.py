@@ -18,6 +18,7 @@ from refund_domain.commands import Choice
 from refund_domain.errors import GatewayUnreadable, JournalConflict, JournalUnavailable
 from refund_domain.events import SendAnswered, SendClaimed
 from refund_domain.payments import GatewayRefund
+from tests import canaries
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -178,7 +179,7 @@ RAISED = [ValueError, OSError, TimeoutError, RecursionError, ExceptionGroup, LON
 
 
 def _error(kind: type[Exception]) -> Exception:
-    return ExceptionGroup("many", [OSError()]) if kind is ExceptionGroup else kind("sk_live_secret")
+    return ExceptionGroup("many", [OSError()]) if kind is ExceptionGroup else kind(canaries.TEXT)
 
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda kind: ascii(kind.__name__[:12]))

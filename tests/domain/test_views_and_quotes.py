@@ -31,6 +31,7 @@ from refund_domain.quotes import (
 from refund_domain.refusals import External, NotCaptured, QuoteStale
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from tests import canaries
 from tests.domain.histories import (
     DEAD_WORDS,
     LIVE_WORDS,
@@ -392,6 +393,19 @@ def test_a_booking_is_decided_payment_by_payment() -> None:
     assert len(form) == 10
     again = IssueBooking.from_form(form, booking=booking, by=MARIA, reason=Reason.DUPLICATE, note="moved away")
     assert again == decision
+
+
+@pytest.mark.parametrize("name", ["payment", "request_id", "amount_minor", "currency", "quoted_at"])
+def test_a_form_error_carries_nothing_of_the_page(name: str) -> None:
+    """Whatever stood in the field, neither the error nor anything that hangs on it repeats it."""
+    _, booked = booking_quote()
+    quote = booked.refundable[0]
+    with pytest.raises(FormError, match=name) as caught:
+        IssueRefund.from_form({**quote.form(), name: canaries.TEXT}, payment=quote.ref, by=MARIA)  # type: ignore[arg-type]
+    hanging: BaseException | None = caught.value
+    while hanging is not None:
+        assert not canaries.found_in(f"{hanging!r} {vars(hanging)}")
+        hanging = hanging.__context__
 
 
 def test_a_bookings_page_without_any_refund_is_a_form_error() -> None:

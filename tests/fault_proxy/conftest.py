@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from refund_adapters.memory import ManualClock, MemoryBank, utc_now
+from tests.canaries import CARD, EMAIL, NAME
 from tests.fault_proxy.parts import KEY, Mock, OurDouble
 from tests.stripe_double.double import StripeDouble
+from tests.stripe_double.objects import Payer
 from tests.stripe_mock import server
 
 
@@ -22,7 +24,7 @@ def clock() -> ManualClock:
 def double(clock: ManualClock) -> Iterator[OurDouble]:
     """Our double, a fresh one; nothing that crossed it may break stripe-python's own types."""
     bank = MemoryBank(clock)
-    with StripeDouble(bank, keys=(KEY,)) as running:
+    with StripeDouble(bank, keys=(KEY,), payer=Payer(name=NAME, email=EMAIL, phone=CARD)) as running:
         yield OurDouble(bank, running)
     assert running.violations == ()
 

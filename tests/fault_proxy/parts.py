@@ -24,10 +24,11 @@ from refund_domain.ports import Head, Loaded, PaymentGateway, RefundJournal
 from refund_domain.refusals import Refused
 from refund_domain.stream import Recovery, Waiting
 from refund_domain.views import PaymentView
+from tests import canaries
 from tests.stripe_double.double import StripeDouble
 from tests.stripe_mock import server
 
-KEY = server.KEY
+KEY = canaries.KEY
 AMOUNT = Money.parse("200.00", "USD")
 EARLY_S = 0.5
 """The time a client is given where the answer is to come too late."""

@@ -13,8 +13,10 @@ from refund_domain.ports import PaymentGateway
 from refund_domain.testing.laws import Report
 from refund_domain.testing.laws_gateway import LAWS, Bank, check_gateway
 from tests.adapters.stripe_clients import CLIENTS, stripe_over
+from tests.canaries import CARD, EMAIL, KEY, NAME
 from tests.stripe_double.bed import DoubleBank
-from tests.stripe_double.double import KEY, Arrived, StripeDouble
+from tests.stripe_double.double import Arrived, StripeDouble
+from tests.stripe_double.objects import Payer
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -26,7 +28,7 @@ def test_both_gateways_keep_every_law_over_every_client(client: str) -> None:
     def bed() -> Iterator[tuple[PaymentGateway, Bank]]:
         bank = MemoryBank(ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC)))
         with (
-            StripeDouble(bank) as double,
+            StripeDouble(bank, keys=(KEY,), payer=Payer(name=NAME, email=EMAIL, phone=CARD)) as double,
             stripe_over(client, double.base_address, KEY, read_timeout_s=20.0) as gateway,
         ):
             yield gateway, DoubleBank(bank)

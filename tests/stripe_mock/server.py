@@ -20,8 +20,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.canaries import KEY
+
 FOLDER = Path(__file__).parent
-KEY = "sk_test_mock"
 
 # The package's own command takes a port from outside and listens on every interface; this asks the system for
 # a free port on the loopback interface, says which one it is, and ends when our end of its input closes.

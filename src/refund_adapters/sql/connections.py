@@ -68,7 +68,8 @@ class Connections:
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` with this thread's connection. What SQLite raises comes out as a `JournalError`.
 
-        After any error but a conflict the connection is thrown away, so the next call begins afresh.
+        After any error but a conflict the connection is thrown away, so the next call begins afresh. SQLite's own
+        error does not hang on ours: its text may hold a whole row ("Could not decode … with text …").
         """
         link = self._link()
         with link.lock:
@@ -82,10 +83,11 @@ class Connections:
                 raise
             except sqlite3.Error as error:
                 link.drop()
-                raise journal_error(error) from error
+                trouble = journal_error(error)
             except BaseException:
                 link.drop()
                 raise
+            raise trouble
 
     @property
     def in_transaction(self) -> bool:

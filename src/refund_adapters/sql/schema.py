@@ -115,7 +115,9 @@ def file_identity(path: str) -> tuple[int, int]:
     try:
         found = os.stat(path)
     except OSError:
-        raise JournalUnavailable("the journal's file is gone") from None
+        found = None  # its error names the path, and would hang on ours
+    if found is None:
+        raise JournalUnavailable("the journal's file is gone")
     return found.st_dev, found.st_ino
 
 

@@ -111,10 +111,16 @@ def answer_of(fault: Fault) -> Declined | NotSent | OutcomeUnknown:
     return Declined(code=_decline_code(fault), alarm=alarm, trail=trail)
 
 
+_WHAT_TO_DO: Final = {
+    401: ": Stripe does not accept this key; is it whole, and not rolled or revoked?",
+    403: ": the key may not do this, or the account is not connected to it",
+}
+
+
 def unread_of(fault: Fault) -> Unread:
     """What a failed read means: nothing was seen; `alarm` where only a person can mend it."""
     if fault.spoken:
-        return Unread(why=str(fault), alarm=_mended_by_a_person(fault))
+        return Unread(why=f"{fault}{_WHAT_TO_DO.get(fault.status, '')}", alarm=_mended_by_a_person(fault))
     passing = 200 <= fault.status < 300 or fault.status == 429 or fault.status >= 500
     return Unread(why=str(fault), alarm=None if passing else NOT_STRIPE)
 

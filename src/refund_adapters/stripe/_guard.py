@@ -33,8 +33,9 @@ card, the host's own metadata) end here: they reach no log of stripe-python's, n
 
 
 _FREE: Final = "transfer_group"  # the host's own text, asked for again as it stands
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,255}", re.ASCII)
-"""What a text among those members looks like: an id, a word, a date. Anything else is read as null."""
+_PLAIN: Final = re.compile(r"(?!(?:[sr]k|whsec)_)[A-Za-z0-9_.:\-]{1,255}", re.ASCII)
+"""What a text among those members looks like: an id, a word, a date. Anything else is read as null, and so is a
+key of Stripe's, which a stranger in between may repeat from what it was sent."""
 
 
 class NotStripe(Exception):
@@ -117,7 +118,7 @@ def _kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     notice, trail = headers.get("Stripe-Notice"), headers.get("Request-Id")
     if notice is not None:
         _log.warning("Stripe's notice: %s", "".join(filter(str.isprintable, notice))[:500])
-    return {} if trail is None else {"request-id": trail}
+    return {"request-id": trail} if trail is not None and _PLAIN.fullmatch(trail) else {}
 
 
 def failed(error: BaseException) -> Failed:

@@ -41,7 +41,7 @@ WEBHOOK_REFUSALS: Final[dict[WebhookCode, Words]] = {
     WebhookCode.UNSIGNED: Words(
         400,
         "There is no Stripe-Signature header. Either this does not come from Stripe, or something in between "
-        "dropped the header; pass the request's own headers on.",
+        "dropped the header; pass the request's own headers on (Django: request.headers, not request.META).",
     ),
     WebhookCode.MALFORMED_SIGNATURE: Words(
         400,

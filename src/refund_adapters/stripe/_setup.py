@@ -26,7 +26,9 @@ _RESOLVED: Final = ("pi_", "cs_", "ch_", "py_")
 def is_live(secret_key: object) -> bool:
     """Whether this key moves real money. Raises TypeError or ValueError for what is no key, never repeating it."""
     if not isinstance(secret_key, str):
-        raise TypeError(f"secret_key must be a str, not {type(secret_key).__name__}")
+        raise TypeError(
+            f"secret_key must be a str, not {type(secret_key).__name__}: is the environment variable set?"
+        )
     match = _KEY.fullmatch(secret_key)
     if match is None:
         raise ValueError(
@@ -40,6 +42,7 @@ def make_client(
     secret_key: str,
     base_address: str | None,
     http_client: stripe.HTTPClient | None,
+    awaited: bool,
     make: Callable[[], stripe.HTTPClient],
 ) -> tuple[stripe.StripeClient, stripe.HTTPClient]:
     """One StripeClient with retries off over the host's HTTP client, or over one that is made; and that client."""
@@ -54,7 +57,7 @@ def make_client(
     if http_client is None:
         http_client = make()
     else:
-        check_client(http_client)
+        check_client(http_client, awaited=awaited)
     client = stripe.StripeClient(
         secret_key,
         base_addresses={} if base_address is None else {"api": base_address},
@@ -84,6 +87,8 @@ def check_resolvable(named: object, account: object) -> None:
     """Refuse (ValueError) an id that is neither a PaymentIntent's, a checkout session's nor a charge's."""
     check_id(named, "id")
     check_id(account, "account")
+    if account != PLATFORM and not str(account).startswith("acct_"):
+        raise ValueError("account must be 'platform' (the default), or the acct_… that holds the charge")
     if not str(named).startswith(_RESOLVED):
         raise ValueError(
             "id must be a PaymentIntent's (pi_…), a checkout session's (cs_…) or a charge's (ch_…, py_…)"

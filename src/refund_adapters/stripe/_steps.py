@@ -78,6 +78,8 @@ class Unreadable:
 
 def look(ref: PaymentRef, *, live: bool) -> Steps[Look]:
     """One complete picture: the charge, its refunds to the last page, and what else the charge says there is."""
+    if ref.charge.startswith(("pi_", "cs_")):
+        return Unread(why="this ref names no charge: ask the gateway's resolve once, and keep the ref it returns")
     try:
         try:
             charge = yield from _get("/v1/charges/", ref.charge, ref.account, expand=["balance_transaction"])
@@ -254,7 +256,7 @@ def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refus
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return Refused((NotFound(),))
-        return Unreadable(why=stopped.failed.why)
+        return Unreadable(why=_why(stopped.failed))
 
 
 _LOCATED_AT: Final = {Subject.REFUND: ("refund", "/v1/refunds/"), Subject.DISPUTE: ("dispute", "/v1/disputes/")}
@@ -274,8 +276,12 @@ def locate(signal: Signal, *, live: bool) -> Steps[Signal | Unreadable]:
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return signal
-        return Unreadable(why=stopped.failed.why)
+        return Unreadable(why=_why(stopped.failed))
     return attrs.evolve(signal, charge=id_of(body.get("charge")))
+
+
+def _why(failed: Failed) -> str:
+    return failed.why if failed.fault is None else faults.unread_of(failed.fault).why
 
 
 # --- reading ------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def aiohttp_client(*, connect_timeout_s: float = 3.0, read_timeout_s: float = 20
     return AiohttpClient(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
 
 
-def check_client(client: object) -> None:
+def check_client(client: object, *, awaited: bool = False) -> None:
     """Refuse a client of the host's own that is known to send twice, to follow redirects, or to name an account.
 
     The gateways ask this of every client they are given. Yours keeps its proxy, certificates and limits. It must
@@ -69,14 +69,15 @@ def check_client(client: object) -> None:
     stripe-python's `RequestsClient` only with a session whose `max_redirects` is 0 and whose adapters retry
     nothing, its `HTTPXClient` as it comes, its `AIOHTTPClient` and the clients over urllib never (use
     `aiohttp_client`). Of clients not known here that is taken on trust. Raises TypeError for what is no
-    `stripe.HTTPClient`, ValueError for one that is known to break it.
+    `stripe.HTTPClient`, ValueError for one that is known to break it, or that is of the other form than the
+    gateway: `awaited` says which, the asynchronous one or not.
     """
     import stripe
 
     check_type(client, stripe.HTTPClient, "http_client")
     fallback = getattr(client, "_async_fallback_client", None)
     if fallback is not None:
-        check_client(fallback)
+        check_client(fallback, awaited=True)
     if isinstance(client, (stripe.UrllibClient, stripe.UrlFetchClient)):
         raise ValueError("http_client follows redirects, key and all: use one of refund_adapters.stripe.clients")
     if isinstance(client, stripe.AIOHTTPClient):
@@ -97,6 +98,17 @@ def check_client(client: object) -> None:
         inner = [getattr(client, name, None) for name in ("_client", "_client_async")]
         if any(getattr(one, "follow_redirects", False) for one in inner):
             raise ValueError("http_client follows redirects: set follow_redirects to False on it")
+    own = getattr(type(client), "request_async", None)
+    if awaited and fallback is None and own is stripe.HTTPClient.request_async:
+        raise ValueError("http_client cannot be awaited: use clients.httpx_client() or aiohttp_client()")
+    if not awaited and _only_awaited(client):
+        raise ValueError("http_client can only be awaited: use clients.requests_client() or httpx_client()")
+
+
+def _only_awaited(client: object) -> bool:
+    """Whether this is aiohttp's, or stripe-python's over httpx made without `allow_sync_methods`."""
+    name = getattr(client, "name", None)
+    return name == "aiohttp" or (name == "httpx" and getattr(client, "_client", client) is None)
 
 
 _TRAVELLING = frozenset(["stripe-account", "stripe-context", "idempotency-key", "authorization"])

@@ -71,6 +71,7 @@ class StripeGateway:
             secret_key,
             base_address,
             http_client,
+            False,
             lambda: requests_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s),
         )
         from refund_adapters.stripe._guard import failed

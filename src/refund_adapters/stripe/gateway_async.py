@@ -58,6 +58,7 @@ class AsyncStripeGateway:
             secret_key,
             base_address,
             http_client,
+            True,
             lambda: _installed(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
         )
         from refund_adapters.stripe._guard import failed

@@ -109,7 +109,7 @@ class StripeWebhooks:
         signal of `Subject.OTHER`: answer 200, there is nothing to look at. Raises TypeError where `body` is no
         bytes or `headers` no Mapping, which is a mistake in the code that calls.
         """
-        check_type(body, bytes, "body")
+        check_type(body, bytes, "body, the request's own before any parsing (Django: request.body),")
         check_type(headers, Mapping, "headers")
         if len(body) > self._max_bytes:
             return WebhookRefused(code=WebhookCode.TOO_LARGE)
@@ -144,7 +144,9 @@ def _checked(secrets: tuple[str, ...]) -> list[bytes]:
         raise ValueError(f"give the endpoint's signing secret, or up to {_SECRETS_MOST} while they roll")
     for secret in secrets:
         if not isinstance(secret, str):
-            raise TypeError(f"a signing secret must be a str, not {type(secret).__name__}")
+            raise TypeError(
+                f"a signing secret must be a str, not {type(secret).__name__}: is the environment variable set?"
+            )
         if not _SECRET.fullmatch(secret):
             raise ValueError(
                 "a signing secret reads whsec_… with at least 16 characters after that, without spaces or line "
