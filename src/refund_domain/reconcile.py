@@ -338,8 +338,11 @@ class Run:
         if isinstance(outcome, Unreconciled):
             self._failed[outcome.payment] = outcome
             self._outcomes.setdefault(outcome.payment, outcome)  # what an earlier look has merged stands
-        else:
-            self._outcomes[outcome.payment] = outcome
+            return
+        before = self._outcomes.get(outcome.payment)
+        if isinstance(outcome, Reconciled) and isinstance(before, Reconciled) and before.news:
+            outcome = attrs.evolve(outcome, news=True)
+        self._outcomes[outcome.payment] = outcome
 
     def result(self, policy: Policy) -> Reconciliation:
         """What this call did, as far as it came."""
