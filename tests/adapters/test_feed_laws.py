@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from refund_adapters.memory import AsyncMemoryGateway, Fault, MemoryBank, MemoryGateway
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Declined, Look, Send, Unread
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
@@ -185,6 +185,13 @@ class OneAccount(Broken):
         return super().broken(PLATFORM, window, subject, after)
 
 
+class MakesNothing(Broken):
+    """Declines every send."""
+
+    def send(self, send: Send, /) -> Answer:
+        return Declined(code="no")
+
+
 class CannotRead(Broken):
     """Never reads anything."""
 
@@ -202,6 +209,7 @@ class CannotRead(Broken):
         ("window_is_kept", NoWindow),
         ("window_is_kept", EndIncluded),
         ("marks_are_told", NoMarks),
+        ("marks_are_told", MakesNothing),
         ("disputes_apart", OneList),
         ("feeds_apart", OneAccount),
     ],

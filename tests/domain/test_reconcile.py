@@ -569,6 +569,17 @@ def test_a_second_look_that_fails_takes_nothing_back(world: World) -> None:
     assert run.until is None
 
 
+def test_news_of_a_first_look_stays_news(world: World) -> None:
+    """A payment that told news and is looked at again for what was not shown is news of this run all the same."""
+    ref = known(world)
+    world.bank.elsewhere(ref, USD_20)
+    page = FeedPage(mentions=(mention("re_1"), mention("re_9")), more=False)
+    run = world.refunds.reconcile_account(PLATFORM, around(), feed=Listing(world.gateway, page))
+    assert [done.payment for done in run.news] == [ref]
+    assert world.gateway.looked.count(ref) == 3  # the quote's, and two of the run
+    assert run.failed == (Unreconciled(payment=ref, why=NOT_SHOWN),)
+
+
 # --- feeds that are odd -----------------------------------------------------------------------------------------
 
 

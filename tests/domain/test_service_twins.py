@@ -26,7 +26,10 @@ from refund_domain import (
 )
 from refund_domain.commands import Choice
 from refund_domain.errors import JournalConflict, RefundError
+from refund_domain.feeds import Window
+from refund_domain.payments import PLATFORM
 from refund_domain.quotes import Booking
+from refund_domain.reconcile import Position
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -34,6 +37,7 @@ from tests.domain.worlds import (
     MARIA,
     MINUTE,
     SECOND,
+    START,
     Crash,
     Driven,
     World,
@@ -301,6 +305,25 @@ def beaten(world: World) -> Told:
     return told
 
 
+def reconciled(world: World) -> Told:
+    """An account in parts, with a page lost and a payment that cannot be read; then one payment."""
+    known, unread, unowned = world.pay(), world.pay(), world.pay()
+    for ref in (known, unread):
+        world.refunds.quote(ref, by=MARIA)
+    for ref in (known, unread, unowned):
+        world.bank.elsewhere(ref, USD_20)
+        world.bank.dispute(ref)
+    world.gateway.script(Fault.LOOK_WORKS, Fault.LOOK_RAISES, Fault.PAGE_WORKS, Fault.PAGE_RAISES)
+    window = Window(start=START - DAY, end=START + DAY)
+    told: Told = []
+    place: Position | None = None
+    for _ in range(5):
+        run = world.refunds.reconcile_account(PLATFORM, window, feed=world.feed, limit=2, after=place)
+        place = run.position
+        told.append(run)
+    return [*told, world.refunds.reconcile(known), world.refunds.reconcile(unowned)]
+
+
 SCENES: tuple[Callable[[World], Told], ...] = (
     happy,
     refused,
@@ -311,6 +334,7 @@ SCENES: tuple[Callable[[World], Told], ...] = (
     late,
     slow,
     beaten,
+    reconciled,
 )
 
 
