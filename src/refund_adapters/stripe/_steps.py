@@ -7,7 +7,7 @@ Pure, no I/O: each is a generator that yields a `Call` and is sent what came of 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from math import ceil
+from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -186,11 +186,9 @@ def page(
 ) -> Steps[FeedPage | Unread]:
     """One page of what the account's refunds or disputes of this window were, whole, the newest first."""
     kind, path, more = _LISTED_AT[subject]
-    # Stripe tells creation in whole seconds, so the first one that is not before the bound is the bound.
-    created = {"gte": ceil(window.start.timestamp()), "lt": ceil(window.end.timestamp())}
-    params = {"limit": PAGE_SIZE, "created": created, **more}
-    if after is not None:
-        params["starting_after"] = after
+    created = {"gte": _second(window.start), "lt": _second(window.end)}
+    behind = {} if after is None else {"starting_after": after}
+    params = {"limit": PAGE_SIZE, "created": created, **more, **behind}
     try:
         body = yield from _body_of(Call(path=path, params=params, account=account))
         rows, has_more = translate.page_of(body)
@@ -202,6 +200,11 @@ def page(
     if len({mention.id for mention in mentions}) != len(mentions) or (has_more and not mentions):
         return Unread(why="a page repeats itself or does not advance")
     return FeedPage(mentions=mentions, more=has_more)
+
+
+def _second(bound: datetime) -> int:
+    """Stripe tells creation in whole seconds, so the first one that is not before the bound is the bound."""
+    return int(-(-bound.timestamp() // 1))
 
 
 # --- a send -----------------------------------------------------------------------------------------------
