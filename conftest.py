@@ -53,7 +53,12 @@ class Examples(pytest.Item):
         """Run them in an empty folder."""
         self.document.namespace["__name__"] = self.path.stem
         before = os.getcwd()
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            if "PostgresJournal(" in self.path.read_text(encoding="utf-8"):
+                from tests.postgres import server  # a real one, for the pages that need it
+
+                for name, value in server.shared().environment("app").items():
+                    patch.setenv(name, value)
             os.chdir(folder)
             try:
                 for example in self.document.examples():

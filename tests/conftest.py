@@ -10,3 +10,6 @@ settings.register_profile(
 )
 settings.register_profile("campaign", database=None, deadline=None, max_examples=5_000, print_blob=True)
 settings.load_profile("gate")
+
+collect_ignore = ["adapters/django_host.py"]
+"""A program of its own: what it does when imported is done once per process."""

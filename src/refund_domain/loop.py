@@ -65,6 +65,8 @@ class Loop:
             try:
                 now = self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
             except JournalConflict:
+                if self._journal.in_transaction:
+                    raise
                 news = self._journal.load(stream.ref, stream.version)
                 stream = caught_up(stream, news, self._monotonic())
                 continue

@@ -59,6 +59,8 @@ class AsyncLoop:
             try:
                 now = await self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
             except JournalConflict:
+                if self._journal.in_transaction:
+                    raise
                 news = await self._journal.load(stream.ref, stream.version)
                 stream = caught_up(stream, news, self._monotonic())
                 continue

@@ -108,6 +108,19 @@ class Head:
     waiting: bool
 
 
+@attrs.frozen(kw_only=True)
+class Tailed:
+    """One event as `tail` gives it: where it stands, `str(ref)` of its stream, its version there, and itself.
+
+    `position` is the journal's own text; keep it and hand it back, and compare it with nothing.
+    """
+
+    position: str
+    stream: str
+    version: int
+    event: Event
+
+
 class RefundJournal(Protocol):
     """Where the events are kept: one stream per ref, versions 1, 2, 3 … without gaps.
 
@@ -118,12 +131,16 @@ class RefundJournal(Protocol):
     An unknown stream is empty, version 0. An event this version of the library does not know: `UnknownEvent`.
 
     `append(ref, events, expected, head)` adds all the events or none, and only if the stream is at version
-    `expected`: else `JournalConflict`. It replaces the stream's head, and returns the journal's time after
-    the commit. It never retries by itself: an append of which nobody knows whether it committed raises
-    `JournalUnavailable`.
+    `expected`: else `JournalConflict`. It replaces the stream's head, and returns the journal's time, read when
+    the events stood already. It never retries by itself: an append of which nobody knows whether it committed
+    raises `JournalUnavailable`.
 
     `due(limit)` names streams whose `look_at` has come, the longest due first. `waiting(tenant, limit)`
     names the tenant's streams whose head says that a person is waited for.
+
+    `tail(after, limit)` gives what was appended behind position `after` (empty: from the beginning), each event
+    once and each stream's in their order, for an outbox. It stops before the oldest open transaction, so that
+    whatever commits later still comes behind every position that was given.
 
     `in_transaction` is true while the calling code has an open transaction on the journal's connection.
     """
@@ -142,6 +159,21 @@ class RefundJournal(Protocol):
 
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]: ...
 
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]: ...
+
+
+class JoiningJournal(RefundJournal, Protocol):
+    """A journal that can be written within a host's own transaction.
+
+    `within(connection)` is the same journal on the host's open DB-API connection: what it appends is committed
+    or rolled back with the host's transaction, and it never ends that. A race is `JournalConflict` and leaves the
+    transaction usable where the database can, for the host to repeat. It refuses a connection of another
+    kind (TypeError), one without a transaction (ValueError), one to another database (`JournalUnavailable`).
+    It is `durable` as far as the host's connection is, and has no `tail` (ValueError).
+    """
+
+    def within(self, connection: object, /) -> RefundJournal: ...
+
 
 class AsyncRefundJournal(Protocol):
     """`RefundJournal` for the async service; the contract is the same."""
@@ -159,3 +191,11 @@ class AsyncRefundJournal(Protocol):
     async def due(self, limit: int, /) -> tuple[PaymentRef, ...]: ...
 
     async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]: ...
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]: ...
+
+
+class AsyncJoiningJournal(AsyncRefundJournal, Protocol):
+    """`JoiningJournal` for the async service; the contract is the same."""
+
+    async def within(self, connection: object, /) -> AsyncRefundJournal: ...

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from datetime import date
+from typing import cast
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Missing, Unread
@@ -33,7 +34,7 @@ from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
-from refund_domain.ports import PaymentGateway, RefundFeed, RefundJournal
+from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
 from refund_domain.reconcile import (
     Outcome,
@@ -57,6 +58,7 @@ from refund_domain.stream import (
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.within import RefundsWithin
 
 Allow = Callable[[Actor, Action, Ref | None], bool]
 """The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
@@ -275,6 +277,25 @@ class RefundService(Loop):
         given = SettleAttention(at=stream.now, subject=subject, code=code, choice=choice, by=by)
         stream, said = self._record(stream, given)
         return said if isinstance(said, Refused) else self._view(stream)
+
+    def within(self, connection: object) -> RefundsWithin:
+        """`request` and `record_outside` in the transaction that is open on the host's `connection`.
+
+        Raises TypeError for a journal or a connection that cannot join, ValueError without a transaction or where
+        its commit could be lost under a live gateway, `JournalError` for a connection to another database.
+        """
+        if not hasattr(self._journal, "within"):
+            raise TypeError("this journal cannot join a host's transaction")
+        service = RefundService(
+            self._gateway,
+            cast(JoiningJournal, self._journal).within(connection),
+            allow=self._allow,
+            policy=self._policy,
+            is_business_day=self._is_business_day,
+            new_id=self._new_id,
+            monotonic=self._monotonic,
+        )
+        return RefundsWithin(service)
 
     # --- for workers --------------------------------------------------------------------------------
 

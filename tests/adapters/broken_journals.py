@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -11,7 +12,7 @@ import attrs
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
-from refund_domain.ports import Head, Loaded
+from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -22,6 +23,7 @@ class PlainJournal:
     def __init__(self) -> None:
         self.streams: dict[str, list[Event]] = {}
         self.heads: dict[str, Head] = {}
+        self.order: list[tuple[str, int]] = []
         self.busy = False
 
     @property
@@ -54,7 +56,9 @@ class PlainJournal:
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
         added = list(events)
         self.check(len(self.held(ref)), expected)
+        before = len(self.held(ref))
         self.streams[self.name(ref)] = [*self.held(ref), *added]
+        self.order.extend((self.name(ref), before + number) for number in range(1, len(added) + 1))
         self.heads[self.name(ref)] = head
         return self.now()
 
@@ -75,6 +79,51 @@ class PlainJournal:
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         found = sorted(stream for stream, head in self.heads.items() if self.matches(head, tenant))
         return tuple(PaymentRef.parse(stream) for stream in found[:limit])
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        first = int(after or 0)
+        places = enumerate(self.order[first : first + limit], first + 1)
+        return tuple(
+            Tailed(position=str(place), stream=name, version=version, event=self.streams[name][version - 1])
+            for place, (name, version) in places
+        )
+
+    def within(self, connection: object, /) -> RefundJournal:
+        assert isinstance(connection, PlainHost)
+        return PlainJoined(self, connection)
+
+
+class PlainHost:
+    """A host's transaction as short as can be: what is appended within is put aside until it commits."""
+
+    def __init__(self) -> None:
+        self.aside: list[tuple[Ref, Sequence[Event], int, Head]] = []
+
+
+class PlainJoined(PlainJournal):
+    """A plain journal within a host's transaction."""
+
+    def __init__(self, outside: PlainJournal, host: PlainHost) -> None:
+        super().__init__()
+        self.host = host
+        self.streams = dict(outside.streams)
+        self.heads = dict(outside.heads)
+        for ref, events, expected, head in host.aside:
+            super().append(ref, events, expected=expected, head=head)
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        now = super().append(ref, events, expected=expected, head=head)
+        self.host.aside.append((ref, events, expected, head))
+        return now
+
+
+@contextmanager
+def plain_host(journal: PlainJournal) -> Iterator[object]:
+    """A host's transaction beside a plain journal."""
+    host = PlainHost()
+    yield host
+    for ref, events, expected, head in host.aside:
+        journal.append(ref, events, expected=expected, head=head)
 
 
 class RaisesOnEmpty(PlainJournal):
@@ -380,6 +429,71 @@ class Forgets(PlainJournal):
     """Right by itself; opened again it is empty."""
 
 
+class TailForgetsAfter(PlainJournal):
+    """Begins its tail anew each time."""
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return super().tail("", limit)
+
+
+class TailSkipsOne(PlainJournal):
+    """Passes an event by when it goes on."""
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return super().tail(str(int(after) + 1) if after else "", limit)
+
+
+class TailWithoutLimit(PlainJournal):
+    """Tells all at once."""
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return super().tail(after, 10**6)
+
+
+class TailByTime(PlainJournal):
+    """Tells by the time of the events."""
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        told = sorted(super().tail("", 10**6), key=lambda each: each.event.at)
+        first = int(after or 0)
+        return tuple(attrs.evolve(each, position=str(place)) for place, each in enumerate(told, 1))[
+            first : first + limit
+        ]
+
+
+class CommitsByItself(PlainJournal):
+    """Appends at once, whatever the host's transaction will come to."""
+
+    def within(self, connection: object, /) -> RefundJournal:
+        return self
+
+
+class NeverCommits(PlainJournal):
+    """Keeps what was appended within a host's transaction to itself."""
+
+    def within(self, connection: object, /) -> RefundJournal:
+        return PlainJoined(self, PlainHost())
+
+
+class NoCheckWithin(PlainJournal):
+    """Appends within a host's transaction whatever was expected."""
+
+    def within(self, connection: object, /) -> RefundJournal:
+        joined = super().within(connection)
+        joined.check = lambda version, expected: None  # type: ignore[attr-defined]
+        return joined
+
+
+class TailPassesTheOpen(PlainJournal):
+    """Keeps a place for what a host's transaction appends, and passes it by while that is open."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        now = super().append(ref, events, expected=expected, head=head)
+        if self.name(ref) == "platform/ch_1":  # its place was taken before all others'
+            self.order.sort()
+        return now
+
+
 BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("empty_stream", RaisesOnEmpty),
     ("empty_stream", DurableIsAWord),
@@ -425,4 +539,16 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("reopened", Forgets),
     ("handles_race", Forgets),
     ("unknown_event", Forgets),
+    ("tail_tells_all", TailForgetsAfter),
+    ("tail_tells_all", TailSkipsOne),
+    ("tail_tells_all", TailWithoutLimit),
+    ("tail_tells_all", TailByTime),
+    ("tail_beside_writers", TailForgetsAfter),
+    ("committed_with_host", CommitsByItself),
+    ("committed_with_host", NeverCommits),
+    ("rolled_back_with_host", CommitsByItself),
+    ("race_within_host", NoCheckWithin),
+    ("race_within_host", NeverCommits),
+    ("tail_waits_for_host", TailPassesTheOpen),
+    ("tail_waits_for_host", NeverCommits),
 )

@@ -8,7 +8,7 @@ import pickle
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,17 +27,18 @@ from refund_domain.answers import Answer, Look, Send
 from refund_domain.events import EVENTS, Event, SendAnswered
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef, Ref
-from refund_domain.ports import Head, Loaded, PaymentGateway
+from refund_domain.ports import Head, Loaded, PaymentGateway, Tailed
 from refund_domain.refusals import REFUSALS
 from refund_domain.stream import ANSWERS
-from refund_domain.testing import laws, laws_gateway, laws_journal
+from refund_domain.testing import laws, laws_gateway, laws_journal, laws_within
 from refund_domain.testing.laws import LawBroken, Report, Verdict
+from refund_domain.testing.laws_desk import Desk
 from refund_domain.testing.laws_gateway import Bank, check_gateway
 from refund_domain.testing.laws_journal import check_journal
 from refund_domain.testing.laws_samples import sample_events
 from tests import canaries
 from tests.adapters.broken_gateways import BROKEN_GATEWAYS, Broken
-from tests.adapters.broken_journals import BROKEN_JOURNALS, PlainJournal
+from tests.adapters.broken_journals import BROKEN_JOURNALS, PlainJournal, plain_host
 from tests.adapters.stripe_clients import CLIENTS, stripe_over
 from tests.domain.worlds import driven
 from tests.stripe_mock import server
@@ -47,6 +48,7 @@ MINUTE = timedelta(minutes=1)
 GATEWAY_LAWS = tuple(law.__name__ for law in laws_gateway.LAWS)
 SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee")
 JOURNAL_LAWS = tuple(law.__name__ for law in laws_journal.LAWS)
+HOST_LAWS = tuple(law.__name__ for law in laws_within.HOST_LAWS)
 
 
 def clock() -> datetime:
@@ -158,6 +160,9 @@ class DrivenJournal:
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return driven(self._inner.waiting(tenant, limit))
 
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return driven(self._inner.tail(after, limit))
+
 
 # --- ours keep them -----------------------------------------------------------------------------------------
 
@@ -200,7 +205,7 @@ def test_stripe_gateways_keep_every_law(client: str, monkeypatch: pytest.MonkeyP
 def test_memory_journal_keeps_every_law_it_can_be_held_to() -> None:
     """The memory journal keeps every law but those of a second handle and of a newer version's events."""
     report = check_journal(MemoryJournal)
-    assert report.lacking == ("reopened", "handles_race", "unknown_event")
+    assert report.lacking == ("reopened", "handles_race", *HOST_LAWS, "unknown_event")
     assert set(report.held) | set(report.lacking) == set(JOURNAL_LAWS)
     assert check_journal(lambda: MemoryJournal(clock)) == report
 
@@ -212,7 +217,7 @@ def test_async_memory_journal_keeps_the_same_laws() -> None:
         return DrivenJournal(AsyncMemoryJournal(MemoryJournal(clock)))
 
     report = check_journal(make, again=lambda journal: journal)
-    assert report.lacking == ("unknown_event",)
+    assert report.lacking == (*HOST_LAWS, "unknown_event")
 
 
 def test_sqlite_journal_keeps_every_law(tmp_path: Path) -> None:
@@ -221,7 +226,7 @@ def test_sqlite_journal_keeps_every_law(tmp_path: Path) -> None:
     paths: dict[int, Path] = {}
 
     def opened(path: Path) -> SqliteJournal:
-        journal = SqliteJournal(path)
+        journal = SqliteJournal(path, busy_timeout_s=0.5)
         paths[id(journal)] = path
         return journal
 
@@ -242,8 +247,13 @@ def test_sqlite_journal_keeps_every_law(tmp_path: Path) -> None:
         kept.append(opened(paths[id(journal)]))
         return kept[-1]
 
+    @contextmanager
+    def host(journal: SqliteJournal) -> Iterator[object]:
+        with closing(sqlite3.connect(paths[id(journal)])) as connection, connection:
+            yield connection
+
     report = check_journal(
-        lambda: opened(tmp_path / f"refunds-{next(numbers)}.db"), again=again, plant_unknown=plant
+        lambda: opened(tmp_path / f"refunds-{next(numbers)}.db"), again=again, plant_unknown=plant, host=host
     )
     for journal in kept:
         journal.close()
@@ -304,10 +314,10 @@ def test_misspelt_law_is_refused() -> None:
 
 def test_law_without_what_it_needs_cannot_be_tried_by_hand() -> None:
     """A law that needs a second handle or an unknown event says so, and does not hold for want of it."""
-    desk = laws_journal.Desk(MemoryJournal())
-    for law in (laws_journal.reopened, laws_journal.handles_race, laws_journal.unknown_event):
+    lone = (laws_journal.reopened, laws_journal.handles_race, laws_journal.unknown_event)
+    for law in (*lone, *laws_within.HOST_LAWS):
         with pytest.raises(LookupError):
-            law(desk)
+            law(Desk(MemoryJournal()))
 
 
 def test_live_gateway_is_not_tried() -> None:
@@ -460,12 +470,19 @@ def test_every_gateway_law_can_be_broken() -> None:
 
 
 @pytest.mark.parametrize(("law", "kind"), BROKEN_JOURNALS, ids=lambda v: getattr(v, "__name__", v))
-def test_broken_journal_breaks_its_law(law: str, kind: type[PlainJournal]) -> None:
+def test_broken_journal_breaks_its_law(
+    law: str, kind: type[PlainJournal], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A journal broken in one place is found out by the law of that place, which names itself."""
+    monkeypatch.setattr(laws_within, "TAIL_TIMEOUT_S", 0.2)
 
     def check(*only: str) -> Report:
         return check_journal(
-            kind, again=lambda journal: kind(), plant_unknown=lambda journal, ref: None, only=only
+            kind,
+            again=lambda journal: kind(),
+            plant_unknown=lambda journal, ref: None,
+            host=plain_host,
+            only=only,
         )
 
     with pytest.raises(LawBroken) as caught:
@@ -482,6 +499,7 @@ def test_every_journal_law_can_be_broken() -> None:
 
 def test_plain_journal_breaks_nothing_in_one_thread() -> None:
     """What the broken journals are made from is right, so that each breaks by what was changed."""
-    threaded = ("one_winner", "whole_appends")
-    of_one_thread = tuple(law for law in JOURNAL_LAWS[:-3] if law not in threaded)
-    assert check_journal(PlainJournal, only=of_one_thread).held == of_one_thread
+    threaded = ("one_winner", "whole_appends", "tail_beside_writers")
+    lacking = ("reopened", "handles_race", "unknown_event")
+    of_one_thread = tuple(law for law in JOURNAL_LAWS if law not in threaded + lacking)
+    assert check_journal(PlainJournal, host=plain_host, only=of_one_thread).held == of_one_thread

@@ -684,6 +684,7 @@ def test_a_client_of_the_hosts_own_is_welcome_if_it_follows_nothing() -> None:
 def _session_with(**changes: Any) -> requests.Session:
     session = _session_that_stays()
     session.headers.update(changes.get("headers", {}))
+    session.auth = changes.get("auth")
     if "retries" in changes:
         session.mount("https://", requests.adapters.HTTPAdapter(max_retries=changes["retries"]))
     return session
@@ -707,6 +708,13 @@ def _session_with(**changes: Any) -> requests.Session:
             lambda: stripe.RequestsClient(session=_session_with(retries=urllib3.Retry(1, allowed_methods=None))),
             "sends again",
         ),
+        (
+            lambda: stripe.RequestsClient(
+                session=_session_with(retries=urllib3.Retry(total=None, status=3, allowed_methods=None))
+            ),
+            "sends again",
+        ),
+        (lambda: stripe.RequestsClient(session=_session_with(auth=("sk_test_other", ""))), "headers"),
         (lambda: stripe.RequestsClient(session=_session_with(headers={"stripe-account": "acct_9"})), "headers"),
         (lambda: stripe.RequestsClient(session=_session_with(headers={"Stripe-Context": "acct_9"})), "headers"),
         (lambda: stripe.RequestsClient(session=_session_with(headers={"Idempotency-Key": "k"})), "headers"),
@@ -865,6 +873,38 @@ def test_a_key_that_a_stranger_repeats_goes_no_further(client: str, caplog: pyte
     assert [type(each) for each in told] == [Unread, Declined, OutcomeUnknown]
     for text in (caplog.text, repr(told), pickle.dumps(told)):
         assert not found_in(text)
+
+
+@OVER_EACH
+def test_a_notice_that_repeats_the_key_is_logged_without_it(client: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger in between may echo what it was sent; our own log is no place for it."""
+    caplog.set_level(logging.DEBUG, "refund_adapters")
+    act = answer(200, {}, {"Stripe-Notice": "you sent Bearer sk_test_EchoedOnly1 and whsec_0123456789abcdef"})
+    with hostile_server(act) as server, stripe_over(client, server.base_address) as gateway:
+        gateway.send(_send())
+    ours = [record.getMessage() for record in caplog.records if record.name == "refund_adapters.stripe"]
+    assert ours == ["Stripe's notice: you sent Bearer … and …"]
+
+
+@pytest.mark.parametrize("mark", ["rk_0001-0002", "sk_42", "whsec", "sku_1", "risk_1"])
+def test_a_mark_of_the_hosts_own_making_is_read_as_it_stands(mark: str) -> None:
+    """An id source that begins its ids as Stripe begins a key must not make a refund look like somebody else's."""
+    with hostile_server(refund_of_request()) as server, stripe_over("requests", server.base_address) as gateway:
+        got = gateway.send(_send(refund_id=mark))
+    assert isinstance(got, Accepted), got
+    assert got.refund.mark == mark
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("re_1", True), ("sku_1", True), (KEY, False), ("rk_live_1", False), (f"x:{KEY}", False), ("whsec_1", False)],
+)
+def test_a_text_that_holds_a_key_is_read_as_null(text: str, kept: bool) -> None:
+    """Wherever in an id or a word a key stands, it goes no further; what only resembles one does."""
+    assert _guard.reduced({"id": text, "error": {"code": text}}) == {
+        "id": text if kept else None,
+        "error": {"code": text if kept else None},
+    }
 
 
 def test_the_members_that_are_read_are_let_through_and_no_others() -> None:

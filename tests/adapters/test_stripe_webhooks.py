@@ -12,7 +12,7 @@ import time
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import stripe
@@ -689,7 +689,8 @@ def test_every_refusal_has_its_words() -> None:
     for each in WebhookCode:
         no = WebhookRefused(code=each)
         assert (no.http_status, str(no)) == tuple(WEBHOOK_REFUSALS[each])
-        assert no.http_status == (413 if each == "too_large" else 400)
+        signed_by_stripe = each in ("other_mode", "other_account")
+        assert no.http_status == (413 if each == "too_large" else 200 if signed_by_stripe else 400)
         assert re.fullmatch(r"[A-Z][^{}]{60,260}\.", str(no)), each
         assert pickle.loads(pickle.dumps(no)) == no
     with pytest.raises(TypeError):
@@ -828,3 +829,27 @@ def test_a_long_unfinished_string_costs_no_square() -> None:
     assert code(read(body)) == "not_json"
     assert _signed.HEADER_LIMIT < 10_000
     assert json.loads(BODY)["id"] == "evt_1"
+
+
+@pytest.mark.parametrize(("named", "account"), [({"user_id": "acct_1"}, "acct_1"), ({}, PLATFORM)])
+def test_an_event_of_before_may_2017_names_its_account_by_another_word(
+    named: dict[str, str], account: str
+) -> None:
+    """Until then a Connect event said `user_id`: it must not be taken for one of the platform's own."""
+    event = {"object": "event", "id": "evt_1", "type": "charge.refunded", "livemode": False, **named}
+    event |= {"data": {"object": {"object": "charge", "id": "ch_1"}}}
+    signal = _events.signal_of(event, live=False, permits=lambda account: True)
+    assert isinstance(signal, Signal)
+    assert str(signal.ref) == f"{account}/ch_1"
+    both = _events.signal_of({**event, "account": "acct_2"}, live=False, permits=lambda account: True)
+    assert isinstance(both, WebhookRefused) is bool(named)
+
+
+def test_an_accounts_function_that_must_be_awaited_is_refused_when_the_endpoint_is_made() -> None:
+    """It would permit nothing, and every event of a connected account would be lost."""
+
+    async def mine(account: str) -> bool:
+        return True
+
+    with pytest.raises(TypeError, match="coroutine"):
+        StripeWebhooks("whsec_example_0123456789", live=False, accounts=cast("Any", mine))

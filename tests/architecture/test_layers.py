@@ -33,7 +33,7 @@ FLOORS = (
     {"evidence", "doubt"},
     {"attention"},
     {"decide", "views"},
-    {"quotes", "cancellation", "stream"},
+    {"quotes", "cancellation", "stream", "within"},
     {"reconcile"},
     {"loop", "loop_async"},
     {"service"},
@@ -44,7 +44,7 @@ FLOORS = (
 
 FOREIGN = {
     "stripe": {"stripe", "requests", "urllib3", "httpx", "aiohttp"},
-    "sql": {"sqlite3"},
+    "sql": {"sqlite3", "psycopg"},
     "cli": {"typer", "rich"},
     "demo": {"typer", "rich"},
 }
@@ -158,7 +158,8 @@ def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
     code = (
         "import sys\n"
-        "for name in 'stripe requests httpx aiohttp typer rich hypothesis'.split(): sys.modules[name] = None\n"
+        "for name in 'stripe requests httpx aiohttp psycopg typer rich hypothesis'.split():\n"
+        "    sys.modules[name] = None\n"
         f"import refund_adapters.{package}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

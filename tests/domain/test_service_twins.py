@@ -57,6 +57,8 @@ NAMES = {
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",
     "AsyncRefundFeed": "RefundFeed",
+    "AsyncJoiningJournal": "JoiningJournal",
+    "AsyncRefundsWithin": "RefundsWithin",
     "AsyncAllow": "Allow",
 }
 """What is called differently in the async form: itself, its loop, the ports, the host's word on who may."""
@@ -181,6 +183,7 @@ def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
             continue
         owner = ast.unparse(node.func.value)
         of_port = owner in ("self._journal", "self._gateway", "feed") and node.func.attr in ports
+        of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
         of_self = owner == "self" and node.func.attr in (coroutines | {"_allow"})
         assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)
 

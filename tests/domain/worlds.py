@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import (
@@ -35,12 +35,13 @@ from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.ports import Head, Loaded, RefundFeed
+from refund_domain.ports import Head, JoiningJournal, Loaded, RefundFeed, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
 from refund_domain.reconcile import Outcome, Position, Reconciliation
 from refund_domain.signals import Signal, Subject
 from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
+from refund_domain.within import AsyncRefundsWithin
 
 T = TypeVar("T")
 Kind = Literal["sync", "async"]
@@ -170,6 +171,9 @@ class WiredJournal:
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return self._wire.call("waiting", lambda: self._inner.waiting(tenant, limit))
 
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._wire.call("tail", lambda: self._inner.tail(after, limit))
+
 
 class AwaitedGateway:
     """A sync gateway as the async port."""
@@ -205,7 +209,7 @@ class AwaitedFeed:
 
 
 class AwaitedJournal:
-    """A sync journal as the async port."""
+    """A sync journal as the async port; joins a host's transaction where that one does."""
 
     def __init__(self, inner: RefundJournal) -> None:
         self._inner = inner
@@ -229,6 +233,18 @@ class AwaitedJournal:
 
     async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return self._inner.waiting(tenant, limit)
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._inner.tail(after, limit)
+
+    def __getattr__(self, name: str) -> object:
+        if name != "within" or not hasattr(self._inner, "within"):
+            raise AttributeError(name)
+
+        async def within(connection: object) -> AwaitedJournal:
+            return AwaitedJournal(cast(JoiningJournal, self._inner).within(connection))
+
+        return within
 
 
 def driven(coroutine: Coroutine[object, object, T]) -> T:
@@ -281,6 +297,9 @@ class Driven:
     def receive(self, signal: Signal) -> Received:
         return driven(self._service.receive(signal))
 
+    def within(self, connection: object) -> DrivenWithin:
+        return DrivenWithin(driven(self._service.within(connection)))
+
     def reconcile(self, ref: PaymentRef) -> Outcome:
         return driven(self._service.reconcile(ref))
 
@@ -311,6 +330,21 @@ class Driven:
 
     def recover(self, limit: int = 100) -> Recovery:
         return driven(self._service.recover(limit))
+
+
+class DrivenWithin:
+    """The async service within a host's transaction behind the sync face."""
+
+    def __init__(self, service: AsyncRefundsWithin) -> None:
+        self._service = service
+
+    def request(self, command: IssueRefund) -> Refund | Refused:
+        return driven(self._service.request(command))
+
+    def record_outside(
+        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+    ) -> PaymentView | Refused:
+        return driven(self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id))
 
 
 Refunds = RefundService | Driven

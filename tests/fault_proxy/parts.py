@@ -21,7 +21,7 @@ from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
-from refund_domain.ports import Head, Loaded, RefundJournal
+from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 from refund_domain.refusals import Refused
 from refund_domain.signals import Subject
 from refund_domain.stream import Recovery, Waiting
@@ -212,6 +212,9 @@ class _AsyncJournal:
 
     async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         return self._journal.waiting(tenant, limit)
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._journal.tail(after, limit)
 
 
 class Double(Protocol):

@@ -12,7 +12,7 @@ from refund_adapters.memory import (
     MemoryJournal,
     utc_now,
 )
-from refund_adapters.sql import SqliteJournal
+from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal, SqliteJournal
 from refund_adapters.stripe.webhooks import StripeWebhooks, WebhookRefused
 from refund_domain import (
     Actor,
@@ -26,7 +26,7 @@ from refund_domain import (
     Status,
 )
 from refund_domain.ledger import HOLDS
-from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundJournal, JoiningJournal
 from refund_domain.signals import Signal
 from refund_domain.views import PaymentView
 
@@ -42,6 +42,13 @@ def ports(
 ) -> tuple[PaymentGateway, AsyncPaymentGateway, RefundJournal, AsyncRefundJournal, RefundJournal]:
     """Each adapter is its port to a type checker, without inheriting from it."""
     return gateway, async_gateway, journal, async_journal, sqlite
+
+
+def joining(
+    sqlite: SqliteJournal, postgres: PostgresJournal, awaited: AsyncPostgresJournal
+) -> tuple[JoiningJournal, JoiningJournal, AsyncJoiningJournal]:
+    """Each SQL journal joins a host's transaction."""
+    return sqlite, postgres, awaited
 
 
 def next_move(status: Status) -> str:

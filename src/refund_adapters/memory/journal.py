@@ -10,7 +10,7 @@ from refund_adapters.clock import utc_now
 from refund_domain.errors import JournalConflict
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref
-from refund_domain.ports import Head, Loaded
+from refund_domain.ports import Head, Loaded, Tailed
 
 
 class MemoryJournal:
@@ -28,6 +28,7 @@ class MemoryJournal:
         self._clock = clock
         self._events: dict[str, tuple[Event, ...]] = {}
         self._heads: dict[str, Head] = {}
+        self._order: list[tuple[str, int]] = []
         self._latest = datetime.min.replace(tzinfo=UTC)
         self._lock = threading.Lock()
 
@@ -54,6 +55,7 @@ class MemoryJournal:
                 raise JournalConflict("another worker appended to this stream first")
             self._events[stream] = (*before, *events)
             self._heads[stream] = head
+            self._order.extend((stream, expected + number) for number in range(1, len(events) + 1))
             self._latest = max(self._latest, *(event.at for event in events))
             return self._tick()
 
@@ -75,6 +77,19 @@ class MemoryJournal:
                 stream for stream, head in self._heads.items() if head.waiting and head.tenant == tenant
             )
         return tuple(PaymentRef.parse(stream) for stream in waiting[:limit])
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """What was appended behind a position, in the order of the appends. Raises ValueError for no position."""
+        if after and not (after.isascii() and after.isdigit()):
+            raise ValueError("after must be a position that this journal's tail gave, or empty for the beginning")
+        first = int(after or 0)
+        with self._lock:
+            return tuple(
+                Tailed(
+                    position=str(number), stream=stream, version=version, event=self._events[stream][version - 1]
+                )
+                for number, (stream, version) in enumerate(self._order[first : first + limit], first + 1)
+            )
 
     def _tick(self) -> datetime:
         now = self._clock()
@@ -107,3 +122,7 @@ class AsyncMemoryJournal:
     async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         """See `MemoryJournal.waiting`."""
         return self._journal.waiting(tenant, limit)
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """See `MemoryJournal.tail`."""
+        return self._journal.tail(after, limit)

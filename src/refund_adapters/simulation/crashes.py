@@ -18,7 +18,7 @@ from refund_domain.events import Event
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.policy import Policy
-from refund_domain.ports import Head, Loaded
+from refund_domain.ports import Head, Loaded, Tailed
 from refund_domain.service import RefundService
 
 _MARIA: Final = Actor(id="maria", tenant="acme")
@@ -114,6 +114,9 @@ class _Journal:
         waiting = self._journal.waiting(tenant, limit)
         self._fuse.over()
         return waiting
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return self._journal.tail(after, limit)
 
 
 @attrs.frozen(kw_only=True)

@@ -19,7 +19,7 @@ from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef, Ref
-from refund_domain.ports import Head, Loaded, RefundJournal
+from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 from refund_domain.signals import Subject
 
 if TYPE_CHECKING:
@@ -142,11 +142,13 @@ class Shared:
         self.heads: dict[str, Head] = {}
         self.latest = datetime.min.replace(tzinfo=UTC)
         self.log: list[tuple[str, tuple[Event, ...], Head | None]] = []
+        self.order: list[tuple[str, int]] = []
 
     def lose(self, appends: int) -> None:
         """The last so many appends are gone, as after a power cut under a journal that did not sync."""
         for _ in range(min(appends, len(self.log))):
             stream, events, head = self.log.pop()
+            del self.order[len(self.order) - (len(self.events[stream]) - len(events)) :]
             self.events[stream] = events
             if head is None:
                 self.heads.pop(stream, None)
@@ -165,6 +167,7 @@ class Handle(MemoryJournal):
         self._shared = shared
         self._events = shared.events
         self._heads = shared.heads
+        self._order = shared.order
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
         """See the port."""
@@ -228,6 +231,10 @@ class SimJournal:
         waiting = self.handle.waiting(tenant, limit)
         await stop(WAITING_READ)
         return waiting
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """See the port."""
+        return self.handle.tail(after, limit)
 
     def _reachable(self) -> None:
         if self._world.fault == UNAVAILABLE:

@@ -72,6 +72,7 @@ REPLACE_HEAD: Final = """
 """
 READ_DUE: Final = "SELECT stream FROM refund_streams WHERE look_at <= ? ORDER BY look_at, stream LIMIT ?"
 READ_WAITING: Final = "SELECT stream FROM refund_streams WHERE tenant = ? AND waiting = 1 ORDER BY stream LIMIT ?"
+READ_TAIL: Final = "SELECT seq, stream, version, event FROM refund_events WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
 def open_connection(

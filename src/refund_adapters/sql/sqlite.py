@@ -15,26 +15,40 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from refund_adapters.clock import utc_now
 from refund_adapters.sql import schema
-from refund_adapters.sql.codec import decode, encode
 from refund_adapters.sql.connections import GATE, Connections
+from refund_adapters.sql.rows import (
+    Times,
+    checked_wait,
+    event_rows,
+    head_row,
+    host_connection,
+    microseconds,
+    position,
+    stream_of,
+)
+from refund_adapters.sql.sqlite_within import (
+    JoinedSqliteJournal,
+    add_to_stream,
+    begin_where_python_would,
+    loaded,
+    main_file,
+    read_stream,
+    read_tail,
+    streams,
+)
 from refund_domain._checks import check_count, check_text, check_time, check_type
-from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable, UnknownEvent
+from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
-from refund_domain.ports import Head, Loaded
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded, Tailed
 
 T = TypeVar("T")
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MOST_VERSIONS: Final = 2**62
-_LONGEST_WAIT_S: Final = 3600
 
 
 class SqliteJournal:
@@ -71,11 +85,11 @@ class SqliteJournal:
     ) -> None:
         self._path = _absolute(path)
         self._synchronous = _checked_synchronous(synchronous, weaker_durability_accepted)
-        self._busy_timeout_s = _checked_wait(busy_timeout_s)
+        self._busy_timeout_s = checked_wait(busy_timeout_s, "busy_timeout_s")
         if not callable(clock):
             raise TypeError("clock must be a function that returns an aware datetime")
         self._clock = clock
-        self._latest_given = _EPOCH
+        self._times = Times(GATE)
         self._writing = threading.Lock()
         self._file: tuple[int, int] | None = None
         self._connections = Connections(self._connect)
@@ -106,29 +120,10 @@ class SqliteJournal:
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
         """The events of `ref` after version `after`, its version, the journal's time and its latest."""
-        check_type(ref, (PaymentRef, OutsideRef), "ref")
-        check_count(after, "after", 0, _MOST_VERSIONS)
-        stream = str(ref)
+        stream = stream_of(ref, after, "after")
 
-        def read(connection: sqlite3.Connection) -> tuple[list[tuple[int, str]], int, int | None]:
-            rows = connection.execute(schema.READ_EVENTS, (stream, after)).fetchall()
-            # Bounded by `after`, or an append between these two reads would be counted but not shown.
-            (version,) = (
-                rows[-1][:1] if rows else connection.execute(schema.READ_VERSION_UP_TO, (stream, after)).fetchone()
-            )
-            (latest,) = connection.execute(schema.READ_LATEST).fetchone()
-            return rows, version or 0, latest
-
-        rows, version, latest = self._run(read)
-        if rows and version != after + len(rows):
-            raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
-        now, latest_given = self._now()
-        return Loaded(
-            events=tuple([_decoded(number, text) for number, text in rows]),
-            version=version,
-            now=now,
-            latest=latest_given if latest is None else max(latest_given, _moment(latest)),
-        )
+        read = self._run(lambda connection: read_stream(connection, stream, after))
+        return loaded(read, after, self._now(), self._times)
 
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
         """Add `events` to the stream at version `expected`, all or none; gives the time after the commit.
@@ -136,16 +131,9 @@ class SqliteJournal:
         Refuses no events at all (ValueError): without news nothing is written. Raises `JournalConflict` when
         the stream is at another version.
         """
-        check_type(ref, (PaymentRef, OutsideRef), "ref")
-        check_count(expected, "expected", 0, _MOST_VERSIONS)
-        stream = str(ref)
-        rows = []
-        for version, event in enumerate(events, expected + 1):
-            text = encode(event)  # first: it refuses what is no event
-            rows.append((stream, version, _microseconds(event.at), text))
-        if not rows:
-            raise ValueError("events must hold at least one event: without news nothing is written")
-        head_row = _head_row(ref, head)
+        stream = stream_of(ref, expected, "expected")
+        rows = [(stream, *row) for row in event_rows(events, expected)]
+        indexed = (stream, *head_row(ref, head))
 
         def write(connection: sqlite3.Connection) -> None:
             # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
@@ -155,30 +143,53 @@ class SqliteJournal:
                 )
             try:
                 connection.execute(schema.BEGIN)
-                (version,) = connection.execute(schema.READ_VERSION, (stream,)).fetchone()
-                if (version or 0) != expected:
+                try:
+                    add_to_stream(connection, stream, expected, rows, indexed)
+                except JournalConflict:
                     connection.execute("ROLLBACK")
-                    raise JournalConflict("another worker appended to this stream first")
-                connection.executemany(schema.ADD_EVENT, rows)
-                connection.execute(schema.REPLACE_HEAD, head_row)
+                    raise
                 connection.execute("COMMIT")
             finally:
                 self._writing.release()
 
         self._run(write)
-        return self._now()[0]
+        return self._now()
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
         """At most `limit` payments whose look has come due, the longest due first."""
         check_count(limit, "limit", 1)
-        now, _ = self._now()
-        return self._refs(schema.READ_DUE, (_microseconds(now), limit))
+        values = (microseconds(self._now()), limit)
+        return self._run(lambda connection: streams(connection.execute(schema.READ_DUE, values)))
 
     def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
         """At most `limit` payments of this tenant that wait for a person, in the order of their refs."""
         check_text(tenant, "tenant", 255)
         check_count(limit, "limit", 1)
-        return self._refs(schema.READ_WAITING, (tenant, limit))
+        return self._run(lambda connection: streams(connection.execute(schema.READ_WAITING, (tenant, limit))))
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """At most `limit` events that were appended behind position `after` (empty: from the beginning), in the
+        order of their commits: SQLite has one writer at a time."""
+        position(after, 1)
+        check_count(limit, "limit", 1)
+        return self._run(lambda connection: read_tail(connection, after, limit))
+
+    def within(self, connection: object, /) -> JoinedSqliteJournal:
+        """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
+        what Django (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
+
+        The host commits or rolls back. Its connection is left as it is: below `synchronous=FULL` the joined
+        journal is not `durable`. What begins with a read and then meets another's write is `JournalConflict`: the
+        whole transaction is to be repeated; one that begins with BEGIN IMMEDIATE never is.
+        """
+        host = host_connection(connection, sqlite3.Connection, "sqlite3")
+        if host.text_factory is not str:
+            raise ValueError("the connection must give text as str: its text_factory is another")
+        begin_where_python_would(host)
+        path = main_file(host)
+        if not path or schema.file_identity(path) != self._file:
+            raise JournalUnavailable("the host's connection leads to another file than the journal's")
+        return JoinedSqliteJournal(host, self._now, self._times)
 
     def close(self) -> None:
         """Close the connections of all threads. Every later call raises `JournalUnavailable`."""
@@ -192,51 +203,19 @@ class SqliteJournal:
     ) -> None:
         self.close()
 
-    def _refs(self, statement: str, values: tuple[str | int, ...]) -> tuple[PaymentRef, ...]:
-        rows = self._run(lambda connection: connection.execute(statement, values).fetchall())
-        return tuple([PaymentRef.parse(stream) for (stream,) in rows])
-
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         # Open connections would go on serving a file that nobody else can see any more.
         if schema.file_identity(self._path) != self._file:
             raise JournalUnavailable("the journal's file was replaced while it was open; make a new journal")
         return self._connections.run(work)
 
-    def _now(self) -> tuple[datetime, datetime]:
-        """The clock's time, and the latest it ever gave to this handle."""
+    def _now(self) -> datetime:
+        """The clock's time, which this handle has given from now on."""
         now = self._clock()
         check_time(now, "what the journal's clock returns")
         now = now.astimezone(UTC)
-        with GATE:
-            self._latest_given = max(self._latest_given, now)
-            return now, self._latest_given
-
-
-def _decoded(version: int, text: str) -> Event:
-    try:
-        return decode(text)
-    except UnknownEvent as error:
-        raise UnknownEvent(f"event {version} of the stream: {error}") from None
-
-
-def _head_row(ref: Ref, head: Head) -> tuple[str, str, int | None, int]:
-    """The row that indexes this stream. Behind an outside ref is no gateway: nothing there is ever due."""
-    check_type(head, Head, "head")
-    check_text(head.tenant, "head.tenant", 255)
-    check_type(head.waiting, bool, "head.waiting")
-    if head.look_at is not None:
-        check_time(head.look_at, "head.look_at")
-    if isinstance(ref, OutsideRef):
-        return str(ref), head.tenant, None, 0
-    return str(ref), head.tenant, None if head.look_at is None else _microseconds(head.look_at), int(head.waiting)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+        self._times.given(now)
+        return now
 
 
 def _absolute(path: object) -> str:
@@ -262,11 +241,3 @@ def _checked_synchronous(word: object, weaker_durability_accepted: object) -> sc
                 )
             return known
     raise ValueError(f"synchronous must be one of {', '.join(schema.SYNCHRONOUS)}")
-
-
-def _checked_wait(seconds: object) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"busy_timeout_s must be a number of seconds, not {type(seconds).__name__}")
-    if not 0 <= seconds <= _LONGEST_WAIT_S:
-        raise ValueError(f"busy_timeout_s must be from 0 to {_LONGEST_WAIT_S} seconds")
-    return float(seconds)

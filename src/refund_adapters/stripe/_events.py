@@ -165,10 +165,11 @@ def _thin_name(type: str) -> str:
 def _account_of(event: JsonObject) -> str | None:
     """The account that the event is of, PLATFORM where it names none; None where it names no account.
 
-    A snapshot says `account`, a thin event `context`; where both stand they must agree. A context of several
+    A snapshot says `account` (until May 2017 `user_id`), a thin event `context`; where several stand they must
+    agree. A context of several
     parts is not an account. What is there but odd never falls back to the platform.
     """
-    named = [event[key] for key in ("account", "context") if event.get(key) is not None]
+    named = [event[key] for key in ("account", "user_id", "context") if event.get(key) is not None]
     if not named:
         return PLATFORM
     accounts = [_account_id(value) for value in named]

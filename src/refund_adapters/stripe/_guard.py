@@ -15,6 +15,7 @@ from typing import Final
 import stripe
 
 from refund_adapters.stripe._faults import Fault, fault_of, is_stripes_error
+from refund_adapters.stripe._members import as_id
 from refund_adapters.stripe._steps import Failed
 from refund_adapters.stripe._translate import MARK
 
@@ -33,9 +34,11 @@ card, the host's own metadata) end here: they reach no log of stripe-python's, n
 
 
 _FREE: Final = "transfer_group"  # the host's own text, asked for again as it stands
-_PLAIN: Final = re.compile(r"(?!(?:[sr]k|whsec)_)[A-Za-z0-9_.:\-]{1,255}", re.ASCII)
-"""What a text among those members looks like: an id, a word, a date. Anything else is read as null, and so is a
-key of Stripe's, which a stranger in between may repeat from what it was sent."""
+_KEY: Final = r"(?:[sr]k_(?:live|test)|whsec)_"
+_PLAIN: Final = re.compile(rf"(?!.*{_KEY})[A-Za-z0-9_.:\-]{{1,255}}", re.ASCII)
+"""What a text among those members looks like: an id, a word, a date. Anything else is read as null, and so is what
+holds a key of Stripe's, which a stranger in between may repeat from what it was sent."""
+_KEYS: Final = re.compile(rf"{_KEY}\S*")
 
 
 class NotStripe(Exception):
@@ -93,7 +96,7 @@ def reduced(body: dict[str, object]) -> dict[str, object]:
     kept = {name: _reduced(name, value) for name, value in body.items() if name in READ}
     metadata = body.get("metadata")
     if isinstance(metadata, dict) and MARK in metadata:
-        kept["metadata"] = {MARK: _reduced(MARK, metadata[MARK])}
+        kept["metadata"] = {MARK: as_id(metadata[MARK])}  # our own id, whatever it looks like
     return kept
 
 
@@ -117,7 +120,8 @@ def _kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """
     notice, trail = headers.get("Stripe-Notice"), headers.get("Request-Id")
     if notice is not None:
-        _log.warning("Stripe's notice: %s", "".join(filter(str.isprintable, notice))[:500])
+        # It may be a stranger's, who repeats what it was sent.
+        _log.warning("Stripe's notice: %s", _KEYS.sub("…", "".join(filter(str.isprintable, notice)))[:500])
     return {"request-id": trail} if trail is not None and _PLAIN.fullmatch(trail) else {}
 
 

@@ -72,14 +72,14 @@ WEBHOOK_REFUSALS: Final[dict[WebhookCode, Words]] = {
         "Stripe writes them. Look at what else is signed with this secret.",
     ),
     WebhookCode.OTHER_MODE: Words(
-        400,
-        "The event is of the other mode, live or test, than this endpoint was told. Give each mode an endpoint "
-        "with a secret of its own.",
+        200,
+        "It is signed, and of the other mode, live or test, than this endpoint was told. A live Connect endpoint "
+        "is sent test events too, by Stripe's design; anywhere else give each mode an endpoint of its own.",
     ),
     WebhookCode.OTHER_ACCOUNT: Words(
-        400,
-        "The event is of an account that this endpoint may not speak of. Name the account in accounts, or send "
-        "events of connected accounts to a Connect endpoint of its own.",
+        200,
+        "It is signed, and of an account that this endpoint may not speak of. A Connect endpoint hears of all "
+        "connected accounts; name those that are yours in accounts.",
     ),
 }
 """The status and the sentence of each code."""
@@ -103,7 +103,11 @@ class WebhookRefused:
 
     @property
     def http_status(self) -> int:
-        """What to answer: 413 for what is too large, 400 for the rest."""
+        """What to answer: 413 for what is too large, 400 for what is not Stripe's or cannot be read.
+
+        And 200 for what Stripe rightly signed and is not for us: sending it again would help nobody, and Stripe
+        gives up on an endpoint that goes on failing.
+        """
         return WEBHOOK_REFUSALS[self.code].http_status
 
     def __str__(self) -> str:

@@ -48,7 +48,7 @@ class _Session(requests.Session):
         super().__init__()
         self.max_redirects = 0
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.auth = _keep_authorization
+        self.auth, self.keeps_authorization = _keep_authorization, True
         self._connect_anew()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:

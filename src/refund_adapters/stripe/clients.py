@@ -89,15 +89,14 @@ def check_client(client: object, *, awaited: bool = False) -> None:
                 "http_client follows redirects: make it with a session of yours on which you have set "
                 "max_redirects = 0, e.g. stripe.RequestsClient(session=session, timeout=(3, 20))"
             )
-        if any(getattr(getattr(one, "max_retries", None), "total", 0) for one in session.adapters.values()):
+        if any(_retries(one) for one in session.adapters.values()):
             raise ValueError("http_client sends again by itself: mount adapters with max_retries = 0")
-        _check_headers(session.headers)
+        _check_nothing_added(session.headers, None if hasattr(session, "keeps_authorization") else session.auth)
     if isinstance(client, stripe.HTTPXClient):
         for one in (getattr(client, "_client", None), getattr(client, "_client_async", None)):
-            _check_headers(getattr(one, "headers", {}))
-        inner = [getattr(client, name, None) for name in ("_client", "_client_async")]
-        if any(getattr(one, "follow_redirects", False) for one in inner):
-            raise ValueError("http_client follows redirects: set follow_redirects to False on it")
+            _check_nothing_added(getattr(one, "headers", {}), getattr(one, "auth", None))
+            if getattr(one, "follow_redirects", False):
+                raise ValueError("http_client follows redirects: set follow_redirects to False on it")
     own = getattr(type(client), "request_async", None)
     if awaited and fallback is None and own is stripe.HTTPClient.request_async:
         raise ValueError("http_client cannot be awaited: use clients.httpx_client() or aiohttp_client()")
@@ -114,10 +113,16 @@ def _only_awaited(client: object) -> bool:
 _TRAVELLING = frozenset(["stripe-account", "stripe-context", "idempotency-key", "authorization"])
 
 
-def _check_headers(headers: Mapping[str, object]) -> None:
-    """Refuse headers of the host's that would say whose account is meant, or under which key."""
-    if _TRAVELLING & {name.lower() for name in headers}:
+def _check_nothing_added(headers: Mapping[str, object], auth: object) -> None:
+    """Refuse what would say whose account is meant, or under which key."""
+    if auth is not None or _TRAVELLING & {name.lower() for name in headers}:
         raise ValueError("http_client adds headers that name an account or a key: they travel with each request")
+
+
+def _retries(adapter: object) -> bool:
+    """Whether this adapter of requests' may send again; no total (None) means that only its parts are counted."""
+    retries = getattr(adapter, "max_retries", 0)
+    return getattr(retries, "total", retries) not in (0, False)
 
 
 def _check_times(connect_timeout_s: object, read_timeout_s: object) -> None:

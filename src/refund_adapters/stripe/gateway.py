@@ -33,8 +33,8 @@ class StripeGateway:
 
     `secret_key` is a secret or restricted key (sk_live_, sk_test_, rk_live_, rk_test_); in a ref, PLATFORM is the
     account it belongs to. A restricted one needs to write charges and refunds, to read disputes, balance
-    transactions, PaymentIntents and checkout sessions, and with Connect application fees and transfers; to one
-    that may not read application fees there seem to be none, and none are returned.
+    transactions, PaymentIntents and checkout sessions, and with Connect application fees and transfers. A look
+    at a payment of which the key may not read a part is `Unread`.
 
     `http_client` is the transport: one of `clients`, shared between the gateways of many tenants if you like, or
     your own (see `clients.check_client`); it brings its own timeouts. Without one it is requests, with

@@ -14,6 +14,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
+from inspect import iscoroutinefunction
 from typing import Final, NoReturn
 
 from refund_adapters.stripe._events import KINDS, Kind, Where, json_in, signal_of
@@ -85,7 +86,7 @@ class StripeWebhooks:
         # Keyed MACs instead of secrets: none can be read out of a dump of this object.
         self._keys = tuple(hmac.new(key, digestmod="sha256") for key in _checked(secrets))
         self._live = live
-        self._permitted = accounts if callable(accounts) else _frozen(accounts)
+        self._permitted = _asked(accounts) if callable(accounts) else _frozen(accounts)
         self._max_age_s, self._max_ahead_s, self._max_bytes = max_age_s, max_ahead_s, max_bytes
         self._clock = clock
 
@@ -153,6 +154,13 @@ def _checked(secrets: tuple[str, ...]) -> list[bytes]:
                 "breaks; what was given is not shown here"
             )
     return [secret.encode("ascii") for secret in dict.fromkeys(secrets)]
+
+
+def _asked(permits: Callable[[str], bool]) -> Callable[[str], bool]:
+    """The function as it is; one that must be awaited would never answer True."""
+    if iscoroutinefunction(permits):
+        raise TypeError("accounts must answer at once: a coroutine function permits nothing; name the ids instead")
+    return permits
 
 
 def _frozen(accounts: Collection[str]) -> frozenset[str]:

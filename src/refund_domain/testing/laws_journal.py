@@ -22,68 +22,21 @@ from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, RefundJournal
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
+from refund_domain.testing.laws_desk import HOUR, IDLE, REF, Desk, news
 from refund_domain.testing.laws_samples import sample_events
+from refund_domain.testing.laws_within import HOST_LAWS, TAIL_LAWS
 
 J = TypeVar("J", bound=RefundJournal)
 
 RACERS: Final = 8
 BATCHES: Final = 30
 
-_HOUR: Final = timedelta(hours=1)
-_REF: Final = PaymentRef("platform", "ch_1")
-_IDLE: Final = Head(tenant="acme", look_at=None, waiting=False)
-
-
-@attrs.frozen
-class Desk:
-    """One law's stage: the journal on trial, and what its maker can do beside."""
-
-    journal: RefundJournal
-    again: Callable[[], RefundJournal] | None = None
-    plant_unknown: Callable[[Ref], None] | None = None
-
-    def now(self) -> datetime:
-        """The journal's time."""
-        return self.journal.load(_REF).now
-
-    def append(self, ref: Ref, *events: Event, expected: int, head: Head = _IDLE) -> datetime:
-        """Append, and no open transaction after it."""
-        now = self.journal.append(ref, events, expected=expected, head=head)
-        must(not self.journal.in_transaction, "an open transaction after an append")
-        return now
-
-    def opened(
-        self, ref: Ref, *, tenant: str = "acme", look_at: datetime | None = None, waiting: bool = False
-    ) -> None:
-        """Append the first event of a stream under such a head."""
-        head = Head(tenant=tenant, look_at=look_at, waiting=waiting)
-        self.append(ref, StreamOpened(at=self.now(), tenant=tenant), expected=0, head=head)
-
-    def must_hold(self, ref: Ref, events: Sequence[Event], journal: RefundJournal | None = None) -> None:
-        """The stream holds these events, no more and no less, and its version counts them."""
-        loaded = (journal or self.journal).load(ref)
-        must(loaded.events == tuple(events), f"{_differing(loaded.events, events)} in {ref}")
-        must(loaded.version == len(events), f"version {loaded.version} of {len(events)} events in {ref}")
-
-
-def _differing(found: Sequence[Event], wanted: Sequence[Event]) -> str:
-    """The first place where two runs of events differ."""
-    for place, (one, other) in enumerate(zip(found, wanted, strict=False), 1):
-        if one != other:
-            return f"event {place} as {one!r} instead of {other!r}"
-    return f"{len(found)} events instead of {len(wanted)}"
-
-
-def _batch(at: datetime, number: int, size: int = 3) -> tuple[Event, ...]:
-    return tuple(LookScheduled(at=at, due=at, tries=number) for _ in range(size))
-
-
 # --- the laws: one stream ---------------------------------------------------------------------------------
 
 
 def empty_stream(desk: Desk) -> None:
     """A stream nobody wrote to is empty, at version 0, and nothing is due or waiting."""
-    desk.must_hold(_REF, ())
+    desk.must_hold(REF, ())
     desk.must_hold(OutsideRef(id="cash-1", method="cash", amount=Money.parse("1", "USD")), ())
     must(desk.journal.due(10) == (), "something due")
     must(desk.journal.waiting("acme", 10) == (), "something waiting")
@@ -94,21 +47,21 @@ def empty_stream(desk: Desk) -> None:
 def events_come_back(desk: Desk) -> None:
     """Every class of event, appended at once, is loaded again equal and in order."""
     events = sample_events(desk.now())
-    desk.append(_REF, *events, expected=0)
-    desk.must_hold(_REF, events)
+    desk.append(REF, *events, expected=0)
+    desk.must_hold(REF, events)
 
 
 def versions_count(desk: Desk) -> None:
     """Appends of one and of several events count versions without gaps; `after` gives just what came behind it."""
     at = desk.now()
-    batches = (_batch(at, 1, 1), _batch(at, 2, 3), _batch(at, 3, 1), _batch(at, 4, 12))
+    batches = (news(at, 1, 1), news(at, 2, 3), news(at, 3, 1), news(at, 4, 12))
     held: tuple[Event, ...] = ()
     for batch in batches:
-        desk.append(_REF, *batch, expected=len(held))
+        desk.append(REF, *batch, expected=len(held))
         held = (*held, *batch)
-    desk.must_hold(_REF, held)
+    desk.must_hold(REF, held)
     for after in range(len(held) + 1):
-        loaded = desk.journal.load(_REF, after)
+        loaded = desk.journal.load(REF, after)
         must(loaded.events == held[after:], f"{len(loaded.events)} events after {after} of {len(held)}")
         must(loaded.version == len(held), f"version {loaded.version} of {len(held)} when loaded after {after}")
 
@@ -117,16 +70,16 @@ def wrong_version(desk: Desk) -> None:
     """An append that expects any version but the stream's own is a JournalConflict."""
     at = desk.now()
     must(_conflicts(desk, at, 1), "an append to an empty stream as if it were at version 1")
-    desk.append(_REF, *_batch(at, 1), expected=0)
+    desk.append(REF, *news(at, 1), expected=0)
     for expected in (0, 1, 2, 4, 100):
         must(_conflicts(desk, at, expected), f"an append to a stream at version 3 as if it were at {expected}")
-    desk.append(_REF, *_batch(at, 2), expected=3)
-    must(desk.journal.load(_REF).version == 6, "an append at the right version after conflicts did not count")
+    desk.append(REF, *news(at, 2), expected=3)
+    must(desk.journal.load(REF).version == 6, "an append at the right version after conflicts did not count")
 
 
 def _conflicts(desk: Desk, at: datetime, expected: int) -> bool:
     try:
-        desk.append(_REF, *_batch(at, 9), expected=expected)
+        desk.append(REF, *news(at, 9), expected=expected)
     except JournalConflict:
         return True
     return False
@@ -135,14 +88,14 @@ def _conflicts(desk: Desk, at: datetime, expected: int) -> bool:
 def conflict_adds_nothing(desk: Desk) -> None:
     """After a conflict the events and the head are as before it, and no transaction is left open."""
     at = desk.now()
-    events = _batch(at, 1)
-    desk.append(_REF, *events, expected=0, head=Head(tenant="acme", look_at=at - _HOUR, waiting=False))
+    events = news(at, 1)
+    desk.append(REF, *events, expected=0, head=Head(tenant="acme", look_at=at - HOUR, waiting=False))
     other = Head(tenant="other", look_at=None, waiting=True)
     with suppress(JournalConflict):
-        desk.journal.append(_REF, _batch(at, 2), expected=0, head=other)
+        desk.journal.append(REF, news(at, 2), expected=0, head=other)
     must(not desk.journal.in_transaction, "an open transaction after a conflict")
-    desk.must_hold(_REF, events)
-    must(desk.journal.due(10) == (_REF,), "the head replaced by a conflict: the look is due no more")
+    desk.must_hold(REF, events)
+    must(desk.journal.due(10) == (REF,), "the head replaced by a conflict: the look is due no more")
     must(desk.journal.waiting("other", 10) == (), "the head replaced by a conflict: somebody waits")
 
 
@@ -168,26 +121,26 @@ class _Breaking(Sequence[Event]):
 def broken_append(desk: Desk) -> None:
     """An append that breaks in the middle raises, adds nothing, and the next one works."""
     at = desk.now()
-    events = _batch(at, 1)
-    head = Head(tenant="acme", look_at=at - _HOUR, waiting=True)
+    events = news(at, 1)
+    head = Head(tenant="acme", look_at=at - HOUR, waiting=True)
     try:
-        desk.journal.append(_REF, _Breaking(events), expected=0, head=head)
+        desk.journal.append(REF, _Breaking(events), expected=0, head=head)
     except Exception:
         broke = True
     else:
         broke = False
     must(broke, "an append that returned although an event could not be read")
     must(not desk.journal.in_transaction, "an open transaction after an append that broke")
-    desk.must_hold(_REF, ())
+    desk.must_hold(REF, ())
     must(desk.journal.due(10) == () == desk.journal.waiting("acme", 10), "a head without its events")
-    desk.append(_REF, *events, expected=0)
-    desk.must_hold(_REF, events)
+    desk.append(REF, *events, expected=0)
+    desk.must_hold(REF, events)
 
 
 def streams_apart(desk: Desk) -> None:
     """Each ref is a stream of its own: by account, by charge, by the case of a letter, inside and outside."""
     refs: tuple[Ref, ...] = (
-        _REF,
+        REF,
         PaymentRef("platform", "ch_2"),
         PaymentRef("platform", "CH_1"),
         PaymentRef("acct_1", "ch_1"),
@@ -195,9 +148,9 @@ def streams_apart(desk: Desk) -> None:
     )
     at = desk.now()
     for number, ref in enumerate(refs, 1):
-        desk.append(ref, *_batch(at, number, number), expected=0)
+        desk.append(ref, *news(at, number, number), expected=0)
     for number, ref in enumerate(refs, 1):
-        desk.must_hold(ref, _batch(at, number, number))
+        desk.must_hold(ref, news(at, number, number))
 
 
 def outside_refs(desk: Desk) -> None:
@@ -217,12 +170,12 @@ def outside_refs(desk: Desk) -> None:
 
 def time_is_told(desk: Desk) -> None:
     """`now` is aware and not before any earlier one; `latest` is never before a `now` given or an event held."""
-    first = desk.journal.load(_REF)
+    first = desk.journal.load(REF)
     must(first.now.tzinfo is not None and first.latest.tzinfo is not None, "a naive time")
-    ahead = first.now + _HOUR
-    returned = desk.append(_REF, StreamOpened(at=ahead, tenant="acme"), expected=0)
+    ahead = first.now + HOUR
+    returned = desk.append(REF, StreamOpened(at=ahead, tenant="acme"), expected=0)
     must(returned.tzinfo is not None and returned >= first.now, f"{returned} returned after {first.now}")
-    for ref in (_REF, PaymentRef("platform", "ch_2")):
+    for ref in (REF, PaymentRef("platform", "ch_2")):
         loaded = desk.journal.load(ref)
         must(loaded.now >= returned, f"now {loaded.now} after {returned}")
         must(loaded.latest >= max(ahead, loaded.now), f"latest {loaded.latest} with an event at {ahead} held")
@@ -233,11 +186,11 @@ def due_in_order(desk: Desk) -> None:
     now = desk.now()
     ages = {"ch_3": 3, "ch_1": 1, "ch_5": 5, "ch_2": 2, "ch_4": 4}
     for charge, hours in ages.items():
-        desk.opened(PaymentRef("platform", charge), look_at=now - hours * _HOUR)
-    desk.opened(PaymentRef("platform", "ch_later"), look_at=now + 100 * _HOUR)
+        desk.opened(PaymentRef("platform", charge), look_at=now - hours * HOUR)
+    desk.opened(PaymentRef("platform", "ch_later"), look_at=now + 100 * HOUR)
     desk.opened(PaymentRef("platform", "ch_never"))
     elsewhere = timezone(timedelta(hours=9))
-    desk.opened(PaymentRef("acct_1", "ch_6"), look_at=(now - 6 * _HOUR).astimezone(elsewhere))
+    desk.opened(PaymentRef("acct_1", "ch_6"), look_at=(now - 6 * HOUR).astimezone(elsewhere))
     wanted = ["acct_1/ch_6", *(f"platform/ch_{hours}" for hours in (5, 4, 3, 2, 1))]
     for limit in (100, 6, 4, 1):
         named = [str(ref) for ref in desk.journal.due(limit)]
@@ -248,17 +201,17 @@ def head_is_replaced(desk: Desk) -> None:
     """Each append replaces the stream's head: its look, its tenant, whether somebody waits; no other stream's."""
     at = desk.now()
     other = PaymentRef("platform", "ch_2")
-    desk.opened(other, look_at=at - 2 * _HOUR, waiting=True)
-    desk.opened(_REF, look_at=at - _HOUR, waiting=True)
-    must(desk.journal.due(10) == (other, _REF), f"due {desk.journal.due(10)}")
+    desk.opened(other, look_at=at - 2 * HOUR, waiting=True)
+    desk.opened(REF, look_at=at - HOUR, waiting=True)
+    must(desk.journal.due(10) == (other, REF), f"due {desk.journal.due(10)}")
     steps = (
-        (Head(tenant="acme", look_at=at - 3 * _HOUR, waiting=False), (_REF, other), (other,)),
-        (Head(tenant="acme", look_at=None, waiting=True), (other,), (_REF, other)),
-        (Head(tenant="acme", look_at=at - _HOUR, waiting=False), (other, _REF), (other,)),
-        (Head(tenant="acme", look_at=at + 100 * _HOUR, waiting=False), (other,), (other,)),
+        (Head(tenant="acme", look_at=at - 3 * HOUR, waiting=False), (REF, other), (other,)),
+        (Head(tenant="acme", look_at=None, waiting=True), (other,), (REF, other)),
+        (Head(tenant="acme", look_at=at - HOUR, waiting=False), (other, REF), (other,)),
+        (Head(tenant="acme", look_at=at + 100 * HOUR, waiting=False), (other,), (other,)),
     )
     for version, (head, due, waiting) in enumerate(steps, 1):
-        desk.append(_REF, LookScheduled(at=at, due=head.look_at), expected=version, head=head)
+        desk.append(REF, LookScheduled(at=at, due=head.look_at), expected=version, head=head)
         must(desk.journal.due(10) == due, f"due {desk.journal.due(10)} after {head}")
         named = sorted(desk.journal.waiting("acme", 10), key=str)
         must(named == sorted(waiting, key=str), f"waiting {named} after {head}")
@@ -285,10 +238,10 @@ def one_winner(desk: Desk) -> None:
     at = desk.now()
     held: tuple[Event, ...] = ()
     for round_number in range(5):
-        batches = [_batch(at, RACERS * round_number + racer, 2) for racer in range(RACERS)]
-        tasks = [partial(desk.journal.append, _REF, batch, expected=len(held), head=_IDLE) for batch in batches]
+        batches = [news(at, RACERS * round_number + racer, 2) for racer in range(RACERS)]
+        tasks = [partial(desk.journal.append, REF, batch, expected=len(held), head=IDLE) for batch in batches]
         held = (*held, *_won(race(tasks), batches))
-        desk.must_hold(_REF, held)
+        desk.must_hold(REF, held)
 
 
 def _won(results: Sequence[datetime | Exception], batches: Sequence[tuple[Event, ...]]) -> tuple[Event, ...]:
@@ -308,14 +261,14 @@ def whole_appends(desk: Desk) -> None:
 
     def read() -> None:
         while not over.is_set():
-            loaded = desk.journal.load(_REF)
+            loaded = desk.journal.load(REF)
             if len(loaded.events) != loaded.version or loaded.version % 3:
                 halves.append(f"{len(loaded.events)} events at version {loaded.version}")
 
     def write() -> None:
         try:
             for number in range(BATCHES):
-                desk.journal.append(_REF, _batch(at, number), expected=3 * number, head=_IDLE)
+                desk.journal.append(REF, news(at, number), expected=3 * number, head=IDLE)
         finally:
             over.set()
 
@@ -332,11 +285,11 @@ def reopened(desk: Desk) -> None:
     """Opened again, the journal has every event, every head, and times that know of them."""
     at = desk.now()
     events = sample_events(at)
-    desk.append(_REF, *events, expected=0, head=Head(tenant="acme", look_at=at - _HOUR, waiting=True))
+    desk.append(REF, *events, expected=0, head=Head(tenant="acme", look_at=at - HOUR, waiting=True))
     other = _again(desk)
-    desk.must_hold(_REF, events, other)
-    must(other.due(10) == (_REF,) == other.waiting("acme", 10), "a head that did not survive")
-    latest, newest = other.load(_REF).latest, max(event.at for event in events)
+    desk.must_hold(REF, events, other)
+    must(other.due(10) == (REF,) == other.waiting("acme", 10), "a head that did not survive")
+    latest, newest = other.load(REF).latest, max(event.at for event in events)
     must(latest >= newest, f"latest {latest} with an event at {newest} held")
 
 
@@ -344,18 +297,18 @@ def handles_race(desk: Desk) -> None:
     """Two handles on one journal are one journal: one wins a version, and each reads what the other wrote."""
     at = desk.now()
     other = _again(desk)
-    desk.must_hold(_REF, (), other)
+    desk.must_hold(REF, (), other)
     held: tuple[Event, ...] = ()
     for round_number in range(5):
-        batches = [_batch(at, 2 * round_number + racer) for racer in range(2)]
+        batches = [news(at, 2 * round_number + racer) for racer in range(2)]
         journals = (desk.journal, other)
         tasks = [
-            partial(journal.append, _REF, batch, expected=len(held), head=_IDLE)
+            partial(journal.append, REF, batch, expected=len(held), head=IDLE)
             for journal, batch in zip(journals, batches, strict=True)
         ]
         held = (*held, *_won(race(tasks), batches))
         for journal in journals:
-            desk.must_hold(_REF, held, journal)
+            desk.must_hold(REF, held, journal)
 
 
 def _again(desk: Desk) -> RefundJournal:
@@ -369,12 +322,12 @@ def unknown_event(desk: Desk) -> None:
     if desk.plant_unknown is None:
         raise LookupError("this law needs a maker that can plant an unknown event")
     at = desk.now()
-    other, events = PaymentRef("platform", "ch_2"), _batch(at, 1)
-    desk.append(_REF, *events, expected=0)
+    other, events = PaymentRef("platform", "ch_2"), news(at, 1)
+    desk.append(REF, *events, expected=0)
     desk.append(other, *events, expected=0)
-    desk.plant_unknown(_REF)
+    desk.plant_unknown(REF)
     with suppress(UnknownEvent):
-        broken(repr(desk.journal.load(_REF)))
+        broken(repr(desk.journal.load(REF)))
     desk.must_hold(other, events)
 
 
@@ -393,10 +346,11 @@ _OF_ANY: Final = (
     waiting_by_tenant,
     one_winner,
     whole_appends,
+    *TAIL_LAWS,
 )
 _OF_AGAIN: Final = (reopened, handles_race)
 
-LAWS: Final[tuple[Callable[[Desk], None], ...]] = (*_OF_ANY, *_OF_AGAIN, unknown_event)
+LAWS: Final[tuple[Callable[[Desk], None], ...]] = (*_OF_ANY, *_OF_AGAIN, *HOST_LAWS, unknown_event)
 """Every law of the journal port, in the order in which they are tried."""
 
 
@@ -405,33 +359,38 @@ def check_journal(
     *,
     again: Callable[[J], J] | None = None,
     plant_unknown: Callable[[J, Ref], None] | None = None,
+    host: Callable[[J], AbstractContextManager[object]] | None = None,
     only: Collection[str] = (),
 ) -> Report:
     """Hold a journal to the laws of its port: each on a fresh, empty journal.
 
     `make()` gives the journal, or a context manager that yields it. `again(journal)` opens the same journal once
     more, as another process would, while the first is still open; `plant_unknown(journal, ref)` puts an event of
-    a newer version at the end of that stream, behind the port's back. Without them the laws that need them are
-    reported as lacking. `only`: try just these laws, to mend one at a time.
+    a newer version at the end of that stream, behind the port's back. `host(journal)` is a context manager that
+    yields a connection for `within`, with a transaction open on the journal's database: left, it commits, left by
+    an exception, it rolls back. Without them the laws that need them are reported as lacking. `only`: try just
+    these laws, to mend one at a time.
 
     Raises `LawBroken`, which names the law and what was seen; ValueError for a name that is no law's.
 
     >>> from refund_adapters.memory import MemoryJournal
     >>> print(check_journal(MemoryJournal, again=lambda journal: journal))
-    16 laws held, 1 could not be staged here: unknown_event
+    18 laws held, 5 could not be staged here: committed_with_host, ...
     """
     chosen = checked_names(only, LAWS, "only")
     held, lacking = [], []
     for law in LAWS:
         if chosen and name_of(law) not in chosen:
             continue
-        if (again is None and law in _OF_AGAIN) or (plant_unknown is None and law is unknown_event):
+        needs = again if law in _OF_AGAIN else host if law in HOST_LAWS else plant_unknown
+        if law not in _OF_ANY and needs is None:
             lacking.append(name_of(law))
             continue
         with ExitStack() as stack:
             journal = entered(stack, make())
             opens_again = None if again is None else partial(again, journal)
             plants = None if plant_unknown is None else partial(plant_unknown, journal)
-            hold_to(law, Desk(journal, opens_again, plants))
+            hosts = None if host is None else partial(host, journal)
+            hold_to(law, Desk(journal, opens_again, plants, hosts))
             held.append(name_of(law))
     return Report(held=tuple(held), lacking=tuple(lacking))

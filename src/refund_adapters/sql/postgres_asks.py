@@ -1,0 +1,215 @@
+"""What is asked of a PostgreSQL journal and what its answers mean: pure, so that sync, async and joined journals
+share it and only differ in who carries the statement to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from refund_adapters.sql.connections import GATE
+from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
+from refund_adapters.sql.rows import Times, decoded, event_rows, head_row, moment, position, refs, stream_of
+from refund_domain._checks import check_count, check_text
+from refund_domain.errors import JournalConflict, JournalUnavailable
+from refund_domain.events import Event
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded, Tailed
+
+T = TypeVar("T")
+
+Rows = Sequence[tuple[Any, ...]]
+
+BEGIN: Final = b"BEGIN"
+COMMIT: Final = b"COMMIT"
+NOTHING: Final[Mapping[str, object]] = {}
+
+
+@attrs.frozen
+class Ask(Generic[T]):
+    """One statement with its values, and what its rows mean. `writes`: it may have changed the journal."""
+
+    statement: bytes
+    values: Mapping[str, object]
+    read: Callable[[Rows], T]
+    writes: bool = False
+
+
+@attrs.frozen
+class Opened:
+    """The journal that a connection was found to lead to, and the setting that makes it forgetful, if one does."""
+
+    journal_id: str
+    weakness: str | None
+
+
+Opening = Generator[tuple[bytes, Mapping[str, object]], Rows, Opened]
+"""Statements one after the other, each answered with its rows."""
+
+
+class Asks:
+    """The asks of one journal, by its schema; keeps the latest time that was given."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._times = Times(GATE)
+
+    def load(self, ref: Ref, after: int, *, within: bool = False) -> Ask[Loaded]:
+        """The events of a stream after a version. `within` a host's transaction other streams are left alone."""
+        values = {"stream": stream_of(ref, after, "after"), "after": after}
+
+        def read(rows: Rows) -> Loaded:
+            ((version, texts, latest, clock),) = rows
+            events = tuple([decoded(number, text) for number, text in enumerate(texts, after + 1)])
+            if len(events) != max(0, version - after):
+                raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
+            now = moment(clock)
+            given = max([self._times.given(now), *(event.at for event in events)])
+            known = given if latest is None else max(given, moment(latest))
+            return Loaded(events=events, version=version, now=now, latest=known)
+
+        return Ask(statement("load_within" if within else "load", self._schema), values, read)
+
+    def append(self, ref: Ref, events: Sequence[Event], expected: int, head: Head) -> Ask[datetime]:
+        """All the events at the expected version, or `JournalConflict` and nothing, in one statement."""
+        stream = stream_of(ref, expected, "expected")
+        added = event_rows(events, expected)
+        tenant, look_at, waiting = head_row(ref, head)
+        values = {
+            "stream": stream,
+            "expected": expected,
+            "version": expected + len(added),
+            "ats": [at for _, at, _ in added],
+            "events": [text for _, _, text in added],
+            "tenant": tenant,
+            "look_at": look_at,
+            "waiting": waiting,
+        }
+
+        def read(rows: Rows) -> datetime:
+            ((count, clock),) = rows
+            if count != len(added):
+                raise JournalConflict("another worker appended to this stream first")
+            now = moment(clock)
+            self._times.given(now)
+            return now
+
+        return Ask(statement("append" if expected else "open_stream", self._schema), values, read, writes=True)
+
+    def due(self, limit: int) -> Ask[tuple[PaymentRef, ...]]:
+        """What has come due, the longest due first."""
+        check_count(limit, "limit", 1)
+        return Ask(statement("due", self._schema), {"limit": limit}, _streams)
+
+    def waiting(self, tenant: str, limit: int) -> Ask[tuple[PaymentRef, ...]]:
+        """What waits for a person of this tenant, in the order of the refs."""
+        check_text(tenant, "tenant", 255)
+        check_count(limit, "limit", 1)
+        return Ask(statement("waiting", self._schema), {"tenant": tenant, "limit": limit}, _streams)
+
+    def tail(self, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
+        """What was appended behind a position, up to the oldest open transaction."""
+        tx, seq = position(after, 2)
+        check_count(limit, "limit", 1)
+        return Ask(statement("tail", self._schema), {"tx": tx, "seq": seq, "limit": limit}, _tailed)
+
+    def opening(self, *, create: bool, settings: Mapping[str, str], accept_weak: bool) -> Opening:
+        """Set a new connection up, make or move the tables where `create`, and find out what it leads to.
+
+        Raises `JournalUnavailable` for a server no journal can be kept on, for durability below what was accepted,
+        for tables that are gone and for a schema not known here.
+        """
+        yield statement("settings", self._schema), settings
+        server = yield from self._server()
+        weakness = server.weakness()
+        if weakness is not None and not accept_weak:
+            raise JournalUnavailable(
+                f"{weakness}: an append that returned could be lost when the server fails. Set it for this role, "
+                "or say weaker_durability_accepted=True where no real money moves"
+            )
+        if not server.has_tables and not create:
+            raise JournalUnavailable("the database holds no journal any more")
+        if create:
+            yield from self._migrate(server.has_tables)
+        return (yield from self._journal(weakness, accept_weak))
+
+    def joining(self, journal_id: str | None) -> Opening:
+        """Look whether a host's connection leads to this journal. Nothing is set or made on it."""
+        server = yield from self._server()
+        if server.read_only != "off":
+            raise JournalUnavailable("the host's transaction is read-only: nothing can be written down in it")
+        if not server.has_tables:
+            raise JournalUnavailable("the host's connection leads to a database without this journal")
+        rows = yield statement("journal_id", self._schema), NOTHING
+        if not rows or rows[0][0] != journal_id:
+            raise JournalUnavailable("the host's connection leads to another journal than this one")
+        return Opened(rows[0][0], server.weakness())
+
+    def _server(self) -> Generator[tuple[bytes, Mapping[str, object]], Rows, Server]:
+        rows = yield statement("server", self._schema), {"table": table(self._schema)}
+        server = Server(*rows[0])
+        unfit = server.unfit()
+        if unfit is not None:
+            raise JournalUnavailable(unfit)
+        return server
+
+    def _migrate(self, has_tables: bool) -> Generator[tuple[bytes, Mapping[str, object]], Rows, None]:
+        """Bring the tables to the newest schema in one transaction, one worker at a time.
+
+        Killed halfway it leaves what was there; a worker that waited finds it done.
+        """
+        if has_tables:
+            rows = yield statement("read_schema_version", self._schema), NOTHING
+            if _version(rows) >= SCHEMA_VERSION:
+                return
+        yield BEGIN, NOTHING
+        yield statement("lock", self._schema), {"table": table(self._schema)}
+        found = 0
+        rows = yield statement("has_tables", self._schema), {"schema": self._schema}
+        if rows[0][0]:
+            found = _version((yield statement("read_schema_version", self._schema), NOTHING))
+        else:
+            rows = yield statement("has_schema", self._schema), {"schema": self._schema}
+            if not rows[0][0]:
+                yield statement("make_schema", self._schema), NOTHING
+        for step in STEPS[found:]:
+            for text in step:
+                yield in_schema(text, self._schema), NOTHING
+        if found < len(STEPS):
+            yield statement("set_schema_version", self._schema), {"version": len(STEPS)}
+        yield COMMIT, NOTHING
+
+    def _journal(self, weakness: str | None, accept_weak: bool) -> Opening:
+        rows = yield statement("journal", self._schema), NOTHING
+        if _version(rows) > SCHEMA_VERSION:
+            raise JournalUnavailable(
+                f"the journal has schema {_version(rows)}, this version of the library knows {SCHEMA_VERSION}: "
+                "upgrade it"
+            )
+        _, journal_id, unlogged, from_elsewhere = rows[0]
+        if unlogged and not accept_weak:
+            raise JournalUnavailable("the journal's tables are UNLOGGED: a crash of the server would empty them")
+        if from_elsewhere:
+            yield statement("lift_tx", self._schema), NOTHING
+        return Opened(journal_id, weakness or ("unlogged tables" if unlogged else None))
+
+
+def _version(rows: Rows) -> int:
+    if len(rows) != 1 or type(rows[0][0]) is not int or rows[0][0] < 1:
+        raise JournalUnavailable("the journal does not say which schema it has; restore it")
+    return rows[0][0]
+
+
+def _streams(rows: Rows) -> tuple[PaymentRef, ...]:
+    return refs([stream for (stream,) in rows])
+
+
+def _tailed(rows: Rows) -> tuple[Tailed, ...]:
+    return tuple(
+        [
+            Tailed(position=f"{tx}.{seq}", stream=stream, version=version, event=decoded(version, text))
+            for tx, seq, stream, version, text in rows
+        ]
+    )

@@ -1,0 +1,158 @@
+"""The journal in PostgreSQL for asyncio: `postgres` with `await`, on psycopg's AsyncConnection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
+from refund_adapters.sql.rows import host_connection
+from refund_domain._checks import check_count
+from refund_domain.events import Event
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded, Tailed
+
+if TYPE_CHECKING:
+    from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, T
+    from refund_adapters.sql.postgres_link import AsyncRaw
+    from refund_adapters.sql.postgres_pool_async import AsyncPool
+
+
+class AsyncPostgresJournal:
+    """`PostgresJournal` for asyncio: the same tables, arguments, refusals and errors, every call awaited.
+
+    Made by `await AsyncPostgresJournal.open(conninfo)`, because opening asks the server; closed by `aclose` or at
+    the end of an `async with`. `connections` are for each event loop. A cancelled call loses its connection, and
+    may have been done.
+    """
+
+    def __init__(self, pool: AsyncPool, asks: Asks) -> None:
+        self._pool = pool
+        self._asks = asks
+
+    @classmethod
+    async def open(
+        cls,
+        conninfo: str,
+        *,
+        schema: str = "public",
+        connections: int = 4,
+        busy_timeout_s: float = 5.0,
+        statement_timeout_s: float = 15.0,
+        connect_timeout_s: int = 5,
+        weaker_durability_accepted: bool = False,
+    ) -> AsyncPostgresJournal:
+        """Open the journal, and make what is missing of it; see `PostgresJournal` for what is refused."""
+        check_count(connections, "connections", 1, MOST_CONNECTIONS)
+        from refund_adapters.sql.postgres_pool_async import AsyncPool
+
+        link = make_link(
+            conninfo,
+            schema=schema,
+            busy_timeout_s=busy_timeout_s,
+            statement_timeout_s=statement_timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            weaker_durability_accepted=weaker_durability_accepted,
+        )
+        journal = cls(AsyncPool(link, connections), link.asks)
+        await journal._pool.run(link.asks.due(1))
+        return journal
+
+    @property
+    def durable(self) -> bool:
+        """Whether an append that returned survives a crash of process and server."""
+        return self._pool.identity.weakness is None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a connection of this handle has a transaction open: never, between two calls."""
+        return False
+
+    async def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        """See `PostgresJournal.load`."""
+        return await self._pool.run(self._asks.load(ref, after))
+
+    async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        """See `PostgresJournal.append`."""
+        return await self._pool.run(self._asks.append(ref, events, expected, head))
+
+    async def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        """See `PostgresJournal.due`."""
+        return await self._pool.run(self._asks.due(limit))
+
+    async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        """See `PostgresJournal.waiting`."""
+        return await self._pool.run(self._asks.waiting(tenant, limit))
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """See `PostgresJournal.tail`."""
+        return await self._pool.run(self._asks.tail(after, limit))
+
+    async def within(self, connection: object, /) -> AsyncJoinedPostgresJournal:
+        """See `PostgresJournal.within`: on a psycopg AsyncConnection."""
+        from psycopg import AsyncConnection
+
+        raw = host_connection(connection, AsyncConnection, "psycopg 3 for asyncio")
+        return await AsyncJoinedPostgresJournal.join(raw, self._asks, self._pool.identity.journal_id)
+
+    async def aclose(self) -> None:
+        """Close this loop's connections. Every later call raises `JournalUnavailable`."""
+        await self._pool.aclose()
+
+    async def __aenter__(self) -> AsyncPostgresJournal:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class AsyncJoinedPostgresJournal:
+    """`JoinedPostgresJournal` for asyncio, as `AsyncPostgresJournal.within` gives it. Ends nothing."""
+
+    in_transaction = True
+
+    def __init__(self, raw: AsyncRaw, asks: Asks, opened: Opened) -> None:
+        self._raw = raw
+        self._asks = asks
+        self._weakness = opened.weakness
+
+    @classmethod
+    async def join(cls, raw: AsyncRaw, asks: Asks, journal_id: str | None) -> AsyncJoinedPostgresJournal:
+        """Join the transaction that is open on `raw`, if it leads to this journal."""
+        from refund_adapters.sql.postgres_link import ajoined, awalk
+
+        return cls(raw, asks, await ajoined(raw, lambda: awalk(raw, asks.joining(journal_id))))
+
+    @property
+    def durable(self) -> bool:
+        """Whether the host's commit survives a crash, by the settings of its connection."""
+        return self._weakness is None
+
+    async def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        """See `JoinedPostgresJournal.load`."""
+        return await self._do(self._asks.load(ref, after, within=True))
+
+    async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        """See `JoinedPostgresJournal.append`."""
+        return await self._do(self._asks.append(ref, events, expected, head))
+
+    async def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        """See `JoinedPostgresJournal.due`."""
+        return await self._do(self._asks.due(limit))
+
+    async def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        """See `JoinedPostgresJournal.waiting`."""
+        return await self._do(self._asks.waiting(tenant, limit))
+
+    async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """Refused (ValueError); see `JoinedPostgresJournal.tail`."""
+        raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
+
+    async def _do(self, ask: Ask[T]) -> T:
+        from refund_adapters.sql.postgres_link import ajoined, aperform
+
+        return await ajoined(self._raw, lambda: aperform(self._raw, ask))

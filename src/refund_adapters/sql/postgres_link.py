@@ -1,0 +1,259 @@
+"""psycopg as the journals use it: connections that are checked, waits that end, errors that tell no secret.
+
+Loaded only by whoever opens a journal in PostgreSQL: nothing else imports psycopg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+import psycopg
+from psycopg import conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
+from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
+
+T = TypeVar("T")
+
+GRACE_S: Final = 2.0
+"""How much longer than the server's own limit an answer is waited for, in seconds."""
+
+Raw = psycopg.Connection[tuple[Any, ...]]
+AsyncRaw = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+@attrs.frozen(kw_only=True)
+class Link:
+    """How one journal's connections are opened; its `conninfo` is shown to nobody."""
+
+    conninfo: str = attrs.field(repr=False)
+    asks: Asks
+    busy_timeout_s: float
+    statement_timeout_s: float
+    connect_timeout_s: int
+    accept_weak: bool
+
+    @property
+    def deadline_s(self) -> float:
+        """The longest that one statement's answer is waited for."""
+        return self.statement_timeout_s + GRACE_S
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "conninfo": self.conninfo,
+            "autocommit": True,
+            "connect_timeout": self.connect_timeout_s,
+            "client_encoding": "UTF8",
+            "fallback_application_name": "refund-domain",
+        }
+
+    def _opening(self, create: bool) -> Opening:
+        settings = {
+            "lock_ms": str(max(1, int(self.busy_timeout_s * 1000))),
+            "statement_ms": str(max(1, int(self.statement_timeout_s * 1000))),
+        }
+        return self.asks.opening(create=create, settings=settings, accept_weak=self.accept_weak)
+
+    def open(self, create: bool) -> tuple[Raw, Opened]:
+        """A connection that commits each statement, set up and checked. Raises psycopg.Error as it comes."""
+        raw = _Bounded.connect(**self._parameters())
+        raw.deadline_s = self.deadline_s
+        try:
+            return raw, walk(raw, self._opening(create))
+        except BaseException:
+            raw.close()
+            raise
+
+    async def aopen(self, create: bool) -> tuple[AsyncRaw, Opened]:
+        """The same for asyncio."""
+        raw: AsyncRaw = await psycopg.AsyncConnection.connect(**self._parameters())
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                return raw, await awalk(raw, self._opening(create))
+        except BaseException:
+            await raw.close()
+            raise
+
+
+class _Bounded(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose waits end: a server that fell silent would be waited for without end otherwise."""
+
+    deadline_s: float = 60.0
+
+    def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
+        """Let psycopg wait for `gen`, which gives up at the deadline."""
+        return super().wait(_until(gen, time.monotonic() + self.deadline_s), *arguments, **named)
+
+
+def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+    """The same generator, which psycopg resumes ten times a second, until the deadline has passed."""
+    said = None
+    try:
+        while True:
+            said = yield gen.send(said)
+            if not said and time.monotonic() >= deadline:
+                raise TimeoutError
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+# ---- statements ----
+
+
+def perform(raw: Raw, ask: Ask[T]) -> T:
+    """Do one ask on this connection, whatever rows its owner prefers."""
+    return ask.read(_rows(raw, ask.statement, ask.values))
+
+
+async def aperform(raw: AsyncRaw, ask: Ask[T]) -> T:
+    """The same for asyncio."""
+    return ask.read(await _arows(raw, ask.statement, ask.values))
+
+
+def walk(raw: Raw, steps: Opening) -> Opened:
+    """Do each statement of these steps."""
+    try:
+        asked = next(steps)
+        while True:
+            asked = steps.send(_rows(raw, *asked))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+async def awalk(raw: AsyncRaw, steps: Opening) -> Opened:
+    """The same for asyncio."""
+    said: Rows | None = None
+    while True:
+        try:
+            asked = next(steps) if said is None else steps.send(said)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        said = await _arows(raw, *asked)
+
+
+def _rows(raw: Raw, statement: bytes, values: Mapping[str, object]) -> Rows:
+    with psycopg.Cursor(raw, row_factory=tuple_row) as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall() if cursor.description else ()
+
+
+async def _arows(raw: AsyncRaw, statement: bytes, values: Mapping[str, object]) -> Rows:
+    async with psycopg.AsyncCursor(raw, row_factory=tuple_row) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall() if cursor.description else ()
+
+
+def joined(raw: Raw, work: Callable[[], T]) -> T:
+    """Do `work` in the transaction that the host has open on `raw`; it is the host's to end, whatever happens.
+
+    Raises ValueError where none is open any more, a `JournalError` for what psycopg raises.
+    """
+    check_in_transaction(raw)
+    try:
+        return work()
+    except psycopg.Error as error:
+        trouble = journal_error(error)
+    # Outside of the handler, or psycopg's error would travel along and tell of rows and hosts.
+    raise trouble
+
+
+async def ajoined(raw: AsyncRaw, work: Callable[[], Awaitable[T]]) -> T:
+    """The same for asyncio."""
+    check_in_transaction(raw)
+    try:
+        return await work()
+    except psycopg.Error as error:
+        trouble = journal_error(error)
+    raise trouble
+
+
+# ---- the state of a connection ----
+
+
+def is_usable(raw: Raw | AsyncRaw) -> bool:
+    """Whether a connection that rested may be used: open, at rest, and nothing came meanwhile.
+
+    A server that ended it has said so on the wire. To look costs no round trip; to find out by an append would
+    leave nobody knowing whether it was written.
+    """
+    if raw.closed or raw.info.transaction_status != TransactionStatus.IDLE:
+        return False
+    with selectors.DefaultSelector() as selector:
+        selector.register(raw.pgconn.socket, selectors.EVENT_READ)
+        return not selector.select(0)
+
+
+def check_in_transaction(raw: Raw | AsyncRaw) -> None:
+    """Refuse (ValueError) a connection on which each statement would be committed by itself."""
+    status = raw.info.transaction_status
+    if status == TransactionStatus.INERROR:
+        raise JournalUnavailable("the host's transaction has failed already: roll it back")
+    if raw.autocommit and status != TransactionStatus.INTRANS:
+        raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
+
+
+# ---- errors ----
+
+
+def conninfo_of(text: object) -> str:
+    """Refuse what is no connection string, without repeating it: it may hold a password."""
+    if not isinstance(text, str):
+        raise TypeError(f"conninfo must be a str, not {type(text).__name__}")
+    try:
+        conninfo.conninfo_to_dict(text)
+    except psycopg.Error:
+        usable = False
+    else:
+        usable = True
+    if not usable:
+        raise ValueError("conninfo must be a connection string of libpq, e.g. postgresql://user@host/name")
+    return text
+
+
+def journal_error(error: BaseException) -> JournalError:
+    """What an error of psycopg means to the caller. Its own text is not repeated, only PostgreSQL's code."""
+    if isinstance(error, TimeoutError):
+        return JournalUnavailable("the server fell silent: nobody knows whether what was asked was done")
+    state = getattr(error, "sqlstate", None)
+    if state in ("40001", "40P01"):
+        return JournalConflict(f"another transaction was first ({state}); nothing was written")
+    if state in ("55P03", "57014"):
+        return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); nothing was written")
+    if state is None:
+        return JournalUnavailable("the server cannot be reached, or the connection to it was lost")
+    trouble = _TROUBLE.get(state) or _TROUBLES.get(state[:2], "the journal's database failed")
+    return JournalUnavailable(f"{trouble} ({state})")
+
+
+_TROUBLE: Final = {
+    "25006": "the journal's database may not be written",
+    "25P02": "the host's transaction has failed already: roll it back",
+    "23505": "a stream of the journal holds more than it counts: it was changed by hand; restore it",
+    "42501": "this role may not use the journal's tables",
+    "42P01": "the journal's tables are gone",
+    "53100": "the server's disk is full",
+    "53300": "the server has no connection left",
+    "57P01": "the server ended the connection: nobody knows whether what was asked was done",
+}
+_TROUBLES: Final = {
+    "08": "the connection to the server was lost",
+    "28": "the server refused the login",
+    "3D": "the server has no such database",
+    "53": "the server has no room left",
+    "57": "the server is stopping or starting",
+    "58": "the server's disk failed",
+    "XX": "the journal's database is damaged",
+}
+
+
+# ---- forks ----
+
+INHERITED: Final[list[object]] = []
+"""Connections of a parent process, kept for ever: to close one here would end it there."""

@@ -1,0 +1,124 @@
+"""A few connections to PostgreSQL, shared by the tasks of an event loop: `postgres_pool`, awaited.
+
+Loaded when the first asynchronous journal is opened, because asyncio takes 50 ms to import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from refund_adapters.sql.postgres_pool import Identity
+from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
+
+if TYPE_CHECKING:
+    from refund_adapters.sql.postgres_asks import Ask
+    from refund_adapters.sql.postgres_link import AsyncRaw, Link
+
+T = TypeVar("T")
+
+
+class AsyncPool:
+    """Up to `size` connections for the tasks of each event loop."""
+
+    def __init__(self, link: Link, size: int) -> None:
+        self._link = link
+        self._size = size
+        self.identity = Identity()
+        self._closed = False
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = weakref.WeakKeyDictionary()
+
+    async def run(self, ask: Ask[T]) -> T:
+        """`Pool.run` for tasks. A cancelled one loses its connection, and what it asked may have been done."""
+        from psycopg import Error
+
+        from refund_adapters.sql.postgres_link import aperform, journal_error
+
+        lane = self._lane()
+        try:
+            async with asyncio.timeout(self._link.busy_timeout_s):
+                await lane.free.acquire()
+        except TimeoutError:
+            raise JournalBusy("all of the journal's connections were in use for longer than it waits") from None
+        raw: AsyncRaw | None = None
+        trouble: JournalError | None = None
+        try:
+            raw = await self._connection(lane)
+            async with asyncio.timeout(self._link.deadline_s):
+                said = await aperform(raw, ask)
+        except JournalConflict:
+            await self._put_back(lane, raw)
+            raise
+        except (Error, TimeoutError) as error:
+            await self._drop(raw)
+            trouble = journal_error(error)
+        except BaseException:
+            await self._drop(raw)
+            raise
+        else:
+            await self._put_back(lane, raw)
+            return said
+        finally:
+            lane.free.release()
+        raise trouble
+
+    def _lane(self) -> _Lane:
+        loop = asyncio.get_running_loop()
+        lane = self._loops.get(loop)
+        if lane is not None and lane.pid != os.getpid():
+            from refund_adapters.sql.postgres_link import INHERITED
+
+            INHERITED.append(lane)
+            lane = None
+        if lane is None:
+            lane = self._loops[loop] = _Lane(self._size)
+        return lane
+
+    async def _connection(self, lane: _Lane) -> AsyncRaw:
+        from refund_adapters.sql.postgres_link import is_usable
+
+        while not self._closed:
+            if not lane.idle:
+                raw, opened = await self._link.aopen(create=self.identity.journal_id is None)
+                try:
+                    self.identity.check(opened)
+                except BaseException:
+                    await raw.close()
+                    raise
+                return raw
+            raw = lane.idle.pop()
+            if is_usable(raw):
+                return raw
+            await self._drop(raw)
+        raise JournalUnavailable("this journal was closed; make a new one")
+
+    async def _put_back(self, lane: _Lane, raw: AsyncRaw | None) -> None:
+        if raw is not None:
+            if self._closed:
+                await self._drop(raw)
+            else:
+                lane.idle.append(raw)
+
+    async def _drop(self, raw: AsyncRaw | None) -> None:
+        if raw is not None:
+            with suppress(Exception):
+                await raw.close()
+
+    async def aclose(self) -> None:
+        """Close every connection of this loop, those in use when they are done."""
+        self._closed = True
+        lane = self._lane()
+        while lane.idle:
+            await self._drop(lane.idle.pop())
+
+
+class _Lane:
+    """The connections of one event loop."""
+
+    def __init__(self, size: int) -> None:
+        self.pid = os.getpid()
+        self.idle: list[AsyncRaw] = []
+        self.free = asyncio.Semaphore(size)

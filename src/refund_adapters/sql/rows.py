@@ -1,0 +1,138 @@
+"""What the journals of every SQL database share: events and heads as rows, and rows as what the port gives.
+
+Times are whole microseconds since 1970 in UTC, events the text of `codec`: no database is trusted to understand
+either, so none rewrites them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from types import MethodType
+from typing import Final, TypeVar
+
+from refund_adapters.sql.codec import decode, encode
+from refund_domain._checks import check_count, check_text, check_time, check_type
+from refund_domain.errors import UnknownEvent
+from refund_domain.events import Event
+from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.ports import Head
+
+T = TypeVar("T")
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The moment that times are counted from."""
+
+LONGEST_WAIT_S: Final = 3600
+"""The longest wait a journal may be told to make, in seconds."""
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MOST_VERSIONS: Final = 2**62
+
+
+def microseconds(moment: datetime) -> int:
+    """An aware time as it stands in a row."""
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def moment(at: int) -> datetime:
+    """The time that stands in a row."""
+    return EPOCH + timedelta(microseconds=at)
+
+
+def stream_of(ref: Ref, version: int, name: str) -> str:
+    """The stream's name. Refuses what is no ref and no version, `name` being what the caller calls it."""
+    check_type(ref, (PaymentRef, OutsideRef), "ref")
+    check_count(version, name, 0, _MOST_VERSIONS)
+    return str(ref)
+
+
+def event_rows(events: Sequence[Event], expected: int) -> list[tuple[int, int, str]]:
+    """Version, time and text of each event of an append. Refuses (TypeError, ValueError) what is no event, and
+    no events at all."""
+    rows = []
+    for version, event in enumerate(events, expected + 1):
+        text = encode(event)  # first: it refuses what is no event
+        rows.append((version, microseconds(event.at), text))
+    if not rows:
+        raise ValueError("events must hold at least one event: without news nothing is written")
+    return rows
+
+
+def head_row(ref: Ref, head: Head) -> tuple[str, int | None, bool]:
+    """Tenant, due time and waiting as the index holds them. Behind an outside ref is no gateway: nothing there is
+    ever due."""
+    check_type(head, Head, "head")
+    check_text(head.tenant, "head.tenant", 255)
+    check_type(head.waiting, bool, "head.waiting")
+    if head.look_at is not None:
+        check_time(head.look_at, "head.look_at")
+    if isinstance(ref, OutsideRef):
+        return head.tenant, None, False
+    return head.tenant, None if head.look_at is None else microseconds(head.look_at), head.waiting
+
+
+def decoded(version: int, text: str) -> Event:
+    """The event of a row. Raises `UnknownEvent`, which names the version and not the text."""
+    try:
+        return decode(text)
+    except UnknownEvent as error:
+        raise UnknownEvent(f"event {version} of the stream: {error}") from None
+
+
+def refs(streams: Sequence[str]) -> tuple[PaymentRef, ...]:
+    """The payments of these streams."""
+    return tuple([PaymentRef.parse(stream) for stream in streams])
+
+
+def checked_wait(seconds: object, name: str) -> float:
+    """Refuse what is no number of seconds from 0 to an hour."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds <= LONGEST_WAIT_S:
+        raise ValueError(f"{name} must be from 0 to {LONGEST_WAIT_S} seconds")
+    return float(seconds)
+
+
+def position(after: object, parts: int) -> tuple[int, ...]:
+    """The numbers of a position in the journal, which stand apart by dots; zeros for the empty one, before all
+    events. Refuses (ValueError) what is no position."""
+    check_type(after, str, "after")
+    if after == "":
+        return (0,) * parts
+    numbers = str(after).split(".")
+    if len(numbers) != parts or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
+        raise ValueError("after must be a position that this journal's tail gave, or empty for the beginning")
+    return tuple([int(number) for number in numbers])
+
+
+def host_connection(connection: object, kind: type[T], driver: str) -> T:
+    """The driver's connection inside what a host's framework hands out. Raises TypeError where there is none."""
+    inner: object = connection
+    for _ in range(4):
+        if isinstance(inner, kind):
+            return inner
+        for name in ("driver_connection", "dbapi_connection", "connection"):
+            found = getattr(inner, name, None)
+            if found is not None and not isinstance(found, MethodType):
+                inner = found
+                break
+    raise TypeError(
+        f"a connection of {driver} was expected, or what Django or SQLAlchemy wrap around one, "
+        f"not {type(connection).__name__}"
+    )
+
+
+class Times:
+    """The latest time a handle ever gave; `gate` guards it, and must be free in a forked child."""
+
+    def __init__(self, gate: threading.RLock | None = None) -> None:
+        self._latest = EPOCH
+        self._gate = threading.RLock() if gate is None else gate
+
+    def given(self, now: datetime) -> datetime:
+        """Note that `now` is given; the latest given so far, this one included."""
+        with self._gate:
+            self._latest = max(self._latest, now)
+            return self._latest

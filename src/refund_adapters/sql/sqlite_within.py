@@ -1,0 +1,198 @@
+"""The journal in an SQLite file within a host's own transaction; and what it shares with the journal outside."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from refund_adapters.sql import schema
+from refund_adapters.sql.connections import journal_error
+from refund_adapters.sql.rows import (
+    Times,
+    decoded,
+    event_rows,
+    head_row,
+    microseconds,
+    moment,
+    position,
+    refs,
+    stream_of,
+)
+from refund_domain._checks import check_count, check_text
+from refund_domain.errors import JournalConflict, JournalError, JournalUnavailable
+from refund_domain.events import Event
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ports import Head, Loaded, Tailed
+
+T = TypeVar("T")
+
+Row = tuple[str, int, int, str]
+
+
+class JoinedSqliteJournal:
+    """A `SqliteJournal` within a host's transaction, as `SqliteJournal.within` gives it. Ends nothing."""
+
+    in_transaction = True
+
+    def __init__(self, host: sqlite3.Connection, now: Callable[[], datetime], times: Times) -> None:
+        self._host = host
+        self._now = now
+        self._times = times
+        (strength,) = self._run(lambda cursor: cursor.execute("PRAGMA main.synchronous").fetchone())
+        self._durable = int(strength) >= schema.SYNCHRONOUS["FULL"]
+
+    @property
+    def durable(self) -> bool:
+        """Whether the host's commit survives a crash of the machine, by `synchronous` of its connection."""
+        return self._durable
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        """As `SqliteJournal.load`, as the host's transaction sees it."""
+        stream = stream_of(ref, after, "after")
+        return self._run(
+            lambda cursor: loaded(read_stream(cursor, stream, after), after, self._now(), self._times)
+        )
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        """As `SqliteJournal.append`; the host's commit makes it true."""
+        stream = stream_of(ref, expected, "expected")
+        rows = [(stream, *row) for row in event_rows(events, expected)]
+        indexed = (stream, *head_row(ref, head))
+
+        def add(cursor: sqlite3.Cursor) -> None:
+            cursor.execute("SAVEPOINT refund_append")
+            try:
+                add_to_stream(cursor, stream, expected, rows, indexed)
+            except BaseException:
+                # The host may go on and commit: of an append that broke nothing may be left to that.
+                cursor.execute("ROLLBACK TO refund_append")
+                raise
+            finally:
+                cursor.execute("RELEASE refund_append")
+
+        self._run(add)
+        return self._now()
+
+    def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+        """As `SqliteJournal.due`."""
+        check_count(limit, "limit", 1)
+        values = (microseconds(self._now()), limit)
+        return self._run(lambda cursor: streams(cursor.execute(schema.READ_DUE, values)))
+
+    def waiting(self, tenant: str, limit: int, /) -> tuple[PaymentRef, ...]:
+        """As `SqliteJournal.waiting`."""
+        check_text(tenant, "tenant", 255)
+        check_count(limit, "limit", 1)
+        return self._run(lambda cursor: streams(cursor.execute(schema.READ_WAITING, (tenant, limit))))
+
+    def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """Refused (ValueError): what this transaction appended has no place before it is committed."""
+        raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
+
+    def _run(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        check_in_transaction(self._host)
+        return told(lambda: _with_cursor(self._host, work))
+
+
+def _with_cursor(host: sqlite3.Connection, work: Callable[[sqlite3.Cursor], T]) -> T:
+    cursor = host.cursor(sqlite3.Cursor)
+    cursor.row_factory = None  # the host's own would give rows of another shape
+    try:
+        return work(cursor)
+    finally:
+        cursor.close()
+
+
+def told(work: Callable[[], T]) -> T:
+    """Do `work` on a host's connection. What SQLite raises comes out as a `JournalError`."""
+    try:
+        return work()
+    except sqlite3.Error as error:
+        trouble: JournalError = journal_error(error)
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            trouble = JournalConflict("others wrote since the host's transaction read: roll it back and repeat it")
+    raise trouble
+
+
+def check_in_transaction(host: sqlite3.Connection) -> None:
+    """Refuse (ValueError) a connection on which each statement would be committed by itself."""
+    if not host.in_transaction:
+        raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
+
+
+def begin_where_python_would(host: sqlite3.Connection) -> None:
+    """See that the host's connection has a transaction open. Raises ValueError where none is and none would be.
+
+    A connection in sqlite3's default mode begins one by itself, before its first change: it is begun here, for
+    otherwise what is read before that change would not belong to it.
+    """
+    if not host.in_transaction and host.isolation_level is not None:
+        told(lambda: host.execute(schema.BEGIN))
+    check_in_transaction(host)
+
+
+def main_file(host: sqlite3.Connection) -> str:
+    """The path of the file this connection is open on, empty for one in memory."""
+    rows = told(lambda: _with_cursor(host, lambda cursor: cursor.execute("PRAGMA database_list").fetchall()))
+    return next((str(path) for _, name, path in rows if name == "main"), "")
+
+
+# ---- shared with the journal outside ----
+
+
+def read_stream(
+    cursor: sqlite3.Cursor | sqlite3.Connection, stream: str, after: int
+) -> tuple[list[tuple[int, str]], int, int | None]:
+    """The rows of a stream after a version, its version, and the latest time of any event."""
+    rows = cursor.execute(schema.READ_EVENTS, (stream, after)).fetchall()
+    # Bounded by `after`, or an append between these two reads would be counted but not shown.
+    (version,) = rows[-1][:1] if rows else cursor.execute(schema.READ_VERSION_UP_TO, (stream, after)).fetchone()
+    (latest,) = cursor.execute(schema.READ_LATEST).fetchone()
+    return rows, version or 0, latest
+
+
+def loaded(read: tuple[list[tuple[int, str]], int, int | None], after: int, now: datetime, times: Times) -> Loaded:
+    """What was read as the port gives it. Raises `JournalUnavailable` for a stream with a gap."""
+    rows, version, latest = read
+    if rows and version != after + len(rows):
+        raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
+    given = times.given(now)
+    return Loaded(
+        events=tuple([decoded(number, text) for number, text in rows]),
+        version=version,
+        now=now,
+        latest=given if latest is None else max(given, moment(latest)),
+    )
+
+
+def add_to_stream(
+    cursor: sqlite3.Cursor | sqlite3.Connection,
+    stream: str,
+    expected: int,
+    rows: list[Row],
+    indexed: tuple[str, str, int | None, bool],
+) -> None:
+    """Add these rows in the transaction that is open. Raises `JournalConflict` at another version."""
+    (version,) = cursor.execute(schema.READ_VERSION, (stream,)).fetchone()
+    if (version or 0) != expected:
+        raise JournalConflict("another worker appended to this stream first")
+    cursor.executemany(schema.ADD_EVENT, rows)
+    cursor.execute(schema.REPLACE_HEAD, indexed)
+
+
+def streams(cursor: sqlite3.Cursor) -> tuple[PaymentRef, ...]:
+    """The payments of these rows."""
+    return refs([stream for (stream,) in cursor.fetchall()])
+
+
+def read_tail(connection: sqlite3.Connection, after: str, limit: int) -> tuple[Tailed, ...]:
+    """The events behind a position."""
+    rows = connection.execute(schema.READ_TAIL, (*position(after, 1), limit)).fetchall()
+    return tuple(
+        [
+            Tailed(position=str(seq), stream=stream, version=version, event=decoded(version, text))
+            for seq, stream, version, text in rows
+        ]
+    )

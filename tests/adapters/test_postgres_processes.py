@@ -1,0 +1,313 @@
+"""The PostgreSQL journal under many processes: races for the same payments, killed backends and workers, answers
+lost after the commit, a server that restarts. One refund each, and nothing that returned is ever lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from refund_adapters.sql import PostgresJournal
+from refund_domain import Actor, PaymentRef, RefundService
+from refund_domain.errors import JournalError, JournalUnavailable
+from refund_domain.events import PersonAsked
+from refund_domain.ledger import Status
+from tests.postgres import bank
+from tests.postgres.bank import TableBank
+from tests.postgres.child import QUIET
+from tests.postgres.proxy import Proxy
+from tests.postgres.server import Server, restarting, shared
+
+ROOT = Path(__file__).parents[2]
+MARIA = Actor(id="maria", tenant="acme")
+PROCESSES = 8
+PAYMENTS = int(os.environ.get("REFUND_PG_PAYMENTS", "200"))
+KILLS = int(os.environ.get("REFUND_PG_KILLS", "40"))
+CUTS = int(os.environ.get("REFUND_PG_CUTS", "25"))
+RESTARTS = int(os.environ.get("REFUND_PG_RESTARTS", "3"))
+"""What the gate does; a campaign sets the environment to thousands."""
+
+
+def child(*arguments: str) -> subprocess.Popen[bytes]:
+    """A child process of ours."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.postgres.child", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def let_go(children: list[subprocess.Popen[bytes]]) -> None:
+    """Start all of them at once, when each is ready."""
+    for each in children:
+        assert each.stdout is not None
+        assert each.stdout.readline() == b"ready\n"
+    for each in children:
+        assert each.stdin is not None
+        each.stdin.write(b"go\n")
+        each.stdin.flush()
+
+
+@pytest.fixture
+def server() -> Server:
+    return shared()
+
+
+@pytest.fixture
+def conninfo(server: Server) -> str:
+    """A database with a counting bank in it."""
+    made = server.database()
+    server.execute(bank.TABLES, made)
+    server.execute("CREATE TABLE bookings (id integer)", made)
+    return made
+
+
+@pytest.mark.parametrize("level", ["READ_COMMITTED", "SERIALIZABLE"])
+def test_eight_processes_issue_the_same_payments(server: Server, conninfo: str, level: str) -> None:
+    """8 processes issue the same payments, half of them within transactions of a host's own: one refund each."""
+    PostgresJournal(conninfo).close()
+    children = [
+        child("issue", conninfo, level, str(PAYMENTS), str(number * PAYMENTS // PROCESSES // 8))
+        for number in range(PROCESSES)
+    ]
+    let_go(children)
+    said: dict[int, list[str]] = {number: [] for number in range(PAYMENTS)}
+    for each in children:
+        output, _ = each.communicate(timeout=240)
+        assert each.returncode == 0
+        for line in output.splitlines():
+            told = json.loads(line)
+            if "charge" in told:
+                said[told["charge"]] += told["said"]
+    rows = server.execute("SELECT count(*), count(DISTINCT charge) FROM bank_refunds", conninfo)
+    assert rows == [(PAYMENTS, PAYMENTS)]
+    for codes in said.values():
+        assert "made" in codes
+        assert set(codes) <= {"made", "in_flight", "already_refunded", "nothing_left", "quote_stale"}
+    with PostgresJournal(conninfo) as journal:
+        gateway = TableBank(conninfo)
+        service = RefundService(gateway, journal, allow=lambda *_: True)
+        service.recover(10**6)
+        for number in range(PAYMENTS):
+            view = service.show(PaymentRef("platform", f"ch_{number}"), by=MARIA)
+            statuses = [refund.status for refund in view.refunds]  # type: ignore[union-attr]
+            assert statuses.count(Status.SUCCEEDED) == 1
+        gateway.close()
+
+
+# ---- what returned is there, what did not is whole or not there ----
+
+
+class Told:
+    """What the appending children said, as it comes."""
+
+    def __init__(self, children: list[subprocess.Popen[bytes]]) -> None:
+        self.acks: dict[str, int] = {}
+        self.errors: list[tuple[str, int, str]] = []
+        self.lines = 0
+        self._threads = [threading.Thread(target=self._read, args=(each,), daemon=True) for each in children]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, each: subprocess.Popen[bytes]) -> None:
+        assert each.stdout is not None
+        for line in each.stdout:
+            if not line.endswith(b"\n"):
+                continue  # cut by the kill
+            word, ref, version, *rest = line.decode().split()
+            self.lines += 1
+            if word == "ack":
+                self.acks[ref] = int(version)
+            else:
+                self.errors.append((ref, int(version), rest[0]))
+
+    def wait_for(self, lines: int) -> None:
+        """Until the children said so many lines more."""
+        wanted, give_up = self.lines + lines, time.monotonic() + 60
+        while self.lines < wanted:
+            assert time.monotonic() < give_up, "the children fell silent"
+            time.sleep(0.002)
+
+    def join(self) -> None:
+        """Until the last word was read."""
+        for thread in self._threads:
+            thread.join(20)
+
+
+def check_streams(conninfo: str, told: Told) -> int:
+    """Each stream holds what was acknowledged, perhaps one append more, and no append by half; how many more."""
+    more = 0
+    with PostgresJournal(conninfo) as journal:
+        for ref, version in told.acks.items():
+            loaded = journal.load(PaymentRef.parse(ref))
+            assert loaded.version in (version, version + 2), (ref, version, loaded.version)
+            assert [event.refund_id for event in loaded.events if isinstance(event, PersonAsked)] == [
+                "r1",
+                "r2",
+            ] * (loaded.version // 2)
+            more += loaded.version > version
+        tailed = journal.tail("", 10**6)
+        streams = {each.stream for each in tailed}
+        assert set(told.acks) <= streams
+        for stream in streams:
+            versions = [each.version for each in tailed if each.stream == stream]
+            assert versions == list(range(1, len(versions) + 1))
+    return more
+
+
+def end(children: list[subprocess.Popen[bytes]], told: Told) -> None:
+    """Kill the children and hear what they said last."""
+    for each in children:
+        each.send_signal(signal.SIGKILL)
+        each.wait()
+    told.join()
+    for each in children:
+        for stream in (each.stdin, each.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str) -> None:
+    """The server's side of a connection is ended again and again while workers append: what returned is there,
+    what did not is whole or not there, and the next call goes on with a new connection."""
+    PostgresJournal(conninfo).close()
+    children = [child("append", conninfo, f"w{number}") for number in range(3)]
+    told = Told(children)
+    draw = random.Random(20261128)
+    try:
+        for _ in range(KILLS):
+            told.wait_for(draw.randint(1, 12))
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'refund-domain' AND datname = current_database()",
+                conninfo,
+            )
+    finally:
+        end(children, told)
+    assert {kind for _, _, kind in told.errors} <= {"JournalUnavailable"}
+    assert len(told.errors) >= KILLS // 4
+    check_streams(conninfo, told)
+
+
+def test_workers_killed_in_the_middle_of_appends(conninfo: str) -> None:
+    """Workers are killed with SIGKILL while they append: what they said was appended is there, whole."""
+    PostgresJournal(conninfo).close()
+    for round_number in range(2):
+        children = [child("append", conninfo, f"k{round_number}w{number}") for number in range(2)]
+        told = Told(children)
+        try:
+            told.wait_for(20 + 30 * round_number)
+        finally:
+            end(children, told)
+        assert not told.errors
+        check_streams(conninfo, told)
+
+
+def test_server_restarts_under_load() -> None:
+    """The server is stopped, and crashed, while workers append: nothing that returned is lost, and they go on."""
+    server = restarting()
+    conninfo = server.database()
+    PostgresJournal(conninfo).close()
+    children = [child("append", conninfo, f"w{number}") for number in range(2)]
+    told = Told(children)
+    try:
+        for number in range(RESTARTS):
+            told.wait_for(30)
+            server.stop("immediate" if number % 2 else "fast")
+            server.start()
+        told.wait_for(200)
+    finally:
+        end(children, told)
+    assert {kind for _, _, kind in told.errors} <= {"JournalUnavailable"}
+    assert told.errors
+    check_streams(conninfo, told)
+
+
+# ---- nobody knows ----
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy before the server's socket."""
+    made = Proxy(server.socket)
+    yield made
+    made.close()
+
+
+def through(server: Server, proxy: Proxy, conninfo: str) -> str:
+    """The same database, reached through the proxy."""
+    return server.conninfo(conninfo.rpartition("dbname=")[2], host=proxy.folder)
+
+
+def test_commit_whose_answer_was_lost(server: Server, proxy: Proxy, conninfo: str) -> None:
+    """The answer to a commit is cut off: the append raises, is written once, and is never tried again."""
+    ref = PaymentRef("platform", "ch_1")
+    with PostgresJournal(through(server, proxy, conninfo)) as journal:
+        for number in range(CUTS):
+            proxy.cut_after = b"refund_events (tx"
+            event = PersonAsked(at=journal.load(ref).now, refund_id=f"r{number}")
+            with pytest.raises(JournalUnavailable, match="lost"):
+                journal.append(ref, [event], expected=number, head=QUIET)
+            assert journal.load(ref).version == number + 1
+    assert proxy.cuts == CUTS
+
+
+def test_issue_goes_on_whatever_answers_are_lost(server: Server, proxy: Proxy, conninfo: str) -> None:
+    """A refund whose appends lose their answers, at whichever of its steps, is made once in the end."""
+    with PostgresJournal(through(server, proxy, conninfo)) as journal, PostgresJournal(conninfo) as straight:
+        gateway = TableBank(conninfo)
+        service = RefundService(gateway, journal, allow=lambda *_: True)
+        quoting = RefundService(gateway, straight, allow=lambda *_: True)
+        for number in range(5):
+            ref = PaymentRef("platform", f"ch_{number}")
+            command = quoting.quote(ref, by=MARIA).verified(by=MARIA)
+            word = [b"INSERT INTO", b"UPDATE", b"UPDATE", b"UPDATE", b"SELECT coalesce"][number]
+            proxy.cut_after = word
+            for _ in range(4):
+                try:
+                    service.issue(command)
+                except JournalError:
+                    continue
+            rows = server.execute(f"SELECT count(*) FROM bank_refunds WHERE charge = 'ch_{number}'", conninfo)
+            assert rows == [(1,)]
+        gateway.close()
+
+
+def test_server_that_fell_silent_is_not_waited_for_for_ever(
+    server: Server, proxy: Proxy, conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer, and the connection stays open: the call ends, and nobody knows whether it was written."""
+    from refund_adapters.sql import postgres_link
+
+    monkeypatch.setattr(postgres_link, "GRACE_S", 0.1)
+    ref = PaymentRef("platform", "ch_1")
+    with PostgresJournal(through(server, proxy, conninfo), statement_timeout_s=0.5) as journal:
+        now = journal.load(ref).now
+        proxy.silent = True
+        proxy.cut_after = b"refund_events (tx"
+        with pytest.raises(JournalUnavailable, match="silent"):
+            journal.append(ref, [PersonAsked(at=now, refund_id="r1")], expected=0, head=QUIET)
+        assert journal.load(ref).version == 1
+
+
+def test_many_processes_make_the_tables_at_once(server: Server) -> None:
+    """Workers that start together on an empty database make one journal, and a killed one leaves no half of it."""
+    conninfo = server.database()
+    children = [child("make", conninfo) for _ in range(4)]
+    let_go(children)
+    for each in children:
+        output, _ = each.communicate(timeout=60)
+        assert output == b"made 0\n"
+    assert server.execute("SELECT count(*), min(schema_version) FROM refund_journal", conninfo) == [(1, 1)]

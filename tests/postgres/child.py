@@ -1,0 +1,96 @@
+"""Processes for the tests of the PostgreSQL journal: `python -m tests.postgres.child MODE …`, one each."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+
+from refund_adapters.sql import PostgresJournal
+from refund_domain import Actor, PaymentRef, Refund, RefundService, Refused
+from refund_domain.errors import JournalConflict, JournalError
+from refund_domain.events import PersonAsked
+from refund_domain.ports import Head
+from tests.postgres.bank import TableBank
+
+MARIA = Actor(id="maria", tenant="acme")
+QUIET = Head(tenant="acme", look_at=None, waiting=False)
+
+
+def say(words: str) -> None:
+    """One line to the parent, at once."""
+    os.write(1, f"{words}\n".encode())
+
+
+def issue(conninfo: str, level: str, count: str, shift: str) -> None:
+    """Quote and issue each payment, half of them in a transaction of a host's own at this level."""
+    bank = TableBank(conninfo)
+    journal = PostgresJournal(conninfo, busy_timeout_s=30, statement_timeout_s=60)
+    service = RefundService(bank, journal, allow=lambda *_: True)
+    host = psycopg.connect(conninfo)
+    host.isolation_level = getattr(psycopg.IsolationLevel, level)
+    say("ready")
+    sys.stdin.readline()
+    conflicts = 0
+    said: Refund | Refused | None
+    for number in range(int(count)):
+        place = (number + int(shift)) % int(count)
+        quote = service.quote(PaymentRef("platform", f"ch_{place}"), by=MARIA)
+        if quote.refusals:
+            say(json.dumps({"charge": place, "said": [reason.code for reason in quote.refusals]}))
+            continue
+        command = quote.verified(by=MARIA)
+        if number % 2:
+            said = service.issue(command)
+        else:
+            said = None
+            while said is None:
+                try:
+                    with host.transaction():
+                        host.execute("INSERT INTO bookings VALUES (%s)", (place,))
+                        wanted = service.within(host).request(command)
+                    said = wanted  # committed
+                except (JournalConflict, psycopg.errors.SerializationFailure):
+                    conflicts += 1
+            if not isinstance(said, Refused):
+                service.dispatch(command.payment)
+        codes = [reason.code for reason in said.reasons] if isinstance(said, Refused) else ["made"]
+        say(json.dumps({"charge": place, "said": codes}))
+    say(json.dumps({"conflicts": conflicts}))
+
+
+def append(conninfo: str, name: str) -> None:
+    """Append to streams of its own, two events at a time, until killed; tell what returned and what did not."""
+    journal = PostgresJournal(conninfo, busy_timeout_s=2, connections=1)
+    number = 0
+    while True:
+        number += 1
+        ref = PaymentRef("platform", f"{name}_{number}")
+        version = 0
+        while version < 8:
+            events = [PersonAsked(at=datetime.now(UTC), refund_id=f"r{part}") for part in (1, 2)]
+            try:
+                journal.append(ref, events, expected=version, head=QUIET)
+            except JournalError as error:
+                say(f"err {ref} {version} {type(error).__name__}")
+                break
+            version += 2
+            say(f"ack {ref} {version}")
+
+
+def make(conninfo: str) -> None:
+    """Open a journal where there may be none yet."""
+    say("ready")
+    sys.stdin.readline()
+    with PostgresJournal(conninfo, busy_timeout_s=30) as journal:
+        say(f"made {journal.load(PaymentRef('platform', 'ch_1')).version}")
+
+
+MODES: dict[str, Callable[..., None]] = {"issue": issue, "append": append, "make": make}
+
+if __name__ == "__main__":
+    MODES[sys.argv[1]](*sys.argv[2:])
