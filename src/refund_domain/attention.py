@@ -14,11 +14,13 @@ import attrs
 from refund_domain.answers import Declined
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
+from refund_domain.evidence import Evidence, evidence
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
 from refund_domain.refusals import Move
-from refund_domain.rules import counting_disputes, disputed_minor, listed_minor
+from refund_domain.rules import disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
+_MOST_NAMED: Final = 5
 _PULLED_BACK: Final = (
     "The refund's money came back to the platform, while the transfer to the connected account was pulled back, "
     "and the platform's fee perhaps returned: check both in the dashboard and pass on what is owed."
@@ -160,11 +162,19 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
     if listed + outside + disputed > payment.captured.amount_minor:
         says = "More has gone back, or is disputed, than was captured."
         yield _note("payment", f"over_refunded_{listed + outside + disputed}", says)
-    if disputed and listed:
-        for dispute in counting_disputes(payment):
-            days = ", ".join(sorted({f"{s.refund.created_at:%Y-%m-%d}" for s in ledger.observed if s.live}))
-            says = f"Disputed although refunded on {days}; send that as evidence."
-            yield _note(dispute.id, "disputed_after_refund", says)
+    by_dispute: dict[str, list[Evidence]] = {}
+    for each in evidence(ledger):
+        by_dispute.setdefault(each.dispute.id, []).append(each)
+    for dispute, found in by_dispute.items():
+        yield _note(dispute, "disputed_after_refund", _disputed_though_refunded(found))
+
+
+def _disputed_though_refunded(found: list[Evidence]) -> str:
+    """What to answer the dispute with; a payment refunded in many parts names its first few."""
+    days = ", ".join(sorted({f"{each.refunded_at:%Y-%m-%d}" for each in found}))
+    named = "; ".join(map(str, found[:_MOST_NAMED]))
+    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return f"Disputed although refunded on {days}; send that as evidence: {named}{more}."
 
 
 def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:

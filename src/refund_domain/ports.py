@@ -1,6 +1,6 @@
-"""The two ports, with their contracts in prose, each in a sync and an async form.
+"""The two ports, and an optional third, with their contracts in prose, each in a sync and an async form.
 
-An adapter is right when it passes `refund_domain.testing.check_gateway` or `check_journal`.
+An adapter is right when it passes `refund_domain.testing.check_gateway`, `check_journal` or `check_feed`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Protocol
 
 import attrs
 
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.events import Event
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef, Ref
+from refund_domain.signals import Subject
 
 
 class PaymentGateway(Protocol):
@@ -51,6 +53,36 @@ class AsyncPaymentGateway(Protocol):
     async def look(self, ref: PaymentRef, /) -> Look: ...
 
     async def send(self, send: Send, /) -> Answer: ...
+
+
+class RefundFeed(Protocol):
+    """What an account's refunds and disputes were, page by page: for reconciling it, and for nothing else.
+
+    `page(account, window, subject, after)` gives one page of the refunds (`Subject.REFUND`) or the disputes
+    (`Subject.DISPUTE`) of this account that were created within the window, everybody's, in one order that never
+    changes for what is listed (the newest or the oldest first): the first page, or the one behind the object
+    whose id is `after`, which an earlier page named. A page that is missing, cut, unreadable, or that cannot
+    begin behind `after`: `Unread`, never a part of it and never the list from its start. It does not fall back to
+    another account, and it does not raise for anything the network or the gateway does.
+
+    `live` as the gateway's.
+    """
+
+    @property
+    def live(self) -> bool: ...
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread: ...
+
+
+class AsyncRefundFeed(Protocol):
+    """`RefundFeed` for the async service; the contract is the same."""
+
+    @property
+    def live(self) -> bool: ...
+
+    async def page(
+        self, account: str, window: Window, subject: Subject, after: str | None, /
+    ) -> FeedPage | Unread: ...
 
 
 @attrs.frozen(kw_only=True)

@@ -11,51 +11,48 @@ from datetime import date
 from typing import cast
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
-from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Send, Unread
+from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decide import decide, licensed, owed
-from refund_domain.errors import GatewayUnreadable, JournalConflict, OpenTransaction, TooContended
+from refund_domain.errors import GatewayUnreadable
 from refund_domain.events import Event
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.inputs import (
     FreeLook,
-    GatewayAnswered,
-    Input,
-    OwedLook,
     RecordOutside,
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import Status, fold
+from refund_domain.ledger import Status
+from refund_domain.loop_async import AsyncLoop
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
-from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
+from refund_domain.reconcile import (
+    Outcome,
+    Position,
+    Reconciliation,
+    Run,
+    Unreconciled,
+    check_feed,
+    clock_ref,
+    outcome_of,
+    received_as,
+)
 from refund_domain.refusals import NotAllowed, NotFound, Refused
 from refund_domain.service import new_id
 from refund_domain.signals import Signal
 from refund_domain.stream import (
-    MOST_CONFLICTS,
-    MOST_LOOKS,
-    Handed,
-    Merged,
     Received,
     Recovery,
     Reported,
     Stream,
     Waiting,
-    answered_as,
-    appended,
-    caught_up,
-    claim_in,
-    head,
-    in_doubt,
     named,
-    opened,
-    read_as,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 from refund_domain.within import AsyncRefundsWithin
@@ -65,7 +62,7 @@ AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
 the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
 
 
-class AsyncRefundService:
+class AsyncRefundService(AsyncLoop):
     """`RefundService` for asyncio or any other event loop; arguments, results and errors are the same.
 
     `allow` is awaited. Cancelling a call is safe at any point: what was claimed stays in doubt until a look
@@ -302,24 +299,50 @@ class AsyncRefundService:
         `JournalError` for the journal: let your queue bring the signal again, or leave it to `recover`.
         """
         check_type(signal, Signal, "signal")
-        ref = signal.ref
-        if ref is None:
+        if signal.ref is None:
             return Reported(signal=signal, why="it names no payment")
+        compared = await self._compare(signal.ref)
+        return received_as(signal, compared, self._view(compared.stream))
+
+    async def reconcile(self, ref: PaymentRef) -> Outcome:
+        """Look at this payment and merge what the look shows: as `receive`, without a signal.
+
+        `Reconciled` tells what a person should see beside it: drift, evidence against a dispute, marks of ours
+        that nothing explains. `Unowned`: nobody has quoted it, nothing was stored. `Unreconciled`: it cannot be
+        read now. Never claims, sends or ends a doubt. There is no actor: the result is for whoever operates the
+        host. Raises `JournalError` for the journal.
+        """
+        check_type(ref, PaymentRef, "ref")
+        compared = await self._compare(ref)
+        return outcome_of(ref, compared, self._view(compared.stream))
+
+    async def reconcile_account(
+        self,
+        account: str,
+        window: Window,
+        *,
+        feed: AsyncRefundFeed,
+        limit: int = 100,
+        after: Position | None = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Reconciliation:
+        """Reconcile each payment of which `feed` names a refund or dispute created within the window.
+
+        At most `limit` of them are taken up; the result's `position` is where the next call goes on, as `after`.
+        One payment's trouble stops no other: it is named in `failed`. A page that cannot be read ends the call,
+        and nothing is concluded from a list that was not read to its end: see `Reconciliation.until`.
+        `on_progress` is called with how many were taken up so far; what it raises is ignored. `feed` is mostly the
+        gateway itself. Raises `JournalError` where the journal cannot tell the time, TypeError or ValueError for
+        odd arguments.
+        """
+        check_feed(feed, live=self._gateway.live)
         self._outside_transactions()
-        stream = await self._load(ref)
-        look = await self._look(ref)
-        if isinstance(look, Unread):
-            raise GatewayUnreadable(look.why)
-        if isinstance(look, Missing):
-            return Reported(signal=signal, why="its account holds no such payment")
-        given = FreeLook(at=stream.now, picture=look)
-        if stream.ledger.tenant is None:
-            news = await self._journal.load(ref, stream.version)
-            stream = caught_up(stream, news, self._monotonic())  # a quote may have opened it meanwhile
-        if stream.ledger.tenant is None:
-            return Handed(signal=signal, picture=look)
-        stream, said = await self._record(stream, given)
-        return Merged(signal=signal, view=self._view(stream), news=bool(said))
+        now = (await self._journal.load(clock_ref(account))).now
+        run = Run(account, window, limit, after, on_progress, now)
+        while (place := run.place) is not None:
+            for ref in run.to_look_at(place, await self._page(feed, place)):
+                run.took(await self._try(ref))
+        return run.result(self._policy)
 
     async def dispatch(self, ref: PaymentRef) -> PaymentView:
         """Do what this payment owes: look, decide afresh, claim, send. Nothing owed: nothing done.
@@ -357,83 +380,24 @@ class AsyncRefundService:
                 break
         return Recovery(looked=looked, failed=tuple(failed.items()))
 
-    # --- the loop -----------------------------------------------------------------------------------
+    # --- small parts --------------------------------------------------------------------------------
 
-    async def _load(self, ref: Ref) -> Stream:
-        return opened(ref, await self._journal.load(ref), self._monotonic())
+    async def _page(self, feed: AsyncRefundFeed, place: Position) -> FeedPage | Unread:
+        try:
+            return await feed.page(place.account, place.window, place.subject, place.after)
+        except Exception as error:
+            return Unread(why=f"the feed raised {named(error)}")
 
-    async def _record(self, stream: Stream, given: Input) -> tuple[Stream, tuple[Event, ...] | Refused]:
-        """Decide this input and append what it means; beaten to it, decide the same input again."""
-        for _ in range(MOST_CONFLICTS):
-            said = decide(stream.ledger, given, self._policy)
-            if isinstance(said, Refused) or not said:
-                return stream, said
-            ledger = fold(stream.ledger, said)
-            try:
-                now = await self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
-            except JournalConflict:
-                if self._journal.in_transaction:
-                    raise
-                news = await self._journal.load(stream.ref, stream.version)
-                stream = caught_up(stream, news, self._monotonic())
-                continue
-            return appended(stream, ledger, len(said), now, self._monotonic()), said
-        raise TooContended("other workers keep appending to this payment's stream; try again")
+    async def _try(self, ref: PaymentRef) -> Outcome:
+        try:
+            return await self.reconcile(ref)
+        except Exception as error:
+            return Unreconciled(payment=ref, why=named(error))
 
     async def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
         return await self._record(stream, given)
-
-    async def _drive(self, stream: Stream) -> Stream:
-        """Look, and send what a look permits, until nothing is owed."""
-        ref = stream.ref
-        if not isinstance(ref, PaymentRef):
-            return stream
-        for turn in range(MOST_LOOKS):
-            if not owed(stream.ledger, stream.now):
-                break
-            try:
-                stream = await self._advance(stream, ref)
-            except Exception:
-                if turn == 0:
-                    raise
-                # A send may have left in an earlier turn: what is known goes back, recovery does the rest.
-                break
-        return stream
-
-    async def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
-        """One owed look; and if its decision claimed a send, that send and its answer."""
-        started, at = self._monotonic(), stream.now
-        look = await self._look(ref)
-        stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
-        claim = claim_in(said)
-        if claim is None:
-            return stream
-        send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
-        given = GatewayAnswered(
-            at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
-        )
-        try:
-            return (await self._record(stream, given))[0]
-        except Exception:
-            # Money may have moved: nothing may be raised now. The open claim is the record.
-            return in_doubt(stream, given)
-
-    async def _look(self, ref: PaymentRef) -> Look:
-        try:
-            return read_as(await self._gateway.look(ref), ref)
-        except Exception as error:
-            return Unread(why=f"the gateway raised {named(error)}")
-
-    async def _send(self, send: Send) -> Answer:
-        try:
-            return answered_as(await self._gateway.send(send))
-        except Exception as error:
-            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
-
-    # --- small parts --------------------------------------------------------------------------------
 
     async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:
@@ -446,10 +410,6 @@ class AsyncRefundService:
         made = self._new_id()
         check_id(made, "what new_id returned")
         return made
-
-    def _outside_transactions(self) -> None:
-        if self._journal.in_transaction:
-            raise OpenTransaction("commit the open transaction first: no network call is made inside one")
 
     def _untouched(self, stream: Stream) -> bool:
         """Whether this is the host's own word on outside money of which nothing was recorded yet."""

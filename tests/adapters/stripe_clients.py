@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import Refused
-from refund_domain.signals import Signal
+from refund_domain.signals import Signal, Subject
 from tests.canaries import KEY
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Awaited:
     def send(self, send: Send, /) -> Answer:
         """Awaited."""
         return awaited(self.gateway.send(send))
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        """Awaited."""
+        return awaited(self.gateway.page(account, window, subject, after))
 
     def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """Awaited."""

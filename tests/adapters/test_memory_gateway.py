@@ -35,7 +35,7 @@ from refund_domain.ports import AsyncPaymentGateway, PaymentGateway
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SECOND, HALF_HOUR, HOUR = timedelta(seconds=1), timedelta(minutes=30), timedelta(hours=1)
 
-SEND_FAULTS = [fault for fault in Fault if not fault.of_look]
+SEND_FAULTS = [fault for fault in Fault if fault.of_send]
 LOOK_FAULTS = [fault for fault in Fault if fault.of_look]
 
 

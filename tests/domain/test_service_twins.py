@@ -1,4 +1,4 @@
-"""The two forms of the service are one: the same syntax tree but for `await`, and the same behaviour."""
+"""The two forms of the service are one: the same syntax trees but for `await`, and the same behaviour."""
 
 from __future__ import annotations
 
@@ -13,10 +13,23 @@ import attrs
 import pytest
 
 from refund_adapters.memory import Course, Fault
-from refund_domain import Actor, AsyncRefundService, Money, OutsideRef, RefundService, service, service_async
+from refund_domain import (
+    Actor,
+    AsyncRefundService,
+    Money,
+    OutsideRef,
+    RefundService,
+    loop,
+    loop_async,
+    service,
+    service_async,
+)
 from refund_domain.commands import Choice
 from refund_domain.errors import JournalConflict, RefundError
+from refund_domain.feeds import Window
+from refund_domain.payments import PLATFORM
 from refund_domain.quotes import Booking
+from refund_domain.reconcile import Position
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -24,6 +37,7 @@ from tests.domain.worlds import (
     MARIA,
     MINUTE,
     SECOND,
+    START,
     Crash,
     Driven,
     World,
@@ -34,15 +48,20 @@ from tests.domain.worlds import (
 
 # --- one syntax tree ----------------------------------------------------------------------------------------
 
+PAIRS = {"service": (service, service_async), "loop": (loop, loop_async)}
+"""The modules that there are twice: the service, and the loop it stands on."""
+
 NAMES = {
     "AsyncRefundService": "RefundService",
+    "AsyncLoop": "Loop",
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",
+    "AsyncRefundFeed": "RefundFeed",
     "AsyncJoiningJournal": "JoiningJournal",
     "AsyncRefundsWithin": "RefundsWithin",
     "AsyncAllow": "Allow",
 }
-"""What is called differently in the async form: itself, the two ports, the host's word on who may."""
+"""What is called differently in the async form: itself, its loop, the ports, the host's word on who may."""
 
 ONLY_SYNC = {"import os", "def new_id"}
 ONLY_ASYNC = {"from refund_domain.service import new_id"}
@@ -67,6 +86,11 @@ class Unawaited(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         self.generic_visit(node)
         node.name = NAMES.get(node.name, node.name)
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        self.generic_visit(node)
+        node.module = (node.module or "").removesuffix("_async")
         return node
 
     def visit_alias(self, node: ast.alias) -> ast.AST:
@@ -119,41 +143,46 @@ def source_of(module: object) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def test_async_form_is_the_sync_form_with_await() -> None:
+@pytest.mark.parametrize("pair", PAIRS)
+def test_async_form_is_the_sync_form_with_await(pair: str) -> None:
     """Without `await`, and with the sync names, the async module is the sync one, statement for statement."""
-    sync_tree, async_tree = trees(source_of(service), source_of(service_async))
+    sync_tree, async_tree = trees(*map(source_of, PAIRS[pair]))
     assert async_tree == sync_tree
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("pair", "old", "new"),
     [
-        ("if claim is None:", "if claim is not None:"),
-        ("for _ in range(MOST_CONFLICTS):", "for _ in range(3):"),
-        ("        answer = NotSent(", "        at = stream.now\n        answer = NotSent("),
-        ("            return in_doubt(stream, given)", "            raise"),
-        ('"""The payment and its refunds as the journal has them; no network."""', '"""Another text."""'),
+        ("loop", "if claim is None:", "if claim is not None:"),
+        ("loop", "for _ in range(MOST_CONFLICTS):", "for _ in range(3):"),
+        ("loop", "        answer = NotSent(", "        at = stream.now\n        answer = NotSent("),
+        ("loop", "            return in_doubt(stream, given)", "            raise"),
+        (
+            "service",
+            '"""The payment and its refunds as the journal has them; no network."""',
+            '"""Another text."""',
+        ),
     ],
 )
-def test_twins_that_differ_are_told_apart(old: str, new: str) -> None:
+def test_twins_that_differ_are_told_apart(pair: str, old: str, new: str) -> None:
     """A changed line, constant or docstring in one form only is seen by the comparison."""
-    changed = source_of(service_async)
+    sync_source, changed = map(source_of, PAIRS[pair])
     assert changed.count(old) >= 1
-    sync_tree, async_tree = trees(source_of(service), changed.replace(old, new))
+    sync_tree, async_tree = trees(sync_source, changed.replace(old, new))
     assert async_tree != sync_tree
 
 
 def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
-    """The async form awaits its own methods, the two ports and `allow`, each call of them, and nothing else."""
-    tree = ast.parse(source_of(service_async))
-    coroutines = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
-    ports = {"load", "append", "due", "waiting", "look", "send"}
-    awaited = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)}
-    for node in ast.walk(tree):
+    """The async form awaits its own methods, the ports and `allow`, each call of them, and nothing else."""
+    nodes = [node for _, module in PAIRS.values() for node in ast.walk(ast.parse(source_of(module)))]
+    coroutines = {node.name for node in nodes if isinstance(node, ast.AsyncFunctionDef)}
+    ports = {"load", "append", "due", "waiting", "look", "send", "page"}
+    awaited = {id(node.value) for node in nodes if isinstance(node, ast.Await)}
+    for node in nodes:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         owner = ast.unparse(node.func.value)
-        of_port = owner in ("self._journal", "self._gateway") and node.func.attr in ports
+        of_port = owner in ("self._journal", "self._gateway", "feed") and node.func.attr in ports
         of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
         of_self = owner == "self" and node.func.attr in (coroutines | {"_allow"})
         assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)
@@ -166,8 +195,7 @@ def test_faces_of_both_forms_are_the_same() -> None:
             continue
         twin = getattr(AsyncRefundService, name)
         assert inspect.iscoroutinefunction(twin), name
-        said = str(inspect.signature(twin)).replace("AsyncRefundsWithin", "RefundsWithin")
-        assert said == str(inspect.signature(method)), name
+        assert str(inspect.signature(twin)).replace("Async", "") == str(inspect.signature(method)), name
         assert inspect.getdoc(twin) == inspect.getdoc(method), name
     assert {n for n in vars(RefundService) if n[0] != "_"} == {n for n in vars(AsyncRefundService) if n[0] != "_"}
     assert {n for n in vars(Driven) if n[0] != "_"} == {n for n in vars(RefundService) if n[0] != "_"}
@@ -280,6 +308,25 @@ def beaten(world: World) -> Told:
     return told
 
 
+def reconciled(world: World) -> Told:
+    """An account in parts, with a page lost and a payment that cannot be read; then one payment."""
+    known, unread, unowned = world.pay(), world.pay(), world.pay()
+    for ref in (known, unread):
+        world.refunds.quote(ref, by=MARIA)
+    for ref in (known, unread, unowned):
+        world.bank.elsewhere(ref, USD_20)
+        world.bank.dispute(ref)
+    world.gateway.script(Fault.LOOK_WORKS, Fault.LOOK_RAISES, Fault.PAGE_WORKS, Fault.PAGE_RAISES)
+    window = Window(start=START - DAY, end=START + DAY)
+    told: Told = []
+    place: Position | None = None
+    for _ in range(5):
+        run = world.refunds.reconcile_account(PLATFORM, window, feed=world.feed, limit=2, after=place)
+        place = run.position
+        told.append(run)
+    return [*told, world.refunds.reconcile(known), world.refunds.reconcile(unowned)]
+
+
 SCENES: tuple[Callable[[World], Told], ...] = (
     happy,
     refused,
@@ -290,6 +337,7 @@ SCENES: tuple[Callable[[World], Told], ...] = (
     late,
     slow,
     beaten,
+    reconciled,
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import (
@@ -26,17 +26,19 @@ from refund_domain import (
     RefundService,
     Refused,
 )
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.commands import Action, Choice
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.ports import Head, JoiningJournal, Loaded, Tailed
+from refund_domain.ports import Head, JoiningJournal, Loaded, RefundFeed, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
-from refund_domain.signals import Signal
+from refund_domain.reconcile import Outcome, Position, Reconciliation
+from refund_domain.signals import Signal, Subject
 from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
 from refund_domain.within import AsyncRefundsWithin
@@ -132,6 +134,20 @@ class WiredGateway:
         return self._wire.call("send", lambda: self._inner.send(send))
 
 
+class WiredFeed:
+    """A feed behind the wire."""
+
+    def __init__(self, inner: RefundFeed, wire: Wire) -> None:
+        self._inner, self._wire = inner, wire
+
+    @property
+    def live(self) -> bool:
+        return self._inner.live
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        return self._wire.call("page", lambda: self._inner.page(account, window, subject, after))
+
+
 class WiredJournal:
     """A journal behind the wire; `in_transaction` may be set."""
 
@@ -174,6 +190,22 @@ class AwaitedGateway:
 
     async def send(self, send: Send, /) -> Answer:
         return self._inner.send(send)
+
+
+class AwaitedFeed:
+    """A sync feed as the async port."""
+
+    def __init__(self, inner: RefundFeed) -> None:
+        self._inner = inner
+
+    @property
+    def live(self) -> bool:
+        return self._inner.live
+
+    async def page(
+        self, account: str, window: Window, subject: Subject, after: str | None, /
+    ) -> FeedPage | Unread:
+        return self._inner.page(account, window, subject, after)
 
 
 class AwaitedJournal:
@@ -268,6 +300,31 @@ class Driven:
     def within(self, connection: object) -> DrivenWithin:
         return DrivenWithin(driven(self._service.within(connection)))
 
+    def reconcile(self, ref: PaymentRef) -> Outcome:
+        return driven(self._service.reconcile(ref))
+
+    def reconcile_account(
+        self,
+        account: str,
+        window: Window,
+        *,
+        feed: RefundFeed,
+        limit: int = 100,
+        after: Position | None = None,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Reconciliation:
+        asked: Any = AwaitedFeed(feed) if hasattr(feed, "page") else feed  # what is no feed is refused as it is
+        return driven(
+            self._service.reconcile_account(
+                account,
+                window,
+                feed=asked,
+                limit=limit,
+                after=after,
+                on_progress=on_progress,
+            )
+        )
+
     def dispatch(self, ref: PaymentRef) -> PaymentView:
         return driven(self._service.dispatch(ref))
 
@@ -318,6 +375,7 @@ class World:
         self.gateway = MemoryGateway(self.bank)
         self.store = MemoryJournal(self.clock)
         self.wire = Wire()
+        self.feed = WiredFeed(self.gateway, self.wire)
         self.journal = WiredJournal(self.store, self.wire)
         self._numbers = itertools.count(1)
         self.refunds = self.service()

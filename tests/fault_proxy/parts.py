@@ -14,15 +14,18 @@ import stripe
 from refund_adapters.memory import MemoryBank
 from refund_adapters.stripe import MARK, AsyncStripeGateway, StripeGateway, clients
 from refund_domain import Actor, AsyncRefundService, IssueRefund, Quote, Refund, RefundService
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, PlatformCharge, Split
 from refund_domain.events import Event
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
-from refund_domain.ports import Head, Loaded, PaymentGateway, RefundJournal, Tailed
+from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 from refund_domain.refusals import Refused
+from refund_domain.signals import Subject
 from refund_domain.stream import Recovery, Waiting
+from refund_domain.testing.laws_feed import Feeding
 from refund_domain.views import PaymentView
 from tests import canaries
 from tests.stripe_double.double import StripeDouble
@@ -54,7 +57,7 @@ ALL = tuple(Client)
 
 
 @contextlib.contextmanager
-def gateway(client: Client, address: str, within_s: float = LONG_S) -> Iterator[PaymentGateway]:
+def gateway(client: Client, address: str, within_s: float = LONG_S) -> Iterator[Feeding]:
     """A gateway over this client to this address, each call within this time; the twin is awaited for the test."""
     if client.is_async:
         with _twin(client, address, within_s) as (port, runner):
@@ -97,7 +100,7 @@ def _twin(client: Client, address: str, within_s: float) -> Iterator[tuple[Async
 
 
 class _AwaitedGateway:
-    """The twin as a `PaymentGateway`. Its loop turns between calls, as a host's does: it hears of closing."""
+    """The twin as the sync ports. Its loop turns between calls, as a host's does: it hears of closing."""
 
     live = False
 
@@ -112,6 +115,10 @@ class _AwaitedGateway:
     def send(self, send: Send, /) -> Answer:
         self._runner.run(asyncio.sleep(0.01))
         return self._runner.run(self._port.send(send))
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        self._runner.run(asyncio.sleep(0.01))
+        return self._runner.run(self._port.page(account, window, subject, after))
 
 
 class Service(Protocol):

@@ -15,8 +15,17 @@ from refund_adapters.simulation.__main__ import main
 from refund_adapters.simulation.actions import Deliver
 from refund_adapters.simulation.batches import run_batch, run_one
 from refund_adapters.simulation.journals import Journal
-from refund_adapters.simulation.modes import BROKEN, CAP_OFF, CAP_OFF_TOLD, CAP_ON, MODES, PROMISED
-from refund_adapters.simulation.ports import FAULTS_AT
+from refund_adapters.simulation.modes import (
+    BROKEN,
+    CAP_OFF,
+    CAP_OFF_TOLD,
+    CAP_ON,
+    CAP_ON_TOLD,
+    MODES,
+    PROMISED,
+    RECONCILED,
+)
+from refund_adapters.simulation.ports import FAULTS_AT, PAGE_FAULTS
 from refund_adapters.simulation.run import replay
 from refund_adapters.simulation.scenario import Taken
 from refund_adapters.simulation.shrink import shorten, told
@@ -40,12 +49,15 @@ EVERY_MODE = pytest.mark.parametrize("mode", [mode.name for mode in PROMISED])
 
 @EVERY_MODE
 def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
-    """Under every fault at once no refund doubles, is lost or stays stuck, with cap and webhooks and without."""
+    """Under every fault at once no refund doubles, is lost or stays stuck: with and without cap, webhooks, and
+    reconciliation."""
     tally = run_batch(mode, Journal.MEMORY.value, 0, 200, STEPS)
     assert (tally.failing, dict(tally.broken)) == ([], {})
     assert tally.refunds > 200
     missing = [fault for faults in FAULTS_AT.values() for fault in faults if not tally.counts[f"fault {fault}"]]
-    assert missing == []
+    assert missing == ([] if MODES[mode].reconciles else list(PAGE_FAULTS))
+    rarely = [name for name in _RECONCILED if tally.counts[name] < 10]
+    assert rarely == ([] if MODES[mode].reconciles else list(_RECONCILED))
     assert tally.counts["crash"] > 100
     assert tally.counts["clock jump"] > 10
     assert tally.counts["fee"] > 10
@@ -60,6 +72,12 @@ _SENT = {
     *(f"sent {kind}{fee}" for kind in ("DirectCharge", "DestinationCharge") for fee in ("", " with its fee")),
 }
 """What is sent for, in every mode."""
+
+_RECONCILED = (
+    "op reconcile", "op reconcile_account", "reconciled: reconciled", "reconciled: unowned",
+    "reconciled: unreconciled", "reconciled: page lost", "reconciled: to its end",
+)  # fmt: skip
+"""What is asked for, and what comes of it, where accounts are reconciled."""
 
 _RECEIVED = (
     "merged", "handed", "reported", "refund.created", "refund.updated", "refund.failed", "charge.refunded",
@@ -120,6 +138,15 @@ def test_webhooks_change_nothing_but_what_is_told() -> None:
         silent, heard = (run_one(seed, 1, mode.name).scenario for mode in (CAP_OFF, CAP_OFF_TOLD))
         assert attrs.evolve(heard, rates=silent.rates) == silent
         assert heard.rates.brought > silent.rates.brought == 0
+
+
+def test_reconciliation_changes_nothing_but_what_is_looked_at() -> None:
+    """A seed takes the same payments with reconciliation and without, and bears the same faults."""
+    for seed in range(20):
+        for plain, mode in zip((CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD), RECONCILED, strict=True):
+            without, looked = (run_one(seed, 1, name).scenario for name in (plain.name, mode.name))
+            assert attrs.evolve(looked, rates=without.rates) == without
+            assert looked.rates.reconcile > without.rates.reconcile == 0
 
 
 def test_two_accounts_may_hold_a_charge_of_one_id() -> None:

@@ -235,6 +235,12 @@ class MemoryBank:
         with self._turn as books:
             _disputes.move_dispute(books, dispute_id, status)
 
+    def disputes(self, ref: PaymentRef) -> tuple[tuple[str, datetime], ...]:
+        """The id of every dispute of this charge, with when it was opened."""
+        with self._turn as books:
+            charge = books.charge(ref)
+            return tuple((name, books.disputes[name].opened_at) for name in charge.disputes)
+
     def close_dispute(self, dispute_id: str, status: str = "lost") -> None:
         """End an open dispute: a chargeback as "won" or "lost", an inquiry as "warning_closed" (or ValueError)."""
         if status not in _disputes.OVER:

@@ -1,4 +1,4 @@
-"""The gateway port over a `MemoryBank`, with faults on demand: sync and async, one computation.
+"""The gateway port over a `MemoryBank`, and its feed, with faults on demand: sync and async, one computation.
 
 A fault is data: which part of the request the bank executes, and what the caller gets to hear of it. What
 each answer means is told in docs/explanation/stripe-facts.md, "Error classification".
@@ -14,8 +14,9 @@ from typing import Final
 import attrs
 
 from refund_adapters.memory.bank import MemoryBank
+from refund_adapters.memory.feed import PAGE_SIZE, page_of
 from refund_adapters.memory.replies import Breaks, ErrorReply, Reply
-from refund_domain._checks import check_span
+from refund_domain._checks import check_count, check_span
 from refund_domain.answers import (
     Accepted,
     Answer,
@@ -28,11 +29,13 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.connect import DestinationCharge, DirectCharge
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
+from refund_domain.signals import Subject
 
 
 class Fault(StrEnum):
-    """What goes wrong with one call. `LOOK_…` befall looks, all others sends.
+    """What goes wrong with one call. `LOOK_…` befall looks, `PAGE_…` pages of the feed, all others sends.
 
     Two take a time: `Fault.EXECUTES_LATE.after(timedelta(minutes=30))`. Those that raise take what to raise:
     `Fault.RAISES_UNSENT.raising(KeyboardInterrupt)`.
@@ -85,11 +88,27 @@ class Fault(StrEnum):
     """401: `Unread`, and a person must mend the credentials."""
     LOOK_RAISES = "look_raises"
     """A raw exception out of `look`."""
+    PAGE_WORKS = "page_works"
+    """A page that works: for a script in which the second one fails."""
+    PAGE_UNREADABLE = "page_unreadable"
+    """A page of the feed is cut or missing, so it is `Unread`."""
+    PAGE_RAISES = "page_raises"
+    """A raw exception out of `page`."""
 
     @property
     def of_look(self) -> bool:
-        """Whether it befalls a look, not a send."""
+        """Whether it befalls a look."""
         return self.value.startswith("look_")
+
+    @property
+    def of_page(self) -> bool:
+        """Whether it befalls a page of the feed."""
+        return self.value.startswith("page_")
+
+    @property
+    def of_send(self) -> bool:
+        """Whether it befalls a send."""
+        return not self.of_look and not self.of_page
 
     def after(self, delay: timedelta) -> Planned:
         """This fault, the refund executing so much later."""
@@ -101,7 +120,7 @@ class Fault(StrEnum):
 
 
 _DELAYED: Final = (Fault.EXECUTES_LATE, Fault.BREAKS_MAKES_LATER)
-_RAISING: Final = (Fault.RAISES_UNSENT, Fault.RAISES_SENT, Fault.LOOK_RAISES)
+_RAISING: Final = (Fault.RAISES_UNSENT, Fault.RAISES_SENT, Fault.LOOK_RAISES, Fault.PAGE_RAISES)
 
 
 @attrs.frozen(kw_only=True)
@@ -172,6 +191,24 @@ def look_at(bank: MemoryBank, ref: PaymentRef, planned: Planned | None = None) -
         if unread is not None:
             return unread
     return bank.picture(ref) or _MISSING
+
+
+def page_from(
+    bank: MemoryBank,
+    account: str,
+    window: Window,
+    subject: Subject,
+    after: str | None,
+    planned: Planned | None = None,
+    *,
+    size: int = PAGE_SIZE,
+) -> FeedPage | Unread:
+    """One page of the bank's feed, under this fault: what both gateways do, for a gateway of your own."""
+    if planned is not None and planned.fault is Fault.PAGE_RAISES:
+        raise _error(planned)
+    if planned is not None and planned.fault is Fault.PAGE_UNREADABLE:
+        return Unread(why="the page was cut")
+    return page_of(bank, account, window, subject, after, size)
 
 
 def send_to(bank: MemoryBank, send: Send, planned: Planned | None = None) -> Answer:
@@ -257,10 +294,13 @@ def _no(reply: ErrorReply) -> Answer:
 class _Scripted:
     """What both gateways have: a bank, the faults still to come, and a record of what was asked."""
 
-    def __init__(self, bank: MemoryBank, *, live: bool = False) -> None:
+    def __init__(self, bank: MemoryBank, *, live: bool = False, page_size: int = PAGE_SIZE) -> None:
+        check_count(page_size, "page_size", 1)
         self._bank = bank
         self._live = live
+        self._page_size = page_size
         self._looks: deque[Planned] = deque()
+        self._pages: deque[Planned] = deque()
         self._sends: deque[Planned] = deque()
         self._looked: list[PaymentRef] = []
         self._sent: list[Send] = []
@@ -283,17 +323,27 @@ class _Scripted:
     @property
     def unplayed(self) -> tuple[Planned, ...]:
         """The faults still to come, those of looks first: a test may insist that none is left."""
-        return (*self._looks, *self._sends)
+        return (*self._looks, *self._pages, *self._sends)
 
     def script(self, *faults: Fault | Planned) -> None:
-        """Queue faults: each send takes the next one for sends, each look the next one for looks, in order."""
+        """Queue faults: each send, look and page takes the next one of its kind, in order."""
         for fault in faults:
             planned = fault if isinstance(fault, Planned) else Planned(fault=fault)
-            (self._looks if planned.fault.of_look else self._sends).append(planned)
+            for queue, meant in (
+                (self._looks, planned.fault.of_look),
+                (self._pages, planned.fault.of_page),
+                (self._sends, planned.fault.of_send),
+            ):
+                if meant:
+                    queue.append(planned)
 
     def _look(self, ref: PaymentRef) -> Look:
         self._looked.append(ref)
         return look_at(self._bank, ref, _next(self._looks))
+
+    def _page(self, account: str, window: Window, subject: Subject, after: str | None) -> FeedPage | Unread:
+        fault = _next(self._pages)
+        return page_from(self._bank, account, window, subject, after, fault, size=self._page_size)
 
     def _send(self, send: Send) -> Answer:
         self._sent.append(send)
@@ -308,7 +358,7 @@ def _next(faults: deque[Planned]) -> Planned | None:
 
 
 class MemoryGateway(_Scripted):
-    """`PaymentGateway` over a bank in memory; threads may share it.
+    """`PaymentGateway` and `RefundFeed` over a bank in memory; threads may share it.
 
     >>> from datetime import datetime, timezone
     >>> from refund_domain.commands import Reason
@@ -330,17 +380,27 @@ class MemoryGateway(_Scripted):
         """The bank's picture, `Missing`, or what the next scripted fault makes of it."""
         return self._look(ref)
 
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        """A page of what the account's refunds or disputes were, the newest first, as `RefundFeed` has it."""
+        return self._page(account, window, subject, after)
+
     def send(self, send: Send, /) -> Answer:
         """One create request to the bank, or what the next scripted fault makes of it."""
         return self._send(send)
 
 
 class AsyncMemoryGateway(_Scripted):
-    """`AsyncPaymentGateway` over a bank in memory: `MemoryGateway`, awaited. It never really waits."""
+    """`MemoryGateway`, awaited: the same two ports in their async form. It never really waits."""
 
     async def look(self, ref: PaymentRef, /) -> Look:
         """The bank's picture, `Missing`, or what the next scripted fault makes of it."""
         return self._look(ref)
+
+    async def page(
+        self, account: str, window: Window, subject: Subject, after: str | None, /
+    ) -> FeedPage | Unread:
+        """A page of what the account's refunds or disputes were, the newest first, as `RefundFeed` has it."""
+        return self._page(account, window, subject, after)
 
     async def send(self, send: Send, /) -> Answer:
         """One create request to the bank, or what the next scripted fault makes of it."""

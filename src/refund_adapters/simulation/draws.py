@@ -42,6 +42,7 @@ _KINDS: Final = (
     (0.72, "recover"), (0.80, "dispatch"), (0.91, "settle"), (0.93, "outside"), (0.95, "tampered"),
     (0.97, "attention"), (1.0, "show"),
 )  # fmt: skip
+_RECONCILING: Final = ("reconcile", "reconcile_account", "reconcile_account")
 _DOUBTS: Final = (
     Fault.REQUEST_LOST.value, Fault.ANSWER_LOST.value, Fault.EXECUTES_LATE.value, Fault.BREAKS_MAKES_LATER.value,
     ports.STRAY_NO,
@@ -109,7 +110,7 @@ class Draws:
             return Resume(op.id, ports.WORKS, 0)
         if stop == ports.SEND:
             chance = rates.send_fault
-        elif stop == ports.LOOK:
+        elif stop in (ports.LOOK, ports.PAGE):
             chance = rates.look_fault
         elif stop == ports.APPEND:
             chance = rates.append_fault
@@ -170,7 +171,9 @@ class Draws:
         worker = int(rng.random() * len(world.workers))
         who = 1 if rates.foreign and rng.random() < rates.foreign else 0
         kind, arg = self._sensible(pay) if rng.random() < rates.sense else self._kind()
-        if kind in ("recover", "dispatch"):
+        if rates.reconcile and rng.random() < rates.reconcile:
+            kind, arg = rng.choice(_RECONCILING), rng.randrange(1 << 16)
+        if kind in ("recover", "dispatch", *_RECONCILING):
             who = 0
         number = self._next_op
         self._next_op += 1

@@ -99,14 +99,14 @@ class Checker:
         if book is None:
             self.broken("signal", f"op {op.id} wrote to {ref}, and there is no such payment")
             return
-        if op.signal is not None:
+        if op.merges:
             received.writes(self, op, book, events)
         if op.kind not in ("recover", "dispatch") and op.who != 0:
             self.broken("tenant", f"op {op.id} of another tenant wrote to {ref}")
         for event in events:
             self._step(book, event, op)
         book.version += len(events)
-        if op.signal is not None:
+        if op.merges:
             received.told(book, op.picture, book.version)
 
     def _step(self, book: Book, event: Event, op: Op) -> None:
@@ -188,8 +188,8 @@ class Checker:
     def licensed(self, op: Op, send: Send) -> None:
         """The operation is about to send: by its own young claim, what was verified, what a fresh look allows."""
         op.sent = True
-        if op.signal is not None:
-            self.broken("signal", f"op {op.id} received a signal and sends {send.refund_id}")
+        if op.merges:
+            self.broken("signal", f"op {op.id} ({op.kind}) sends {send.refund_id}")
         book = self._books[send.payment]
         key = send.refund_id, send.claim
         claim = book.claims.get(key)

@@ -1,4 +1,4 @@
-"""In which world a seed runs: the promised one, with cap and webhooks on or off, or one that breaks a promise.
+"""In which world a seed runs: the promised one, with cap, webhooks and reconciliation on or off, or a broken one.
 
 Every assumption of the policy can be broken, one at a time; a simulator that does not find the harm done then
 could not find it in the rules either.
@@ -38,7 +38,8 @@ class Broken(StrEnum):
 @attrs.frozen(kw_only=True)
 class Mode:
     """One kind of world. `caps`: whether the gateway refuses more than was captured, and the policy trusts it.
-    `webhooks`: whether anything tells of changes, or every look is the library's own idea.
+    `webhooks`: whether anything tells of changes, or every look is the library's own idea. `reconciles`: whether
+    workers reconcile payments and accounts.
 
     The spans are the truth of this world, which the policy does not know: `key_life` how long a key is kept,
     `executes_most` and `completes_most` the latest a request given up or a 5xx takes effect, `list_lag_most` how
@@ -48,6 +49,7 @@ class Mode:
     name: str
     caps: bool
     webhooks: bool = False
+    reconciles: bool = False
     broken: Broken | None = None
     key_life: timedelta = 24 * _HOUR
     executes_most: timedelta = _HOUR
@@ -68,7 +70,11 @@ CAP_ON: Final = Mode(name="cap-on", caps=True)
 CAP_OFF: Final = Mode(name="cap-off", caps=False)
 CAP_ON_TOLD: Final = Mode(name="cap-on-webhooks", caps=True, webhooks=True)
 CAP_OFF_TOLD: Final = Mode(name="cap-off-webhooks", caps=False, webhooks=True)
-PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD)
+RECONCILED: Final = tuple(
+    attrs.evolve(mode, name=f"{mode.name}-reconciled", reconciles=True)
+    for mode in (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD)
+)
+PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD, *RECONCILED)
 """The worlds in which the promise holds."""
 BROKEN: Final = (
     Mode(name="broken-key_life", caps=False, broken=Broken.KEY_LIFE, key_life=10 * _MINUTE),

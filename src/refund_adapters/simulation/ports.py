@@ -12,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.memory import Fault, MemoryJournal, Planned
-from refund_adapters.memory.gateway import look_at, send_to
-from refund_adapters.simulation import received
-from refund_domain.answers import Answer, Declined, Look, Send
+from refund_adapters.memory.gateway import look_at, page_from, send_to
+from refund_adapters.simulation import received, reconciling
+from refund_domain.answers import Answer, Declined, Look, Send, Unread
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
+from refund_domain.signals import Subject
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.world import World
@@ -32,10 +34,11 @@ ANSWER_LOST: Final = "committed_but_lost"
 READ_FAULTS: Final = (UNAVAILABLE,)
 APPEND_FAULTS: Final = (UNAVAILABLE, ANSWER_LOST)
 LOOK_FAULTS: Final = tuple(fault.value for fault in Fault if fault.of_look and fault is not Fault.LOOK_WORKS)
+PAGE_FAULTS: Final = tuple(fault.value for fault in Fault if fault.of_page and fault is not Fault.PAGE_WORKS)
 STRAY_NO: Final = "stray_no"
 """A no from the gateway's edge: this request made nothing, and nothing is kept for its key."""
 SEND_FAULTS: Final = (
-    *(fault.value for fault in Fault if not fault.of_look and fault is not Fault.WORKS),
+    *(fault.value for fault in Fault if fault.of_send and fault is not Fault.WORKS),
     STRAY_NO,
 )
 DELAYED: Final = (Fault.EXECUTES_LATE.value, Fault.BREAKS_MAKES_LATER.value)
@@ -45,6 +48,7 @@ APPEND, APPENDED = "append<", "append>"
 DUE, DUE_READ = "due<", "due>"
 WAITING, WAITING_READ = "waiting<", "waiting>"
 LOOK, LOOKED = "look<", "look>"
+PAGE, PAGED = "page<", "page>"
 SEND, SENT = "send<", "send>"
 
 FAULTS_AT: Final[dict[str, tuple[str, ...]]] = {
@@ -53,6 +57,7 @@ FAULTS_AT: Final[dict[str, tuple[str, ...]]] = {
     WAITING: READ_FAULTS,
     APPEND: APPEND_FAULTS,
     LOOK: LOOK_FAULTS,
+    PAGE: PAGE_FAULTS,
     SEND: SEND_FAULTS,
 }
 """What can befall a call, by the stop before it."""
@@ -75,7 +80,7 @@ def planned(fault: str, delay_s: int) -> Planned | None:
 
 
 class SimGateway:
-    """`AsyncPaymentGateway` over the world's bank."""
+    """`AsyncPaymentGateway` and `AsyncRefundFeed` over the world's bank."""
 
     live = False
 
@@ -89,10 +94,23 @@ class SimGateway:
         op = world.driven
         if op.signal is not None:
             received.looks(world.checker, op, ref)
+        elif op.merges:
+            reconciling.looks(world.checker, op, ref)
         look = look_at(world.bank, ref, _PLANNED[world.fault])
         op.picture = look
         await stop(LOOKED)
         return look
+
+    async def page(
+        self, account: str, window: Window, subject: Subject, after: str | None, /
+    ) -> FeedPage | Unread:
+        """A page of the bank's lists now, or what the fault makes of it."""
+        await stop(PAGE)
+        world = self._world
+        fault = _PLANNED[world.fault]
+        page = page_from(world.bank, account, window, subject, after, fault, size=reconciling.PAGE_SIZE)
+        await stop(PAGED)
+        return page
 
     async def send(self, send: Send, /) -> Answer:
         """One create request: it reaches the bank now, later or never, as the fault has it.

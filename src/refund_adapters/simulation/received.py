@@ -1,4 +1,4 @@
-"""What a received signal may do, judged: look where it points, merge what the look shows, and nothing else."""
+"""What a received signal may do, and a reconciliation: look, merge what the look shows, and nothing else."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def looks(checker: Checker, op: Op, ref: PaymentRef) -> None:
 def writes(checker: Checker, op: Op, book: Book, events: Sequence[Event]) -> None:
     """The operation has committed these events, which are not in the book yet: only what its look showed."""
     picture, ledger = op.picture, book.ledger
-    op.wrote = True
+    op.wrote |= {book.ref}
     if ledger.tenant is None:
         checker.broken("signal", f"op {op.id} wrote to {book.ref}, which nobody has quoted")
     for event in events:
         if not isinstance(event, _NEWS):
-            checker.broken("signal", f"op {op.id} received a signal and wrote {type(event).__name__}")
+            checker.broken("signal", f"op {op.id} ({op.kind}) wrote {type(event).__name__}")
         elif not isinstance(picture, Picture):
             checker.broken("believed", f"op {op.id} wrote {type(event).__name__} without a complete look")
         elif isinstance(event, LookScheduled):
             if event.due is None or (ledger.due is not None and event.due > ledger.due):
-                checker.broken("put_off", f"op {op.id} received a signal and put a look off that was owed")
+                checker.broken("put_off", f"op {op.id} ({op.kind}) put a look off that was owed")
         elif isinstance(event, PaymentSeen):
             if event.payment != picture.payment:
                 checker.broken("believed", f"op {op.id} wrote of the payment what its look did not show")
@@ -72,8 +72,8 @@ def returns(checker: Checker, op: Op, result: object) -> None:
         return
     match result:
         case Merged():
-            if result.news is not op.wrote:
-                checker.broken("misread", f"op {op.id} says news={result.news}, and wrote: {op.wrote}")
+            if result.news is not (book.ref in op.wrote):
+                checker.broken("misread", f"op {op.id} says news={result.news}, which is not so")
             _merged(checker, op, book)
             told(book, op.picture, op.loaded)
         case Handed() if op.loaded == 0 and result.picture is op.picture:

@@ -22,6 +22,9 @@ MOST_ROUNDS: Final = 400
 _MOST_WATCHES: Final = 5
 """How often the watch of a success may begin anew: a look after so long may itself bring news of it."""
 
+_ANEW: Final = 44
+_ONWARDS: Final = _ANEW + 1
+"""As `reconciling.begin` reads them: a new run over everything, and the one that stands still."""
 _US: Final = timedelta(microseconds=1)
 _DAY: Final = timedelta(days=1)
 _FIRST_OP: Final = 1_000_000
@@ -44,31 +47,52 @@ def recover_all(world: World) -> None:
         if not _wait(world):
             break
     at_end(world)
-    if world.webhooks is not None and checker.found is None:
+    if (world.webhooks is not None or world.mode.reconciles) and checker.found is None:
         _after_the_watch(world, number)
 
 
 def _after_the_watch(world: World, number: int) -> None:
-    """Long after every watch is over nobody looks any more, and a signal is all there is: it must be enough."""
+    """Long after every watch is over nobody looks any more.
+
+    A signal is all there is, or, with all of them lost, one reconciliation of each account. Either must be enough.
+    """
     hooks, bank = world.webhooks, world.bank
-    if hooks is None:
-        return
     for _ in range(_MOST_WATCHES):
         if all(book.ledger.due is None for book in world.checker.books):
             break
         world.pass_time((world.policy.watch + _DAY) // _US)
         world.run(Start(number, number % len(world.workers), "recover", 0, 0, 0))
         number += 1
-    heard = len(hooks.signals)
+    heard = 0 if hooks is None else len(hooks.signals)
     for place, ref in enumerate(world.payments):
         for refund in bank.refunds(ref):
             if refund.status == "succeeded":
                 bank.settle(refund.id, ("canceled", "failed")[(place + len(world.workers)) % 2], "unknown")
     world.checker.bank_moved()
-    for signal in reversed(range(heard, len(hooks.signals))):
-        world.run(Deliver(number, number % len(world.workers), signal, 0, ""))
-        number += 1
+    if world.mode.reconciles:
+        _reconcile_all(world, number)
+    elif hooks is not None:
+        for signal in reversed(range(heard, len(hooks.signals))):
+            world.run(Deliver(number, number % len(world.workers), signal, 0, ""))
+            number += 1
     at_end(world)
+
+
+def _reconcile_all(world: World, number: int) -> None:
+    """Run over every account, in parts, to the end."""
+    world.standing.clear()
+    world.ended.clear()
+    for pay, ref in enumerate(world.payments):
+        if ref.account in {other.account for other in world.payments[:pay]}:
+            continue
+        arg = _ANEW
+        for _ in range(MOST_ROUNDS):
+            world.run(Start(number, number % len(world.workers), "reconcile_account", pay, arg, 0))
+            number, arg = number + 1, _ONWARDS
+            if ref.account not in world.standing:
+                break
+        if ref.account not in world.ended:
+            world.checker.broken("stuck", f"reconciling {ref.account} never ends")
 
 
 def _mend(world: World) -> None:

@@ -55,8 +55,8 @@ class Taken:
 class Rates:
     """How often what befalls a seed, as chances a step or a call, each in [0, 1].
 
-    The last five are of webhooks: how eagerly a signal that is due is brought, how many are lost, doubled, late,
-    and how often one is forged.
+    `brought` to `forged` are of webhooks: how eagerly a signal that is due is brought, how many are lost, doubled,
+    late, and how often one is forged. `reconcile` is how often an operation is a reconciliation.
     """
 
     advance: float
@@ -82,6 +82,7 @@ class Rates:
     doubled: float = 0
     late: float = 0
     forged: float = 0
+    reconcile: float = 0
 
 
 QUIET: Final = Rates(
@@ -112,9 +113,13 @@ class Scenario:
 
 
 def draw_scenario(rng: Random, mode: Mode, seed: int) -> Scenario:
-    """The scenario of this seed. Who shares a charge is drawn apart, and so are webhooks: the same seed is the
-    same payments and faults with them and without."""
-    return _told(_shared(_plain(rng, mode), Random(f"shared {seed}")), mode, Random(f"told {seed}"))
+    """The scenario of this seed. Who shares a charge is drawn apart, and so are webhooks and reconciliation: the
+    same seed is the same payments and faults with them and without."""
+    told = _told(_shared(_plain(rng, mode), Random(f"shared {seed}")), mode, Random(f"told {seed}"))
+    if not mode.reconciles:
+        return told
+    often = Random(f"reconciled {seed}").uniform(0.1, 0.5)
+    return attrs.evolve(told, rates=attrs.evolve(told.rates, reconcile=often))
 
 
 def _plain(rng: Random, mode: Mode) -> Scenario:

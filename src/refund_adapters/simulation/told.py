@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refund_adapters.simulation import received
+from refund_adapters.simulation import received, reconciling
 from refund_domain.errors import GatewayUnreadable, RefundError
 from refund_domain.ledger import record_of
 from refund_domain.quotes import Quote
@@ -32,6 +32,8 @@ def returned(checker: Checker, op: Op, result: object) -> None:
         _answered(checker, op, *op.owes)
     if op.signal is not None:
         received.returns(checker, op, result)
+    elif op.merges:
+        reconciling.returns(checker, op, result)
     elif op.who != 0:
         _saw_nothing(checker, op, result)
     elif isinstance(result, Refund) and op.command is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from refund_adapters.simulation import reconciling
 from refund_adapters.simulation.ports import SimGateway, SimJournal
 from refund_adapters.simulation.scenario import USD
 from refund_domain.answers import Look
@@ -29,8 +30,11 @@ STAFF: Final = (Actor(id="maria", tenant=OWNER), Actor(id="eve", tenant=STRANGER
 """Who acts, by the number in `Start.who`."""
 
 KINDS: Final = (
-    "quote issue request tampered_id tampered_amount dispatch recover show outside settle attention".split()
+    "quote issue request tampered_id tampered_amount dispatch recover show outside settle attention "
+    "reconcile reconcile_account".split()
 )
+MERGING: Final = ("receive", "reconcile", "reconcile_account")
+"""What looks and merges what the look shows, and does nothing else."""
 
 Flight = Coroutine[str, None, object]
 
@@ -44,15 +48,18 @@ class Op:
     """One operation in flight: where it stands, what it saw, what it did."""
 
     __slots__ = (
-        "command", "flight", "held_until_us", "id", "kind", "loaded", "owes", "pay", "picture", "quote", "sent",
-        "signal", "stop", "troubled", "who", "worker", "wrote",
+        "command", "flight", "held_until_us", "id", "kind", "loaded", "merges", "owes", "pay", "picture", "quote",
+        "run", "sent", "signal", "stop", "troubled", "who", "worker", "wrote",
     )  # fmt: skip
 
     def __init__(self, number: int, worker: Worker, kind: str, pay: int, who: int) -> None:
         self.id, self.worker, self.kind, self.pay, self.who = number, worker, kind, pay, who
         self.flight: Flight | None = None
         self.stop = "begin"
-        self.sent = self.troubled = self.wrote = False
+        self.sent = self.troubled = False
+        self.merges = kind in MERGING
+        self.wrote: frozenset[Ref] = frozenset()
+        self.run: reconciling.Asked | None = None
         self.loaded = -1
         self.signal: Signal | None = None
         self.owes: tuple[str, int] | None = None
@@ -69,9 +76,11 @@ class FoldingService(AsyncRefundService):
     from zero; some seeds load from zero throughout.
     """
 
-    def __init__(self, world: World, journal: SimJournal, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, world: World, gateway: SimGateway, journal: SimJournal, monotonic: Callable[[], float]
+    ) -> None:
         super().__init__(
-            SimGateway(world),
+            gateway,
             journal,
             allow=anybody,
             policy=world.policy,
@@ -98,6 +107,7 @@ class Worker:
         self.world, self.number, self.offset = world, number, offset
         self.back = timedelta(0)
         self.mended_at = world.now
+        self.gateway = SimGateway(world)
         self.handle = world.handle(self.clock)
         self.service = self._service()
 
@@ -128,7 +138,7 @@ class Worker:
         self.service = self._service()
 
     def _service(self) -> FoldingService:
-        return FoldingService(self.world, SimJournal(self.world, self.handle), self.monotonic)
+        return FoldingService(self.world, self.gateway, SimJournal(self.world, self.handle), self.monotonic)
 
 
 def begin(world: World, op: Op, arg: int) -> Flight | None:
@@ -151,6 +161,10 @@ def begin(world: World, op: Op, arg: int) -> Flight | None:
             return service.record_outside(ref, amount, by=by, how="check", record_id=f"out-{arg}")
         case "attention":
             return service.attention(by=by)
+        case "reconcile":
+            return service.reconcile(ref)
+        case "reconcile_account":
+            return reconciling.begin(world, op, ref, arg)
         case "settle":
             return _answer(world, op, ref, arg, by)
         case _:

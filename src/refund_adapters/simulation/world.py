@@ -12,6 +12,7 @@ from refund_adapters.simulation.actions import Deliver, Start
 from refund_adapters.simulation.invariants import Checker
 from refund_adapters.simulation.modes import Mode
 from refund_adapters.simulation.ports import WORKS, Handle, Shared
+from refund_adapters.simulation.reconciling import Asked
 from refund_adapters.simulation.scenario import COURSES, USD, Scenario
 from refund_adapters.simulation.told import raised, returned
 from refund_adapters.simulation.webhooks import Webhooks
@@ -22,6 +23,7 @@ from refund_domain.payments import PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.ports import RefundJournal
 from refund_domain.quotes import Quote
+from refund_domain.reconcile import Position
 from refund_domain.signals import Subject
 
 START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -40,6 +42,7 @@ class World:
 
     def __init__(self, scenario: Scenario, mode: Mode, make_handle: MakeHandle | None = None) -> None:
         self.scenario, self.mode = scenario, mode
+        self.start_time = START
         self.us = 0
         self.now = START
         self.fault, self.delay_s = WORKS, 0
@@ -73,6 +76,8 @@ class World:
         self.workers = [Worker(self, number, offset) for number, offset in enumerate(scenario.offsets)]
         self.driven = Op(-1, self.workers[0], "nobody", 0, 0)
         self.disputes: list[tuple[int, str]] = []
+        self.standing: dict[str, tuple[Asked, Position]] = {}  # by account: the run that stopped in the middle
+        self.ended: set[str] = set()  # the accounts of which a run said up to when it is done
         self.counts: dict[str, int] = {}
         self.flying: list[Op] = []
         self.trace: list[tuple[object, ...]] = []

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from refund_adapters.stripe._steps import Call
 from refund_adapters.stripe.clients import check_client
-from refund_domain._checks import check_id
+from refund_domain._checks import check_id, check_type
 from refund_domain.connect import PLATFORM
+from refund_domain.feeds import Window
+from refund_domain.signals import Subject
 
 if TYPE_CHECKING:
     import stripe
@@ -92,6 +94,16 @@ def check_resolvable(named: object, account: object) -> None:
         raise ValueError(
             "id must be a PaymentIntent's (pi_…), a checkout session's (cs_…) or a charge's (ch_…, py_…)"
         )
+
+
+def check_page(account: object, window: object, subject: object, after: object) -> None:
+    """Refuse (TypeError, ValueError) what no page of a feed can be asked for by."""
+    check_id(account, "account")
+    check_type(window, Window, "window")
+    if subject not in (Subject.REFUND, Subject.DISPUTE):
+        raise ValueError("subject must be refund or dispute")
+    if after is not None:
+        check_id(after, "after")
 
 
 def _check_address(value: object) -> None:

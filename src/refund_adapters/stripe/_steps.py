@@ -1,12 +1,13 @@
-"""Which calls a look, a resolve and a locate make, in which order, and what comes of them. Pure, no I/O.
+"""Which calls a look, a page of a feed, a resolve and a locate make, in which order, and what comes of them.
 
-Each is a generator that yields a `Call` and is sent what came of it: the JSON of a success, or a `Failed`. The
-gateways drive them, one by calling, one by awaiting; what is decided is decided here, once.
+Pure, no I/O: each is a generator that yields a `Call` and is sent what came of it, the JSON of a success or a
+`Failed`. The gateways drive them, one by calling, one by awaiting; what is decided is decided here, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from refund_adapters.stripe._members import JsonObject, Unclear, id_of
 from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.connect import PLATFORM, ApplicationFee, ChargeKind, Transfer
 from refund_domain.errors import GatewayUnreadable
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
 from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef
 from refund_domain.refusals import NotCaptured, NotFound, Refused
@@ -90,8 +92,12 @@ def look(ref: PaymentRef, *, live: bool) -> Steps[Look]:
     except Unclear as unclear:
         return Unread(why=str(unclear))
     except _Stopped as stopped:
-        failed = stopped.failed
-        return Unread(why=failed.why) if failed.fault is None else faults.unread_of(failed.fault)
+        return _unread(stopped.failed)
+
+
+def _unread(failed: Failed) -> Unread:
+    """What a reading comes to of which a call failed."""
+    return Unread(why=failed.why) if failed.fault is None else faults.unread_of(failed.fault)
 
 
 def _refunds(
@@ -158,6 +164,41 @@ def _disputes(ref: PaymentRef, charge: JsonObject, captured: Money, *, live: boo
     if not rows:
         raise Unclear("the charge says disputed, but no dispute is listed")
     return tuple(translate.dispute_of(row, ref.charge, captured) for row in rows)
+
+
+# --- a page of an account's feed ---------------------------------------------------------------------------
+
+_LISTED_AT: Final[Mapping[Subject, tuple[str, str, Mapping[str, object]]]] = {
+    # Only the balance transaction tells what a partial capture released from a refund.
+    Subject.REFUND: ("refund", "/v1/refunds", {"expand": ["data.balance_transaction"]}),
+    Subject.DISPUTE: ("dispute", "/v1/disputes", {}),
+}
+
+
+def page(
+    account: str, window: Window, subject: Subject, after: str | None, *, live: bool
+) -> Steps[FeedPage | Unread]:
+    """One page of what the account's refunds or disputes of this window were, whole, the newest first."""
+    kind, path, more = _LISTED_AT[subject]
+    created = {"gte": _second(window.start), "lt": _second(window.end)}
+    behind = {} if after is None else {"starting_after": after}
+    params = {"limit": PAGE_SIZE, "created": created, **more, **behind}
+    try:
+        body = yield from _body_of(Call(path=path, params=params, account=account))
+        rows, has_more = translate.page_of(body)
+        mentions = tuple(translate.mention_of(row, kind, live=live) for row in rows)
+    except Unclear as unclear:
+        return Unread(why=str(unclear))
+    except _Stopped as stopped:
+        return _unread(stopped.failed)
+    if len({mention.id for mention in mentions}) != len(mentions) or (has_more and not mentions):
+        return Unread(why="a page repeats itself or does not advance")
+    return FeedPage(mentions=mentions, more=has_more)
+
+
+def _second(bound: datetime) -> int:
+    """Stripe tells creation in whole seconds, so the first one that is not before the bound is the bound."""
+    return int(-(-bound.timestamp() // 1))
 
 
 # --- a send -----------------------------------------------------------------------------------------------

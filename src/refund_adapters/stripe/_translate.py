@@ -39,6 +39,7 @@ from refund_domain.connect import (
     PlatformCharge,
     Transfer,
 )
+from refund_domain.feeds import Mention
 from refund_domain.money import Currency, Money
 from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef, PaymentStatus, Trace
 
@@ -243,6 +244,25 @@ def with_transfers(payment: Payment, transfers: tuple[Transfer, ...]) -> Payment
     """The payment of a charge in a transfer group: separate while any of its transfers holds money."""
     standing = tuple(transfer for transfer in transfers if transfer.left.amount_minor > 0)
     return attrs.evolve(payment, kind=ChargeKind.SEPARATE, transfers=standing) if standing else payment
+
+
+def mention_of(row: JsonObject, kind: str, *, live: bool) -> Mention:
+    """One refund or dispute of an account's list: where to look. Raises Unclear for anything else.
+
+    What a partial capture released stands among the refunds and is none, so it leads to no charge.
+    """
+    if row.get("object") != kind:
+        raise Unclear(f"an account's list holds something that is no {kind}")
+    check_mode(row, live=live)
+    charge = id_of(row.get("charge"))
+    if charge is None and row.get("charge") is not None:
+        raise Unclear("charge is no id")
+    return Mention(
+        id=id_in(row, "id"),
+        charge=None if released_by_capture(row, partly_captured=False) else charge,
+        created_at=time_in(row, "created"),
+        mark=as_id(object_in(row.get("metadata")).get(MARK)) if kind == "refund" else None,
+    )
 
 
 def page_of(body: JsonObject) -> tuple[tuple[JsonObject, ...], bool]:

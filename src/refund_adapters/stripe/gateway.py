@@ -14,11 +14,12 @@ from refund_adapters.stripe import _setup, _steps
 from refund_adapters.stripe._steps import Call, Failed, Reply, Steps
 from refund_adapters.stripe.clients import check_seconds, requests_client
 from refund_domain._checks import check_type
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.connect import PLATFORM
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import Refused
-from refund_domain.signals import Signal
+from refund_domain.signals import Signal, Subject
 
 if TYPE_CHECKING:
     import stripe
@@ -27,7 +28,7 @@ T = TypeVar("T")
 
 
 class StripeGateway:
-    """Refunds charges at Stripe: a `PaymentGateway`, sync, safe to share between threads.
+    """Refunds charges at Stripe: a `PaymentGateway` and a `RefundFeed`, sync, safe to share between threads.
 
     `secret_key` is a secret or restricted key (sk_live_, sk_test_, rk_live_, rk_test_); in a ref, PLATFORM is the
     account it belongs to. A restricted one needs to write charges and refunds, to read disputes, balance
@@ -104,6 +105,15 @@ class StripeGateway:
         """
         check_type(send, Send, "send")
         return self._driven(_steps.send(send))
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        """One page of the account's refunds or disputes that were created within the window, the newest first.
+
+        For `reconcile_account`, which is given this gateway as its feed. In exactly one request; `Unread` for
+        whatever fails or is odd, late or contradictory. Raises TypeError or ValueError for odd arguments.
+        """
+        _setup.check_page(account, window, subject, after)
+        return self._driven(_steps.page(account, window, subject, after, live=self._live))
 
     def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """The charge behind a PaymentIntent (pi_), a checkout session (cs_) or a charge's own id, at `account`.

@@ -9,11 +9,12 @@ from refund_adapters.stripe import _setup, _steps
 from refund_adapters.stripe._steps import Call, Reply, Steps
 from refund_adapters.stripe.clients import aiohttp_client, check_seconds, httpx_client
 from refund_domain._checks import check_type
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.connect import PLATFORM
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import Refused
-from refund_domain.signals import Signal
+from refund_domain.signals import Signal, Subject
 
 if TYPE_CHECKING:
     import stripe
@@ -22,13 +23,14 @@ T = TypeVar("T")
 
 
 class AsyncStripeGateway:
-    """Refunds charges at Stripe: an `AsyncPaymentGateway` for asyncio; tasks may share it, and event loops too.
+    """Refunds charges at Stripe: an `AsyncPaymentGateway` and an `AsyncRefundFeed` for asyncio.
 
-    As `StripeGateway`, but for time, of which it has a true bound: whatever Stripe, a proxy or the network do, one
-    call is over after `deadline_s` and a look after `read_budget_s`. `connect_timeout_s` bounds the connecting
-    within that. Without an `http_client` it is httpx, or aiohttp where httpx is not installed (extras
-    `stripe-httpx`, `stripe-aiohttp`); `clients.aiohttp_client()` is the faster one. A client given brings its own
-    timeouts for connecting and reading, under the same deadline; only those of `clients` serve several loops.
+    Tasks may share it, and event loops too. As `StripeGateway`, but for time, of which it has a true bound:
+    whatever Stripe, a proxy or the network do, one call is over after `deadline_s` and a look after
+    `read_budget_s`. `connect_timeout_s` bounds the connecting within that. Without an `http_client` it is httpx,
+    or aiohttp where httpx is not installed (extras `stripe-httpx`, `stripe-aiohttp`); `clients.aiohttp_client()`
+    is the faster one. A client given brings its own timeouts for connecting and reading, under the same deadline;
+    only those of `clients` serve several loops.
 
     A task that is cancelled while it sends leaves the refund in doubt, as a crash does; recovery looks.
 
@@ -90,6 +92,17 @@ class AsyncStripeGateway:
         """
         check_type(send, Send, "send")
         return await self._driven(_steps.send(send))
+
+    async def page(
+        self, account: str, window: Window, subject: Subject, after: str | None, /
+    ) -> FeedPage | Unread:
+        """One page of the account's refunds or disputes that were created within the window, the newest first.
+
+        For `reconcile_account`, which is given this gateway as its feed. In exactly one request; `Unread` for
+        whatever fails or is odd, late or contradictory. Raises TypeError or ValueError for odd arguments.
+        """
+        _setup.check_page(account, window, subject, after)
+        return await self._driven(_steps.page(account, window, subject, after, live=self._live))
 
     async def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """The charge behind a PaymentIntent (pi_), a checkout session (cs_) or a charge's own id, at `account`.

@@ -1,0 +1,139 @@
+"""The loop around the decider, in its sync form (`loop_async` is its twin); the services stand on it.
+
+    load → decide → append (version-checked; beaten to it: load and decide the same input again) →
+    licensed? send, decide on the answer · owed? look, decide on what it showed · else done
+
+First run, retry, crash recovery: all of it is this one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.decide import decide, licensed, owed
+from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
+from refund_domain.events import Event
+from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook
+from refund_domain.ledger import fold
+from refund_domain.payments import PaymentRef, Ref
+from refund_domain.policy import Policy
+from refund_domain.ports import PaymentGateway, RefundJournal
+from refund_domain.reconcile import Compared
+from refund_domain.refusals import Refused
+from refund_domain.stream import (
+    MOST_CONFLICTS,
+    MOST_LOOKS,
+    Stream,
+    answered_as,
+    appended,
+    caught_up,
+    claim_in,
+    head,
+    in_doubt,
+    named,
+    opened,
+    read_as,
+)
+
+
+class Loop:
+    """What a service does with one stream: read it, record an input, go on until nothing is owed.
+
+    The service sets the two ports, the policy and its monotonic clock.
+    """
+
+    _gateway: PaymentGateway
+    _journal: RefundJournal
+    _policy: Policy
+    _monotonic: Callable[[], float]
+
+    def _outside_transactions(self) -> None:
+        if self._journal.in_transaction:
+            raise OpenTransaction("commit the open transaction first: no network call is made inside one")
+
+    def _load(self, ref: Ref) -> Stream:
+        return opened(ref, self._journal.load(ref), self._monotonic())
+
+    def _record(self, stream: Stream, given: Input) -> tuple[Stream, tuple[Event, ...] | Refused]:
+        """Decide this input and append what it means; beaten to it, decide the same input again."""
+        for _ in range(MOST_CONFLICTS):
+            said = decide(stream.ledger, given, self._policy)
+            if isinstance(said, Refused) or not said:
+                return stream, said
+            ledger = fold(stream.ledger, said)
+            try:
+                now = self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
+            except JournalConflict:
+                if self._journal.in_transaction:
+                    raise
+                news = self._journal.load(stream.ref, stream.version)
+                stream = caught_up(stream, news, self._monotonic())
+                continue
+            return appended(stream, ledger, len(said), now, self._monotonic()), said
+        raise TooContended("other workers keep appending to this payment's stream; try again")
+
+    def _compare(self, ref: PaymentRef) -> Compared:
+        """A look nobody owed, merged if the stream has an owner: it never claims, sends or ends a doubt."""
+        self._outside_transactions()
+        stream = self._load(ref)
+        look = self._look(ref)
+        if not isinstance(look, Picture):
+            return Compared(stream, look)
+        given = FreeLook(at=stream.now, picture=look)
+        if stream.ledger.tenant is None:
+            # A quote may have opened the stream while we looked; its own look can be older than this one.
+            news = self._journal.load(ref, stream.version)
+            stream = caught_up(stream, news, self._monotonic())
+        if stream.ledger.tenant is None:
+            return Compared(stream, look)
+        stream, said = self._record(stream, given)
+        return Compared(stream, look, bool(said))
+
+    def _drive(self, stream: Stream) -> Stream:
+        """Look, and send what a look permits, until nothing is owed."""
+        ref = stream.ref
+        if not isinstance(ref, PaymentRef):
+            return stream
+        for turn in range(MOST_LOOKS):
+            if not owed(stream.ledger, stream.now):
+                break
+            try:
+                stream = self._advance(stream, ref)
+            except Exception:
+                if turn == 0:
+                    raise
+                # A send may have left in an earlier turn: what is known goes back, recovery does the rest.
+                break
+        return stream
+
+    def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
+        """One owed look; and if its decision claimed a send, that send and its answer."""
+        started, at = self._monotonic(), stream.now
+        look = self._look(ref)
+        stream, said = self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
+        claim = claim_in(said)
+        if claim is None:
+            return stream
+        send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
+        answer = NotSent(why="the licence to send had run out") if send is None else self._send(send)
+        given = GatewayAnswered(
+            at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
+        )
+        try:
+            return self._record(stream, given)[0]
+        except Exception:
+            # Money may have moved: nothing may be raised now. The open claim is the record.
+            return in_doubt(stream, given)
+
+    def _look(self, ref: PaymentRef) -> Look:
+        try:
+            return read_as(self._gateway.look(ref), ref)
+        except Exception as error:
+            return Unread(why=f"the gateway raised {named(error)}")
+
+    def _send(self, send: Send) -> Answer:
+        try:
+            return answered_as(self._gateway.send(send))
+        except Exception as error:
+            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
