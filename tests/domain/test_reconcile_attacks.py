@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 import pytest
@@ -15,7 +15,7 @@ from refund_domain.events import Event, LookScheduled, PaymentSeen, RefundObserv
 from refund_domain.feeds import FeedPage, Mention, Window
 from refund_domain.payments import PLATFORM
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.reconcile import Position, Reconciliation
+from refund_domain.reconcile import Position
 from refund_domain.signals import Subject
 from tests.domain.worlds import (
     DAY,
@@ -170,60 +170,57 @@ def test_a_hostile_feed_says_where_to_look_and_nothing_else(world: World, seed: 
 
 
 class Shifting(MemoryGateway):
-    """A gateway at which somebody refunds again before every page; part of it the lists show late."""
-
-    payments: tuple[PaymentRef, ...] = ()
+    """A gateway at which more is refunded before every page; half of it the lists show late."""
 
     def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
-        for ref in self.payments:
-            for lag in (timedelta(0), 59 * MINUTE):
-                self._bank.elsewhere(ref, CENT, list_lag=lag)
+        for lag in (timedelta(0), 59 * MINUTE):
+            self._bank.elsewhere(self._bank.charge(USD_20), list_lag=lag)
         return super().page(account, window, subject, after)
 
 
-def shifting(world: World) -> Shifting:
-    """Payments of which refunds come into being for hours, several in a second, and go on coming."""
-    feed = Shifting(world.bank, page_size=3)
-    refs = tuple(world.pay() for _ in range(2))
-    for ref in refs:
-        world.refunds.quote(ref, by=MARIA)
+def refunded_for_hours(world: World) -> tuple[PaymentRef, ...]:
+    """Payments refunded once each or disputed, several in a second, some of which the lists show late."""
+    refs = []
     for _ in range(8):
-        for lag in (timedelta(0), 10 * MINUTE, HOUR):
-            world.bank.elsewhere(refs[0], CENT, list_lag=lag)
-            world.bank.elsewhere(refs[1], CENT, list_lag=lag)
-        world.bank.dispute(refs[0])
+        for lag in (timedelta(0), 10 * MINUTE, HOUR, None):
+            ref = world.pay()
+            world.refunds.quote(ref, by=MARIA)
+            if lag is None:
+                world.bank.dispute(ref)
+            else:
+                world.bank.elsewhere(ref, CENT, list_lag=lag)
+            refs.append(ref)
         world.clock.advance(20 * MINUTE)
-    feed.payments = refs
-    return feed
+    return tuple(refs)
 
 
-def passed_over(world: World, feed: Shifting, run: Reconciliation) -> list[str]:
-    """What was created before the run's `until` and is not in the journal."""
+def passed_over(world: World, refs: tuple[PaymentRef, ...], until: datetime) -> list[str]:
+    """What was created before then and is not in the journal."""
     over = []
-    for ref in feed.payments:
-        seen = {event.refund.id for event in world.events(ref) if isinstance(event, RefundObserved)}
-        made = world.bank.refunds(ref)
-        over += [each.id for each in made if run.until and each.created_at < run.until and each.id not in seen]
+    for ref in refs:
+        view = world.view(ref)
+        known = {refund.id for refund in view.elsewhere}
+        known |= {dispute.id for dispute in view.payment.disputes} if view.payment else set()
+        made = [(each.id, each.created_at) for each in world.bank.refunds(ref)]
+        over += [id for id, at in (*made, *world.bank.disputes(ref)) if at < until and id not in known]
     return over
 
 
 @pytest.mark.parametrize("limit", [1, 5, 1000])
 def test_lists_that_shift_under_a_run_pass_nothing_over(world: World, limit: int) -> None:
     """While a run goes on, newer objects come before those that were read, and ones that lagged among them."""
-    feed = shifting(world)
-    run, place = None, None
+    refs, feed = refunded_for_hours(world), Shifting(world.bank, page_size=3)
+    until: datetime | None = None
+    after: Position | None = None
     for _ in range(1000):
-        run = world.refunds.reconcile_account(
-            PLATFORM, WINDOW, feed=feed, limit=limit, after=None if place is None else Position.parse(place)
-        )
-        if run.position is None:
+        run = world.refunds.reconcile_account(PLATFORM, WINDOW, feed=feed, limit=limit, after=after)
+        after, until = run.position, run.until
+        if after is None:
             break
-        place = str(run.position)
         world.clock.advance(7 * MINUTE)
-    assert run is not None
-    assert run.until is not None
-    assert run.until > START + HOUR
-    assert passed_over(world, feed, run) == []
+    assert until is not None
+    assert until > START + HOUR
+    assert passed_over(world, refs, until) == []
 
 
 @pytest.mark.parametrize("late", [False, True])
