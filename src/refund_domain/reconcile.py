@@ -325,8 +325,8 @@ class Run:
     def to_look_at(self, place: Position, page: object) -> Iterator[PaymentRef]:
         """The payments of the page at `place` to look at now, each answered by `took` before the next is drawn.
 
-        A payment is looked at once a call, and again only for what its look had not shown. What is no page, or one
-        that was not asked for, ends the call as a page that cannot be read does.
+        A payment is looked at once a call, and again for what its look had not shown; one that failed, no more.
+        What is no page, or one that was not asked for, ends the call as a page that cannot be read does.
         """
         read = self._read_as(page, place)
         if isinstance(read, Unread):
@@ -335,7 +335,7 @@ class Run:
         for number, mention in enumerate(read.mentions, 1):
             ref = self._named(mention)
             if ref is not None:
-                if not self._is_known(ref, mention):
+                if not self._is_known(ref, mention) and ref not in self._failed:
                     yield ref
                 if not self._is_known(ref, mention):
                     self._failed.setdefault(ref, Unreconciled(payment=ref, why=NOT_SHOWN))

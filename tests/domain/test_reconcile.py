@@ -584,6 +584,17 @@ def test_what_is_known_already_must_be_shown_all_the_same(world: World) -> None:
     assert run.until is None
 
 
+@pytest.mark.parametrize("quoted", [True, False])
+def test_what_is_not_shown_costs_one_look(world: World, *, quoted: bool) -> None:
+    """A payment that lacks one thing the feed names has failed: what else it lacks leads to no look more."""
+    ref = known(world) if quoted else world.pay()
+    before = len(world.gateway.looked)
+    page = FeedPage(mentions=tuple(mention(f"re_{number}") for number in range(50)), more=False)
+    run = world.refunds.reconcile_account(PLATFORM, around(), feed=Listing(world.gateway, page))
+    assert run.failed == (Unreconciled(payment=ref, why=NOT_SHOWN),)
+    assert len(world.gateway.looked) == before + 1
+
+
 def test_the_feed_of_somebody_else_concludes_nothing(world: World) -> None:
     """A feed of another gateway names payments that this one does not hold, owned or not: each of them failed."""
     stranger = MemoryBank(world.clock)
