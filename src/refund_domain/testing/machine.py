@@ -7,8 +7,8 @@ It takes payments, clicks, cuts lines, kills the process, lets time pass, and as
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -42,7 +42,7 @@ MARIA: Final = Actor(id="maria", tenant="acme")
 ZOE: Final = Actor(id="zoe", tenant="zenith")
 """The people: each works for a tenant of their own, and may refund its payments and no others."""
 
-PAYMENTS: Final = 3
+PAYMENTS: Final = 4
 """How many payments a history has at most."""
 
 KINDS: Final = {
@@ -72,6 +72,8 @@ TAMPERED: Final[dict[str, Callable[[Mapping[str, str]], Mapping[str, str]]]] = {
 
 _CENTS: Final = 100
 _WORKERS: Final = (Play.LOOK_WORKER, Play.WORKER_BEFORE, Play.WORKER_AFTER)
+_PLAYS: Final = st.lists(st.sampled_from(Play), max_size=2)
+_TABS: Final = st.sampled_from(("new", "latest", "first"))
 _SHARES: Final = st.integers(1, 9)
 
 
@@ -80,7 +82,6 @@ class RefundMachine(RuleBasedStateMachine):
 
     make: Callable[[], Wiring | AbstractContextManager[Wiring]]
     payments: Bundle[Taken] = Bundle("payments")
-    pages: Bundle[Page] = Bundle("pages")
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,65 +107,54 @@ class RefundMachine(RuleBasedStateMachine):
 
     # --- people -----------------------------------------------------------------------------------------------
 
-    @rule(target=pages, taken=payments)
-    def open_page(self, taken: Taken) -> Page | MultipleResults[Page]:
-        """Somebody opens the refund page, in a new tab."""
-        form = self._try("opening a page", lambda: self._wiring.page(taken.ref, taken.owner))
-        if form is None:
-            note("there is no button")
-            return multiple()
-        taken.opened = True
-        note(f"the page says {form['amount_minor']} {form['currency']}")
-        return Page(taken, form, self._elapsed)
+    @rule(taken=payments, plays=_PLAYS)
+    def open_page(self, taken: Taken, plays: list[Play]) -> None:
+        """Somebody opens the refund page in a new tab, and leaves it open."""
+        with self._weather(plays):
+            self._open(taken)
 
-    @rule(page=pages)
-    def press(self, page: Page) -> None:
-        """They press the button."""
-        self._press(page, self._wiring.press)
+    @rule(taken=payments, tab=_TABS, plays=_PLAYS, times=st.integers(1, 2))
+    def press(self, taken: Taken, tab: str, plays: list[Play], times: int) -> None:
+        """They press the button in one of their tabs, or double click it."""
+        if page := self._tab(taken, tab):
+            with self._weather(plays):
+                for _ in range(times):
+                    self._press(page, self._wiring.press)
 
-    @rule(page=pages)
-    def press_twice(self, page: Page) -> None:
-        """They press it twice."""
-        self._press(page, self._wiring.press)
-        self._press(page, self._wiring.press)
+    @rule(taken=payments, tabs=st.tuples(_TABS, _TABS), play=st.sampled_from(_WORKERS))
+    def press_at_once(self, taken: Taken, tabs: tuple[str, str], play: Play) -> None:
+        """While a press is on its way, the button is pressed again, there or in another tab."""
+        first, second = (self._tab(taken, tab) for tab in tabs)
+        if first and second:
+            self._decide(second)
+            with self._weather([play]):
+                self._wiring.weather.worker = lambda: self._wiring.press(taken.ref, taken.owner, second.form)
+                self._press(first, self._wiring.press)
 
-    @rule(page=pages, other=pages, play=st.sampled_from(_WORKERS))
-    def press_at_once(self, page: Page, other: Page, play: Play) -> None:
-        """While the first press is on its way, the same or another page's button is pressed."""
-        self._decide(other)
-        with self._wiring.weather.alone():
-            self._wiring.weather.worker = lambda: self._wiring.press(
-                other.taken.ref, other.taken.owner, other.form
-            )
-            self._wiring.weather.play(play)
-            self._press(page, self._wiring.press)
+    @rule(taken=payments, tab=_TABS)
+    def ask(self, taken: Taken, tab: str) -> None:
+        """They press the button, and the host leaves the sending to its queue."""
+        if page := self._tab(taken, tab):
+            with self._silent():
+                self._press(page, self._wiring.ask)
 
-    @rule(page=pages)
-    def ask(self, page: Page) -> None:
-        """They press the button of a page whose host sends from a queue."""
-        with self._silent():
-            self._press(page, self._wiring.ask)
-
-    @rule(page=pages, how=st.sampled_from(sorted(TAMPERED)))
-    def press_tampered(self, page: Page, how: str) -> None:
+    @rule(taken=payments, tab=_TABS, how=st.sampled_from(sorted(TAMPERED)))
+    def press_tampered(self, taken: Taken, tab: str, how: str) -> None:
         """They have changed the page's hidden fields; the promises tell what must not come of it."""
-        form = {**page.form, **TAMPERED[how](page.form)}
-        told = self._try("pressing", lambda: self._wiring.press(page.taken.ref, page.taken.owner, form))
-        note(f"they are told: {told}")
+        if page := self._tab(taken, tab):
+            form = {**page.form, **TAMPERED[how](page.form)}
+            told = self._try("pressing", lambda: self._wiring.press(taken.ref, taken.owner, form))
+            note(f"they are told: {told}")
 
     @rule(taken=payments)
     def intrude(self, taken: Taken) -> None:
-        """Somebody of another tenant opens the page."""
-        form = self._try("opening a page", lambda: self._wiring.page(taken.ref, taken.stranger))
-        keep("tenants_apart", form is None, f"a page of {taken} opened by {taken.stranger.tenant}")
-
-    @rule(page=pages)
-    def press_as_stranger(self, page: Page) -> None:
-        """Somebody of another tenant got hold of the page and presses its button."""
-        taken = page.taken
+        """Somebody of another tenant opens the page, and presses the button of one that they got hold of."""
         with self._silent():
-            told = self._try("pressing", lambda: self._wiring.press(taken.ref, taken.stranger, page.form))
-        keep("tenants_apart", told is not Told.UNDER_WAY, f"{taken.stranger.tenant} refunded {taken}")
+            form = self._try("opening a page", lambda: self._wiring.page(taken.ref, taken.stranger))
+            keep("tenants_apart", form is None, "a page of", taken, "opened by", taken.stranger.tenant)
+            for page in taken.pages:
+                told = self._try("pressing", partial(self._wiring.press, taken.ref, taken.stranger, page.form))
+                keep("tenants_apart", told is not Told.UNDER_WAY, taken.stranger.tenant, "refunding", taken)
 
     @rule(taken=payments)
     def cancel(self, taken: Taken) -> None:
@@ -173,7 +163,7 @@ class RefundMachine(RuleBasedStateMachine):
         with self._silent("cancelling_refunds_nothing"):
             self._try("cancelling", lambda: self._wiring.cancel(taken.ref, taken.owner))
         after = self._story.held(taken), self._wiring.bank.refunds(taken.ref)
-        keep("cancelling_refunds_nothing", before == after, f"a refund of {taken} that was not there before")
+        keep("cancelling_refunds_nothing", before == after, "a refund that was not there before, of", taken)
 
     @rule(taken=payments, share=_SHARES)
     def outside(self, taken: Taken, share: int) -> None:
@@ -193,30 +183,32 @@ class RefundMachine(RuleBasedStateMachine):
 
     # --- jobs -------------------------------------------------------------------------------------------------
 
-    @rule(taken=payments)
-    def job(self, taken: Taken) -> None:
+    @rule(taken=payments, plays=_PLAYS)
+    def job(self, taken: Taken, plays: list[Play]) -> None:
         """The queue brings a payment's job, whether there is something to do or not."""
-        self._try("doing the job", lambda: self._wiring.job(taken.ref))
+        with self._weather(plays):
+            self._try("doing the job", lambda: self._wiring.job(taken.ref))
 
-    @rule()
-    def work(self) -> None:
+    @rule(plays=_PLAYS)
+    def work(self, plays: list[Play]) -> None:
         """The recovery job runs."""
-        self._try("recovering", self._wiring.work)
+        with self._weather(plays):
+            self._try("recovering", self._wiring.work)
 
-    @rule(taken=payments, subject=st.sampled_from(Subject), named=st.booleans())
-    def receive(self, taken: Taken, subject: Subject, named: bool) -> None:
+    @rule(taken=payments, subject=st.sampled_from(Subject), named=st.booleans(), plays=_PLAYS)
+    def receive(self, taken: Taken, subject: Subject, named: bool, plays: list[Play]) -> None:
         """A webhook comes: early, late, for nothing, or without the payment's name."""
         charge = taken.ref.charge if named else None
         signal = Signal(
             id="evt_1", kind="refund.updated", account=taken.ref.account, subject=subject, charge=charge
         )
-        with self._silent():
+        with self._weather(plays), self._silent():
             self._try("receiving", lambda: self._wiring.receive(signal))
 
-    @rule(taken=payments)
-    def reconcile(self, taken: Taken) -> None:
+    @rule(taken=payments, plays=_PLAYS)
+    def reconcile(self, taken: Taken, plays: list[Play]) -> None:
         """The daily look at a payment."""
-        with self._silent():
+        with self._weather(plays), self._silent():
             self._try("reconciling", lambda: self._wiring.reconcile(taken.ref))
 
     @rule()
@@ -225,11 +217,6 @@ class RefundMachine(RuleBasedStateMachine):
         self._wiring.restart()
 
     # --- the world --------------------------------------------------------------------------------------------
-
-    @rule(plays=st.lists(st.sampled_from(Play), min_size=1, max_size=3))
-    def bad_weather(self, plays: list[Play]) -> None:
-        """The next calls to the gateway go so."""
-        self._wiring.weather.play(*plays)
 
     @rule(edge=st.sampled_from(EDGES), seconds=st.sampled_from((0, 1, -1)))
     def time_passes(self, edge: str, seconds: int) -> None:
@@ -281,7 +268,6 @@ class RefundMachine(RuleBasedStateMachine):
                 self._end()
 
     def _end(self) -> None:
-        self._wiring.weather.clear()
         for span in CALM:
             self._forward(span)
             self._try("recovering", self._wiring.work)
@@ -302,6 +288,34 @@ class RefundMachine(RuleBasedStateMachine):
         self._story.taken.append(taken)
         return taken
 
+    def _open(self, taken: Taken) -> Page | None:
+        form = self._try("opening a page", lambda: self._wiring.page(taken.ref, taken.owner))
+        if form is None:
+            note("there is no button")
+            return None
+        note(f"the page says {form['amount_minor']} {form['currency']}")
+        page = Page(taken, form, self._elapsed)
+        taken.pages.append(page)
+        return page
+
+    def _tab(self, taken: Taken, tab: str) -> Page | None:
+        """The first or the latest page that is open, or a new one; None where there is no button."""
+        if tab == "new" or not taken.pages:
+            return self._open(taken)
+        return taken.pages[0 if tab == "first" else -1]
+
+    @contextmanager
+    def _weather(self, plays: list[Play]) -> Iterator[None]:
+        """The next calls to the gateway go so; what befell none is over."""
+        weather = self._wiring.weather
+        worker = weather.worker
+        weather.play(*plays)
+        try:
+            yield
+        finally:
+            weather.clear()
+            weather.worker = worker
+
     def _decide(self, page: Page) -> None:
         """A press is a decision, unless the page is too old: then it must come to nothing."""
         if self._elapsed - page.opened_at <= self._wiring.policy.quote_valid:
@@ -316,11 +330,11 @@ class RefundMachine(RuleBasedStateMachine):
             return
         held = self._story.held(taken)
         if told is Told.UNDER_WAY:
-            keep("told_the_truth", held is not None, f"no refund of {taken}, which is said to be under way")
+            keep("told_the_truth", held is not None, "none of", taken)
             page.refund = held
         else:
             same = held is not None and page.refund is not None and held.id == page.refund.id
-            keep("told_the_truth", not same, f"a refusal by {page}, whose refund is under way")
+            keep("told_the_truth", not same, "a refusal by", page, "whose refund is under way")
 
     def _settle(self, ref: PaymentRef, item: Attention, choice: Choice, by: Actor) -> None:
         self._wiring.settle(ref, item.subject, item.code, choice, by)
@@ -352,7 +366,7 @@ class RefundMachine(RuleBasedStateMachine):
         except RefundError as error:
             note(f"{type(error).__name__} while {doing}")
             kept = len(self._wiring.weather.sent) == sent
-            keep("nothing_raised", kept, f"{type(error).__name__} while {doing}, after a send")
+            keep("nothing_raised", kept, type(error).__name__, "after a send, while", doing)
         except Exception as error:
             seen = f"{type(error).__name__} while {doing}"
             raise LawBroken("nothing_raised", PROMISES["nothing_raised"], seen) from error

@@ -36,21 +36,24 @@ _DEAD: Final = ("failed", "canceled")
 _OPEN: Final = (Status.REQUESTED, Status.IN_DOUBT)
 
 
-def keep(promise: str, holds: bool, seen: str) -> None:
-    """Go on if it holds; else this promise is broken (`LawBroken`), and this is what was seen."""
+def keep(promise: str, holds: bool, *seen: object) -> None:
+    """Go on if it holds; else this promise is broken (`LawBroken`), and this is what was seen, in words."""
     if not holds:
-        raise LawBroken(promise, PROMISES[promise], seen)
+        raise LawBroken(promise, PROMISES[promise], " ".join(str(part) for part in seen))
 
 
 @attrs.define(eq=False)
 class Taken:
-    """A payment, its people, and what they decided: `pressed` has the amount of each page, by its request id."""
+    """A payment, its people, and what they decided: `pressed` has the amount of each page, by its request id.
+
+    `pages` are those its people have open, in tabs.
+    """
 
     ref: PaymentRef
     captured: Money
     owner: Actor
     stranger: Actor
-    opened: bool = False
+    pages: list[Page] = attrs.field(factory=list)
     disputed: bool = False
     pressed: dict[str, int] = attrs.field(factory=dict)
 
@@ -117,7 +120,9 @@ class Story:
             keep(
                 "nothing_left_hanging",
                 not hanging or taken.ref in asked,
-                f"{[str(refund.status) for refund in hanging]} of {taken}",
+                *(refund.status for refund in hanging),
+                "of",
+                taken,
             )
             shown = {refund.gateway_id: refund.status for refund in view.refunds}
             for refund in self.wiring.bank.refunds(taken.ref):
@@ -144,9 +149,9 @@ class Story:
     def _at_the_bank(self, taken: Taken) -> None:
         ours = [refund for refund in self.wiring.bank.refunds(taken.ref) if refund.mark is not None]
         live = [refund for refund in ours if refund.status not in _DEAD]
-        keep("one_live_refund", len(live) <= 1, f"{len(live)} of {taken}")
+        keep("one_live_refund", len(live) <= 1, len(live), "of", taken)
         total = self.live_minor(taken)
-        keep("never_above_captured", total <= taken.captured.amount_minor, f"{total} minor units of {taken}")
+        keep("never_above_captured", total <= taken.captured.amount_minor, total, "minor units of", taken)
         for refund in ours:
             verified = refund.amount.amount_minor in taken.pressed.values()
             keep(
@@ -154,17 +159,16 @@ class Story:
                 verified,
                 f"{refund.amount} of {taken}, where {len(taken.pressed)} were pressed",
             )
-        keep("decided_once", len(ours) <= len(taken.pressed), f"{len(ours)} at the bank of {taken}")
+        keep("decided_once", len(ours) <= len(taken.pressed), len(ours), "at the bank of", taken)
 
     def _among_people(self, taken: Taken) -> None:
         view, strange = self.view(taken, taken.owner), self.view(taken, taken.stranger)
-        keep("tenants_apart", strange is None, f"{taken} shown to {taken.stranger.tenant}")
-        keep("tenants_apart", view is not None or not taken.opened, f"{taken} not shown to its own people")
+        keep("tenants_apart", strange is None, taken, "shown to", taken.stranger.tenant)
+        keep("tenants_apart", view is not None or not taken.pages, taken, "not shown to its own people")
         asked = 0 if view is None else sum(refund.request_id is not None for refund in view.refunds)
         pressed = len(taken.pressed)
-        keep("decided_once", asked <= pressed, f"{asked} asked for of {taken}, where {pressed} were pressed")
+        keep("decided_once", asked <= pressed, asked, "asked for where", pressed, "pages were pressed, of", taken)
 
     def _is_shown(self, taken: Taken, refund: GatewayRefund, shown: Status | None) -> None:
         true = OBSERVED[refund.status][1]
-        seen = f"{shown or 'nothing'} for {refund.id} of {taken}, which is {true}"
-        keep("true_status_shown", shown is true, seen)
+        keep("true_status_shown", shown is true, shown or "nothing", "for a refund of", taken, "that is", true)
