@@ -113,6 +113,13 @@ class RefundMachine(RuleBasedStateMachine):
         with self._weather(plays):
             self._open(taken)
 
+    @rule(taken=payments, plays=_PLAYS)
+    def refund(self, taken: Taken, plays: list[Play]) -> None:
+        """Somebody opens the refund page and presses the button."""
+        if page := self._open(taken):
+            with self._weather(plays):
+                self._press(page, self._wiring.press)
+
     @rule(taken=payments, tab=_TABS, plays=_PLAYS, times=st.integers(1, 2))
     def press(self, taken: Taken, tab: str, plays: list[Play], times: int) -> None:
         """They press the button in one of their tabs, or double click it."""
