@@ -25,11 +25,12 @@ from refund_adapters.memory import (
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, AsyncRefundService, Money, Policy, RefundService
 from refund_domain.answers import Accepted, NotSent, OutcomeUnknown, Picture, Send, Unread
-from refund_domain.commands import Action
-from refund_domain.payments import Ref
+from refund_domain.commands import Action, Choice
+from refund_domain.payments import PLATFORM, Ref
+from refund_domain.refusals import NotAskedFor, Refused
 from refund_domain.testing.laws import LawBroken
 from refund_domain.testing.laws_gateway import send_of
-from refund_domain.testing.machine import machine
+from refund_domain.testing.machine import MARIA, machine
 from refund_domain.testing.promises import PROMISES
 from refund_domain.testing.weather import Crash, Line, Play, Weather
 from refund_domain.testing.wiring import Awaited, Wiring
@@ -175,6 +176,16 @@ def test_failing_history_reads_as_a_story() -> None:
     for line in ("the page says 200 USD", "befalls a send of 2.00 USD", "they are told", "state.teardown()"):
         assert line in told
     assert told.count("\n") < 30
+
+
+def test_awaited_desk_settles_as_the_service_does() -> None:
+    """What nobody asked for is refused by the asynchronous desk, too, and nothing is settled."""
+    with awaited() as wiring:
+        ref = wiring.bank.charge(USD, account=PLATFORM, method="card")
+        wiring.own(ref, MARIA.tenant)
+        assert wiring.page(ref, MARIA) is not None
+        said = wiring.service.settle(ref, subject="payment", code="none", choice=Choice.NOTED, by=MARIA)
+        assert said == Refused((NotAskedFor(),))
 
 
 def test_machine_needs_a_maker() -> None:
