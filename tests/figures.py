@@ -267,10 +267,12 @@ def _figure(time_us: float) -> str:
 
 
 def _compared(row: Any) -> str:
-    """The ratio to the row it was compared with, if it was."""
-    if row.get("ratio") is None:
-        return ""
-    return f"{row['ratio']:.2f}× {row['against']} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
+    """The ratio to the row it was compared with, if it was, and what else was found."""
+    found = [row["note"]] if row.get("note") else []
+    if row.get("ratio") is not None:
+        spread = f"({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
+        found.insert(0, f"{row['ratio']:.2f}× {row['against']} {spread}")
+    return "; ".join(found)
 
 
 def _limits() -> str:
