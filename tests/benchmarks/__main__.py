@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.benchmarks import imports, issuing, journals, rules
+from tests.benchmarks import imports, issuing, journals, processes, rules
 from tests.benchmarks.timing import Timed, measure, summary
 
 
@@ -43,7 +43,15 @@ def _step_us(journal: str, seeds: str) -> float:
     return 1e6 / float(mode["steps_per_cpu_s"])
 
 
-BENCHMARKS = {"B1": issuing.b1, "B2": issuing.b2, "B3": b3, "B7": journals.b7, "B10": b10, "B11": imports.b11}
+BENCHMARKS = {
+    "B1": issuing.b1,
+    "B2": issuing.b2,
+    "B3": b3,
+    "B7": journals.b7,
+    "B8": processes.b8,
+    "B10": b10,
+    "B11": imports.b11,
+}
 
 
 def main() -> int:

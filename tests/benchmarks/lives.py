@@ -7,6 +7,7 @@ as an index likes it least; the same number is always the same payment, and a pa
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -26,8 +27,11 @@ from refund_domain.ports import Head
 from refund_domain.stream import head as head_of
 from tests.benchmarks import sides
 
-RECORDED_BEFORE: Final = timedelta(minutes=10)
-"""How long ago every life happened: what was in doubt then is due now."""
+AT_VARIABLE: Final = "REFUND_LIVES_AT"
+"""The variable by which a benchmark's other processes are told when, so that all tell the same lives."""
+
+AT: Final = datetime.fromisoformat(os.environ.get(AT_VARIABLE) or (utc_now() - timedelta(minutes=10)).isoformat())
+"""When every life happened: long enough ago that what was in doubt then is due now."""
 
 STEPS: Final = 4
 """The appends of a life: the stream opened, the refund requested, its send claimed, the answer written down."""
@@ -60,7 +64,7 @@ class _Recorder(MemoryJournal):
     """A journal that remembers what it was told."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: utc_now() - RECORDED_BEFORE)
+        super().__init__(lambda: AT)
         self.told: list[tuple[int, tuple[Event, ...], Head]] = []
 
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
@@ -71,11 +75,18 @@ class _Recorder(MemoryJournal):
 
 @attrs.frozen
 class _Recorded:
-    """A life as it was recorded, and the two ids in it that differ from life to life."""
+    """A life as it was recorded, and the ids in it that differ from life to life."""
 
     charge: str
     refund_id: str
+    request_id: str
     steps: tuple[tuple[int, tuple[str, ...], Head], ...]
+
+    def told_of(self, text: str, charge: str) -> str:
+        """An event's text with the ids of another life."""
+        refund_id = refund_id_of(charge)
+        text = text.replace(self.charge, charge).replace(self.refund_id, refund_id)
+        return text.replace(self.request_id, refund_id[::-1])
 
 
 @cache
@@ -88,7 +99,7 @@ def _recorded() -> _Recorded:
     if not isinstance(said, Refund) or len(journal.told) != STEPS:
         raise RuntimeError("a refund's life is not what it was; nothing was timed")
     steps = [(expected, tuple(map(encode, events)), head) for expected, events, head in journal.told]
-    return _Recorded(charge, said.id, tuple(steps))
+    return _Recorded(charge, said.id, command.request_id, tuple(steps))
 
 
 def charge_of(number: int) -> str:
@@ -113,12 +124,12 @@ def stream_of(number: int) -> str:
 
 def written(number: int) -> list[Written]:
     """The life of this number as rows."""
-    life, charge, refund_id = _recorded(), charge_of(number), refund_id_of(charge_of(number))
+    life, charge = _recorded(), charge_of(number)
     return [
         Written(
             stream=f"platform/{charge}",
             expected=expected,
-            texts=tuple([text.replace(life.charge, charge).replace(life.refund_id, refund_id) for text in texts]),
+            texts=tuple([life.told_of(text, charge) for text in texts]),
             head=head,
         )
         for expected, texts, head in life.steps
