@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.benchmarks import imports, issuing, journals, processes, rules
+from tests.benchmarks import imports, issuing, journals, processes, recovery, rules
 from tests.benchmarks.timing import Timed, measure, summary
 
 
@@ -49,6 +49,7 @@ BENCHMARKS = {
     "B3": b3,
     "B7": journals.b7,
     "B8": processes.b8,
+    "B9": recovery.b9,
     "B10": b10,
     "B11": imports.b11,
 }
