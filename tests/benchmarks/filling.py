@@ -60,14 +60,20 @@ def fill_postgres(conninfo: str, count: int, in_doubt: int) -> None:
     with psycopg.connect(conninfo) as raw:
         ((tx,),) = raw.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
         for events, heads in rows(range(count), in_doubt):
+            # By hand: psycopg's own writing of rows takes longer than the server's reading.
+            lines = [f"{tx}\t{stream}\t{version}\t{at}\t{_copied(text)}\n" for stream, version, at, text in events]
             with raw.cursor().copy("COPY refund_events (tx, stream, version, at, event) FROM STDIN") as into:
-                for event in events:
-                    into.write_row((tx, *event))
+                into.write("".join(lines))
             with raw.cursor().copy(
                 "COPY refund_streams (stream, version, tx, tenant, look_at, waiting) FROM STDIN"
             ) as into:
                 for stream, version, tenant, look_at, waiting in heads:
                     into.write_row((stream, version, tx, tenant, look_at, waiting))
+
+
+def _copied(text: str) -> str:
+    """JSON as COPY has it: it holds no tab and no line break, but backslashes."""
+    return text.replace("\\", "\\\\")
 
 
 def check_reads(journal: RefundJournal, numbers: Sequence[int], in_doubt: int) -> None:

@@ -73,24 +73,9 @@ class _Recorder(MemoryJournal):
         return now
 
 
-@attrs.frozen
-class _Recorded:
-    """A life as it was recorded, and the ids in it that differ from life to life."""
-
-    charge: str
-    refund_id: str
-    request_id: str
-    steps: tuple[tuple[int, tuple[str, ...], Head], ...]
-
-    def told_of(self, text: str, charge: str) -> str:
-        """An event's text with the ids of another life."""
-        refund_id = refund_id_of(charge)
-        text = text.replace(self.charge, charge).replace(self.refund_id, refund_id)
-        return text.replace(self.request_id, refund_id[::-1])
-
-
 @cache
-def _recorded() -> _Recorded:
+def _recorded() -> tuple[Written, ...]:
+    """A life whose stream and texts are patterns for `%`, which puts in the ids that differ from life to life."""
     journal = _Recorder()
     service = RefundService(StripeGateway(sides.KEY, http_client=sides.Canned()), journal, allow=sides.allowed)
     (charge,) = sides.fresh(1)
@@ -98,8 +83,20 @@ def _recorded() -> _Recorded:
     said = service.issue(command)
     if not isinstance(said, Refund) or len(journal.told) != STEPS:
         raise RuntimeError("a refund's life is not what it was; nothing was timed")
-    steps = [(expected, tuple(map(encode, events)), head) for expected, events, head in journal.told]
-    return _Recorded(charge, said.id, command.request_id, tuple(steps))
+    names = {charge: "%(charge)s", said.id: "%(refund_id)s", command.request_id: "%(request_id)s"}
+
+    def pattern(event: Event) -> str:
+        text = encode(event).replace("%", "%%")
+        for found, name in names.items():
+            text = text.replace(found, name)
+        return text
+
+    return tuple(
+        [
+            Written(stream="platform/%(charge)s", expected=expected, texts=tuple(map(pattern, events)), head=head)
+            for expected, events, head in journal.told
+        ]
+    )
 
 
 def charge_of(number: int) -> str:
@@ -124,15 +121,17 @@ def stream_of(number: int) -> str:
 
 def written(number: int) -> list[Written]:
     """The life of this number as rows."""
-    life, charge = _recorded(), charge_of(number)
+    charge = charge_of(number)
+    refund_id = refund_id_of(charge)
+    ids = {"charge": charge, "refund_id": refund_id, "request_id": refund_id[::-1]}
     return [
         Written(
-            stream=f"platform/{charge}",
-            expected=expected,
-            texts=tuple([life.told_of(text, charge) for text in texts]),
-            head=head,
+            stream=step.stream % ids,
+            expected=step.expected,
+            texts=tuple([text % ids for text in step.texts]),
+            head=step.head,
         )
-        for expected, texts, head in life.steps
+        for step in _recorded()
     ]
 
 

@@ -114,7 +114,7 @@ def append(journal: RefundJournal, step: lives.Append) -> None:
 
 def b8(quick: bool) -> list[Timed]:
     """Commits a second of so many processes, and what one on its own payments has of others on one."""
-    counts, commits, rounds = (QUICK_COUNTS, 2, 1) if quick else (COUNTS, 100, 11)
+    counts, commits, rounds = (QUICK_COUNTS, 4, 1) if quick else (COUNTS, 60, 11)
     server = Server({"shared_buffers": "256MB", "max_wal_size": "4GB"})
     conninfo = server.database()
     with closing(PostgresJournal(conninfo)) as journal, _started(conninfo, counts[-1]) as sides:
@@ -124,17 +124,15 @@ def b8(quick: bool) -> list[Timed]:
         for count in counts:
             for side, against in (("ours", "bare"), ("bare", None)):
                 processes = sides[side][:count]
-                apart, together = Different(processes, commits // 2), One(journal, processes, commits)
-                for words, work, lives_each in (
-                    ("different payments", apart, lives.STEPS * (commits // 2)),
-                    ("one payment", together, commits),
-                ):
+                apart = Different(processes, commits // lives.STEPS)
+                together = One(journal, processes, commits)
+                for words, work in (("different payments", apart), ("one payment", together)):
                     cases.append(
                         Case(
                             name=_name(count, words, side),
                             prepare=work.prepare,
                             work=work.work,
-                            calls=lives_each * count,
+                            calls=commits * count,
                             answer=2 * commits * count if work is together else None,
                             reach="≥ 70 % of bare (≤ 1.43×)" if against else "",
                             against=_name(count, words, against) if against else None,
