@@ -20,11 +20,12 @@ import psycopg
 
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from tests.benchmarks import filling, lives, stores_django
-from tests.benchmarks.stores import TABLES, OurStore, PostgresByHand, SqliteByHand, Store
+from tests.benchmarks.stores import TABLES, BareStore, OurStore, PostgresByHand, SqliteByHand, Store
 from tests.benchmarks.timing import Case, Timed, timed, times_of
 from tests.postgres.server import Server
 
 OURS, BY_HAND, ORM = "our journal", "by hand", "Django's ORM"
+CHECKED = "by hand into our events"
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
 QUICK_SIZES: Final = (50, 200)
@@ -47,6 +48,14 @@ class Filled:
     size: int
     stores: Stores
     bytes_each: dict[str, float]
+
+    @property
+    def by_hand(self) -> BareStore:
+        """The store by hand."""
+        store = self.stores[BY_HAND]
+        if not isinstance(store, BareStore):
+            raise TypeError("the store by hand was expected")
+        return store
 
 
 def b7(quick: bool) -> list[Timed]:
@@ -151,9 +160,9 @@ def _bytes(raw: psycopg.Connection[Any], table: str) -> int:
 
 def _checked(stores: Stores, size: int, due: int) -> Stores:
     """The stores, ready: each reads what was filled in, does each work once, and gives what the others give."""
-    ours = stores[OURS]
-    if not isinstance(ours, OurStore):
-        raise TypeError("our own store was expected")
+    ours, by_hand = stores[OURS], stores[BY_HAND]
+    if not (isinstance(ours, OurStore) and isinstance(by_hand, BareStore)):
+        raise TypeError("our own store and one by hand were expected")
     filling.check_reads(ours.journal, [0, due - 1, due, size - 1], due)
     answers = {str(step.ref): step for step in (lives.told(number)[lives.IN_DOUBT] for number in range(due))}
     new = next(_numbers)
@@ -164,7 +173,9 @@ def _checked(stores: Stores, size: int, due: int) -> Stores:
         claimed = store.claim()
         streams = (lives.stream_of(new), claimed, lives.stream_of(size - 1))
         said.append((claimed, store.due(5), [store.shown(stream) for stream in streams]))
-    if any(each != said[0] for each in said):
+    last = lives.ref_of(size - 1)
+    read_alike = tuple(by_hand.events(str(last))) == ours.journal.load(last).events
+    if any(each != said[0] for each in said) or not read_alike:
         raise RuntimeError("the stores give different answers; nothing was timed")
     return stores
 
@@ -193,8 +204,8 @@ class Living:
 class Loading:
     """Streams anywhere in the store, read whole."""
 
-    def __init__(self, store: Store, size: int, count: int) -> None:
-        self._store, self._count = store, count
+    def __init__(self, load: Callable[[str], object], size: int, count: int) -> None:
+        self._load, self._count = load, count
         self._size, self._chance = size, random.Random(size)
         self._ready: list[str] = []
 
@@ -205,7 +216,7 @@ class Loading:
     def work(self) -> None:
         """Read them."""
         for stream in self._ready:
-            self._store.load(stream)
+            self._load(stream)
 
 
 def _measured(filled: Sequence[Filled], quick: bool) -> list[Timed]:
@@ -214,13 +225,16 @@ def _measured(filled: Sequence[Filled], quick: bool) -> list[Timed]:
     cases = []
     for each in filled:
         for name, store in each.stores.items():
-            living, loading = Living(store, lived), Loading(store, each.size, loaded)
+            living, loading = Living(store, lived), Loading(store.load, each.size, loaded)
             at = (each.database, each.size, name)
             cases += [
                 Case(name=_name(_ISSUE, *at), prepare=living.prepare, work=living.work, calls=lived),
                 Case(name=_name(_LOAD, *at), prepare=loading.prepare, work=loading.work, calls=loaded),
                 Case(name=_name(_CLAIM, *at), work=store.claim, number=claimed),
             ]
+        checked = Loading(each.by_hand.events, each.size, loaded)
+        name = _name(_LOAD, each.database, each.size, CHECKED)
+        cases.append(Case(name=name, prepare=checked.prepare, work=checked.work, calls=loaded))
     times = times_of(cases, rounds)
     by_name = {case.name: case for case in cases}
     return [
@@ -249,6 +263,8 @@ def _compared(
     """What is set against what: ours against by hand and against the smallest, the ORM against ours."""
     ours, hand, orm = ((database, size, name) for name in (OURS, BY_HAND, ORM))
     yield ours, _name(work, *hand), "≤ 1.5×"
+    if work == _LOAD:
+        yield ours, _name(work, database, size, CHECKED), "≤ 1.5×"
     if size != least:
         yield ours, _name(work, database, least, OURS), "≤ 1.5×"
     yield hand, None, ""

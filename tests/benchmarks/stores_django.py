@@ -11,7 +11,7 @@ from typing import Any
 
 from refund_adapters.clock import utc_now
 from refund_adapters.sql.rows import microseconds
-from tests.benchmarks.stores import Bare, BareStore, Row
+from tests.benchmarks.stores import Bare, BareStore
 
 SQLITE_FULL = {
     "transaction_mode": "IMMEDIATE",
@@ -78,9 +78,9 @@ class DjangoStore(BareStore):
                 using=self._alias, force_insert=not expected, force_update=bool(expected)
             )
 
-    def load(self, stream: str) -> list[Row]:
+    def texts(self, stream: str) -> list[str]:
         rows = self._events.objects.using(self._alias).filter(stream=stream).order_by("version")
-        return [json.loads(text) for text in rows.values_list("event", flat=True)]
+        return list(rows.values_list("event", flat=True))
 
     def due(self, limit: int) -> list[str]:
         heads = self._heads.objects.using(self._alias).filter(look_at__lte=microseconds(utc_now()))
