@@ -237,6 +237,15 @@ ABOUT = {
     "B2": "The same over loopback with the SQLite journal at FULL, beside the raw requests and as many durable "
     "writes of 4 KiB (a block overwritten, then `fdatasync`) as `issue` commits transactions.",
     "B3": "Rules, decider and fold, without any port.",
+    "B7": "The journal's calls of whole refunds, in journals filled in bulk with as many before. *By hand*: what "
+    "a developer writes with sqlite3 or psycopg who needs two tables of JSON and no more: it reads what it finds "
+    "unchecked, and keeps no order of appends for an outbox and no list of who is waited for. Most of a load is "
+    "the making of checked events, which *by hand into our events* does as well.",
+    "B8": "Processes that commit the appends of whole refunds to one server, or append to one payment and load "
+    "again what others appended first. *Bare*: the same statements and rows by psycopg, the values ready before "
+    "the clock starts.",
+    "B9": "`recover` in parts of a hundredth. Half of the refunds were made and their answers lost, the others "
+    "must be sent again. Before, a recovery killed five times must have left every refund made.",
     "B10": "One step of the simulator, of processor time.",
     "B11": "Whole processes with their bytecode on disk. No adapter brings a package of others with it. Four "
     "fifths of the core's import are spent on making its hundred classes of attrs, once a process: the price of "
@@ -267,10 +276,12 @@ def _figure(time_us: float) -> str:
 
 
 def _compared(row: Any) -> str:
-    """The ratio to the row it was compared with, if it was."""
-    if row.get("ratio") is None:
-        return ""
-    return f"{row['ratio']:.2f}× {row['against']} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
+    """The ratio to the row it was compared with, if it was, and what else was found."""
+    found = [row["note"]] if row.get("note") else []
+    if row.get("ratio") is not None:
+        spread = f"({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
+        found.insert(0, f"{row['ratio']:.2f}× {row['against']} {spread}")
+    return "; ".join(found)
 
 
 def _limits() -> str:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -18,9 +18,11 @@ import pytest
 
 from refund_adapters.memory import MemoryBank, MemoryGateway
 from refund_adapters.sql import PostgresJournal, postgres_asks, postgres_link, postgres_schema
-from refund_domain import RefundService
+from refund_adapters.sql.rows import microseconds
+from refund_domain import Actor, Money, RefundService
+from refund_domain.commands import Reason
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
-from refund_domain.events import PersonAsked
+from refund_domain.events import PersonAsked, RefundRequested
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import RefundJournal
 from refund_domain.testing import laws_journal
@@ -123,6 +125,28 @@ def test_each_call_is_one_statement(conninfo: str, monkeypatch: pytest.MonkeyPat
             journal.append(REF, [asked(5)], expected=3, head=QUIET)
         journal.load(REF)
     assert len(asked_for) == 4
+
+
+def test_line_breaks_stay_in_their_event(conninfo: str, journal: PostgresJournal) -> None:
+    """Events travel as lines of one text: a note of several lines, of any kind, stays whole and in its place."""
+    noted = [
+        RefundRequested(
+            at=NINE + timedelta(seconds=number),
+            refund_id=f"r{number}",
+            request_id="q1",
+            amount=Money.parse("200.00", "USD"),
+            reason=Reason.REQUESTED_BY_CUSTOMER,
+            quoted_at=NINE,
+            by=Actor(id="maria", tenant="acme"),
+            note=note,
+        )
+        for number, note in enumerate(("two\nlines", "\r\n\\n\n", "\u2028\x0b\x1e\n{}"))
+    ]
+    journal.append(REF, noted, expected=0, head=QUIET)
+    assert list(journal.load(REF).events) == noted
+    with psycopg.connect(conninfo) as connection:
+        rows = connection.execute("SELECT version, at FROM refund_events ORDER BY tx, seq").fetchall()
+    assert rows == [(number, microseconds(event.at)) for number, event in enumerate(noted, 1)]
 
 
 def test_commit_that_fails_is_no_append(server: Server, conninfo: str, journal: PostgresJournal) -> None:

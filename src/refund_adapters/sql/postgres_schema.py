@@ -82,14 +82,14 @@ _APPEND: Final = f"""
     WITH head AS (
         {{head}}
         RETURNING stream, tx
-    ), added AS (
-        INSERT INTO {{schema}}.refund_events (tx, stream, version, at, event)
-        SELECT head.tx, head.stream, %(expected)s + given.number, given.at, given.event
-        FROM head, unnest(%(ats)s::bigint[], %(events)s::text[]) WITH ORDINALITY AS given (at, event, number)
-        ORDER BY given.number
-        RETURNING 1
     )
-    SELECT count(*), {_CLOCK} FROM added
+    INSERT INTO {{schema}}.refund_events (tx, stream, version, at, event)
+    SELECT head.tx, head.stream, %(expected)s + given.number, given.at, given.event
+    FROM head, unnest(
+        string_to_array(%(ats)s, E'\\n')::bigint[], string_to_array(%(events)s, E'\\n')
+    ) WITH ORDINALITY AS given (at, event, number)
+    ORDER BY given.number
+    RETURNING {_CLOCK}
 """
 _OPEN_HEAD: Final = f"""
         INSERT INTO {{schema}}.refund_streams (stream, version, tx, tenant, look_at, waiting)
