@@ -134,7 +134,10 @@ def _short(figures: Figures) -> str:
     rows = [
         *((f"simulated {words}", total(name)) for words, name in _SUMS),
         ("faults injected", faults),
-        *((f"refunds {name}", f"**{total(name)}**") for name in ("doubled", "lost", "stuck")),
+        *(
+            (f"refunds {name}", f"**{total(name)}**" if modes else total(name))
+            for name in ("doubled", "lost", "stuck")
+        ),
         *((words, counted(part, words)) for part, words in _COUNTED),
         ("mutants killed", f"{killed} of {len(mutants)}" if mutants else "not yet run"),
         ("bodies fuzzed", f"{fuzz['executions']:,}, {len(fuzz['findings'])} findings" if fuzz else "not yet run"),

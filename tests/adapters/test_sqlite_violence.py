@@ -103,7 +103,7 @@ class Story:
             keeper.execute("PRAGMA journal_mode = WAL")
             keeper.execute("SELECT count(*) FROM sqlite_master").fetchall()
             self.file = path.read_bytes()
-            with Watched(path, self.clock) as journal:
+            with closing(Watched(path, self.clock)) as journal:
                 service = RefundService(gateway, journal, allow=lambda *_: True)
                 self.refs = [self.bank.charge(AMOUNT) for _ in range(3)]
                 for ref in self.refs:

@@ -41,7 +41,7 @@ def wrong(figures: Figures) -> list[str]:
     for part in ("kills", "wal", "postgres"):
         found += [f"{part}: {name}" for name in figures.get(part, {}).get("failing", ())]
     found += [f"fuzz: {finding}" for finding in figures.get("fuzz", {}).get("findings", ())]
-    if not figures.get("exhaustive", "0 failing").endswith(" 0 failing"):
+    if not figures.get("exhaustive", " 0 failing").endswith(" 0 failing"):
         found.append(f"exhaustive: {figures['exhaustive']}")
     return found
 

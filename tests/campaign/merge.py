@@ -48,10 +48,9 @@ def _simulated(journal: str) -> Callable[[list[Figures], Figures], Figures]:
         tallies: dict[str, Tally] = {}
         for lot in results:
             tally = tallies.setdefault(lot["mode"], Tally(lot["mode"], journal))
-            names = ("seeds", "steps", "days", "refunds", "seconds")
-            sums = {name: lot[name] for name in names} | {"failing": lot["failing"]}
-            counts = {"counts": Counter(lot["counts"]), "broken": Counter(lot["broken"])}
-            tally.merge(Tally(lot["mode"], journal, **sums, **counts))
+            sums = {name: lot[name] for name in ("seeds", "steps", "days", "refunds", "seconds", "failing")}
+            counted: Figures = {name: Counter(lot[name]) for name in ("counts", "broken")}
+            tally.merge(Tally(lot["mode"], journal, **sums, **counted))
         modes = [tallies[mode].figures() for mode in MODES if mode in tallies]
         return {
             "made_at": made["to"],
