@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from refund_adapters.sql import PostgresJournal
@@ -21,6 +22,7 @@ from refund_domain import Actor, PaymentRef, RefundService
 from refund_domain.errors import JournalError, JournalUnavailable
 from refund_domain.events import PersonAsked
 from refund_domain.ledger import Status
+from refund_domain.ports import Tailed
 from tests.postgres import bank
 from tests.postgres.bank import TableBank
 from tests.postgres.child import HASTY, QUIET
@@ -261,6 +263,42 @@ def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str,
     assert len(told.errors) >= KILLS // 4
     counted("backends killed", KILLS)
     counted("appends that stood though the answer was lost", check_streams(conninfo, told))
+
+
+def test_read_along_while_workers_append_and_a_transaction_lags(server: Server, conninfo: str) -> None:
+    """Who reads the tail from position to position, while workers append and a transaction stays open beside them,
+    is told each event once and in the order of a reading from the beginning; nothing passes the open one."""
+    with PostgresJournal(conninfo) as journal:
+        children = [child("append", conninfo, f"t{number}") for number in range(2)]
+        told = Told(children)
+        read: list[Tailed] = []
+
+        def read_on() -> None:
+            while news := journal.tail(read[-1].position if read else "", 7):
+                read.extend(news)
+
+        try:
+            for _ in range(4):
+                told.wait_for(10)
+                with psycopg.connect(conninfo) as old:
+                    old.execute("SELECT pg_current_xact_id()")
+                    read_on()
+                    stopped = len(read)
+                    told.wait_for(10)
+                    read_on()
+                    # All that came later lies behind the open one; each worker had one append under way.
+                    assert len(read) - stopped <= 2 * len(children)
+                    late = PaymentRef("platform", f"late_{stopped}")
+                    event = PersonAsked(at=journal.load(late).now, refund_id="r1")
+                    journal.within(old).append(late, [event], expected=0, head=QUIET)
+                read_on()
+        finally:
+            end(children, told)
+        read_on()
+        assert read == list(journal.tail("", 10**6))
+        assert len(read) >= 80 + 4
+        assert len({each.stream for each in read if "late_" in each.stream}) == 4
+    check_streams(conninfo, told)
 
 
 def test_workers_killed_in_the_middle_of_appends(conninfo: str, counted: Counted) -> None:

@@ -16,7 +16,7 @@ from refund_adapters.simulation.run import Outcome, run_seed
 
 _BATCH: Final = 20
 _GARBAGE: Final = 50_000
-"""A world is garbage as a whole when its seed is over: to look for some all the time costs a tenth of the speed."""
+"""A world is garbage as a whole when its seed is over: looking for some all the time is slow."""
 
 
 def run_one(seed: int, steps: int, mode: str, journal: Journal = Journal.MEMORY) -> Outcome:
