@@ -388,8 +388,8 @@ def _limits() -> str:
         "assumes is in [stripe-facts.md](stripe-facts.md); what is uncertain there is uncertain here.\n"
         "- A killed process is real in the tests, and so are a log that was cut anywhere and a disk that is full. "
         "A power cut is not: that a disk keeps what was synced is SQLite's and the disk's own promise. SQLite "
-        "before 3.51.3 has a very rare defect when two connections checkpoint its log at once; run a newer one where "
-        "you can.\n"
+        "before 3.51.3 has a very rare defect when two connections checkpoint its log at once; run a newer one "
+        "where you can.\n"
         "- A clock that was already wrong when the process started cannot be noticed by a quiet journal: that "
         "clocks agree is an assumption ([promise.md](promise.md)).\n"
     )
