@@ -15,6 +15,7 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
+from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
@@ -52,6 +53,7 @@ from refund_domain.stream import (
     Reported,
     Stream,
     Waiting,
+    dealt,
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
@@ -355,26 +357,29 @@ class AsyncRefundService(AsyncLoop):
         return self._view(await self._drive(await self._load(ref)))
 
     async def recover(self, limit: int = 100) -> Recovery:
-        """Go on with up to `limit` payments whose look is due, the longest due first. Run it often.
+        """Go on with up to `limit` payments whose look is due, those that are due longest. Run it often.
 
-        One payment's trouble does not stop the others: it is named in the result, and does not count.
+        Each run takes them in an order of its own, so that workers that recover at once seldom meet; what another
+        has done meanwhile is passed over. One payment's trouble does not stop the others: it is named in the
+        result. Neither counts towards `limit`.
         """
         check_count(limit, "limit", 1)
         self._outside_transactions()
-        looked, failed = 0, dict[PaymentRef, str]()
+        order = self._mint()
+        looked, tried, failed = 0, set[PaymentRef](), dict[PaymentRef, str]()
         due = await self._journal.due(limit)
-        while looked < limit:
-            todo = [ref for ref in due if ref not in failed][: limit - looked]
-            if not todo:
-                break
-            for ref in todo:
+        while todo := [ref for ref in due if ref not in tried][: limit - looked]:
+            for ref in dealt(todo, order):
+                tried.add(ref)
                 try:
-                    await self._drive(await self._load(ref))
-                    looked += 1
+                    stream = await self._load(ref)
+                    if owed(stream.ledger, stream.now):
+                        await self._drive(stream)
+                        looked += 1
                 except Exception as error:
                     failed[ref] = named(error)
             try:
-                due = await self._journal.due(limit + len(failed))
+                due = await self._journal.due(limit + len(tried))
             except Exception:
                 # Sends may have left: what was done is told, the next run goes on.
                 break
