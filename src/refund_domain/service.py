@@ -58,6 +58,7 @@ from refund_domain.stream import (
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.watch import Observe, Watch
 from refund_domain.within import RefundsWithin
 
 Allow = Callable[[Actor, Action, Ref | None], bool]
@@ -75,7 +76,8 @@ class RefundService(Loop):
 
     `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else;
     only True allows. `is_business_day` is the calendar for arrival forecasts. `new_id` and `monotonic` may
-    be replaced in tests. Thread-safe as far as gateway and journal are.
+    be replaced in tests. `observe` is told of everything that happens, after the fact; what it raises is ignored,
+    and it must not wait (`refund_adapters.observing`). Thread-safe as far as gateway and journal are.
 
     Raises TypeError for a wrong argument and ValueError where a live gateway meets a journal that forgets.
 
@@ -102,6 +104,7 @@ class RefundService(Loop):
         is_business_day: Callable[[date], bool] = weekdays,
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Observe | None = None,
     ) -> None:
         check_type(policy, Policy, "policy")
         functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
@@ -117,6 +120,7 @@ class RefundService(Loop):
         self._is_business_day = is_business_day
         self._new_id = new_id
         self._monotonic = monotonic
+        self._watch = Watch(observe, monotonic)
 
     # --- for people ---------------------------------------------------------------------------------
 

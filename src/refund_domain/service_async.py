@@ -55,6 +55,7 @@ from refund_domain.stream import (
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.watch import Observe, Watch
 from refund_domain.within import AsyncRefundsWithin
 
 AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
@@ -93,6 +94,7 @@ class AsyncRefundService(AsyncLoop):
         is_business_day: Callable[[date], bool] = weekdays,
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Observe | None = None,
     ) -> None:
         check_type(policy, Policy, "policy")
         functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
@@ -108,6 +110,7 @@ class AsyncRefundService(AsyncLoop):
         self._is_business_day = is_business_day
         self._new_id = new_id
         self._monotonic = monotonic
+        self._watch = Watch(observe, monotonic)
 
     # --- for people ---------------------------------------------------------------------------------
 

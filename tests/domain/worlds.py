@@ -41,6 +41,7 @@ from refund_domain.reconcile import Outcome, Position, Reconciliation
 from refund_domain.signals import Signal, Subject
 from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
+from refund_domain.watch import Observe
 from refund_domain.within import AsyncRefundsWithin
 
 T = TypeVar("T")
@@ -367,9 +368,10 @@ class World:
         cap: bool = True,
         allow: Allowing = anybody,
         is_business_day: Callable[[date], bool] = weekdays,
+        observe: Observe | None = None,
     ) -> None:
         self.kind, self.policy, self.allow = kind, policy, allow
-        self.is_business_day = is_business_day
+        self.is_business_day, self.observe = is_business_day, observe
         self.clock = Clock()
         self.bank = MemoryBank(self.clock, cap=cap)
         self.gateway = MemoryGateway(self.bank)
@@ -400,6 +402,7 @@ class World:
                 is_business_day=self.is_business_day,
                 new_id=self.new_id,
                 monotonic=self.clock.monotonic,
+                observe=self.observe,
             )
 
         async def allow(actor: Actor, action: Action, ref: Ref | None) -> bool:
@@ -414,6 +417,7 @@ class World:
                 is_business_day=self.is_business_day,
                 new_id=self.new_id,
                 monotonic=self.clock.monotonic,
+                observe=self.observe,
             )
         )
 
