@@ -103,6 +103,11 @@ class Loop:
 
     def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""
+        with self._watch.held(stream.ledger.tenant) as watch:
+            return self._go_on(stream, watch)
+
+    def _go_on(self, stream: Stream, watch: Watch) -> Stream:
+        """The same, of which is told later: whoever is slow to listen would make a claim too old to send."""
         ref = stream.ref
         if not isinstance(ref, PaymentRef):
             return stream
@@ -110,7 +115,7 @@ class Loop:
             if not owed(stream.ledger, stream.now):
                 break
             try:
-                stream = self._advance(stream, ref)
+                stream = self._advance(stream, ref, watch)
             except Exception:
                 if turn == 0:
                     raise
@@ -118,12 +123,8 @@ class Loop:
                 break
         return stream
 
-    def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
-        """One owed look; and if its decision claimed a send, that send and its answer. Told of when it is over."""
-        with self._watch.held(stream) as watch:
-            return self._advance_watched(stream, ref, watch)
-
-    def _advance_watched(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
+    def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
+        """One owed look; and if its decision claimed a send, that send and its answer."""
         started, at = self._monotonic(), stream.now
         look = self._look(ref, watch)
         stream, said = self._record(stream, OwedLook(at=at, latest=stream.latest, look=look), watch)

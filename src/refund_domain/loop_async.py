@@ -97,6 +97,11 @@ class AsyncLoop:
 
     async def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""
+        with self._watch.held(stream.ledger.tenant) as watch:
+            return await self._go_on(stream, watch)
+
+    async def _go_on(self, stream: Stream, watch: Watch) -> Stream:
+        """The same, of which is told later: whoever is slow to listen would make a claim too old to send."""
         ref = stream.ref
         if not isinstance(ref, PaymentRef):
             return stream
@@ -104,7 +109,7 @@ class AsyncLoop:
             if not owed(stream.ledger, stream.now):
                 break
             try:
-                stream = await self._advance(stream, ref)
+                stream = await self._advance(stream, ref, watch)
             except Exception:
                 if turn == 0:
                     raise
@@ -112,12 +117,8 @@ class AsyncLoop:
                 break
         return stream
 
-    async def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
-        """One owed look; and if its decision claimed a send, that send and its answer. Told of when it is over."""
-        with self._watch.held(stream) as watch:
-            return await self._advance_watched(stream, ref, watch)
-
-    async def _advance_watched(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
+    async def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
+        """One owed look; and if its decision claimed a send, that send and its answer."""
         started, at = self._monotonic(), stream.now
         look = await self._look(ref, watch)
         stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look), watch)

@@ -175,11 +175,11 @@ class RefundService(Loop):
         if not self._may(command.by, Action.ISSUE, command.payment):
             return Refused((NotAllowed(action=Action.ISSUE),))
         self._outside_transactions()
-        stream, said = self._request(command)
-        if isinstance(said, Refused):
-            return said
-        stream = self._drive(stream)
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(self._go_on(stream, watch), command)
 
     def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.
@@ -407,10 +407,12 @@ class RefundService(Loop):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    def _request(
+        self, command: IssueRefund, watch: Watch | None = None
+    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return self._record(stream, given)
+        return self._record(stream, given, watch)
 
     def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:

@@ -165,11 +165,11 @@ class AsyncRefundService(AsyncLoop):
         if not await self._may(command.by, Action.ISSUE, command.payment):
             return Refused((NotAllowed(action=Action.ISSUE),))
         self._outside_transactions()
-        stream, said = await self._request(command)
-        if isinstance(said, Refused):
-            return said
-        stream = await self._drive(stream)
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = await self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(await self._go_on(stream, watch), command)
 
     async def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.
@@ -397,10 +397,12 @@ class AsyncRefundService(AsyncLoop):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    async def _request(
+        self, command: IssueRefund, watch: Watch | None = None
+    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return await self._record(stream, given)
+        return await self._record(stream, given, watch)
 
     async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:

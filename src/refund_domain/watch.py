@@ -48,21 +48,18 @@ class Watch:
     An interrupt of that block passes untold: the journal is the record.
     """
 
-    def __init__(
-        self,
-        observe: Observe | None,
-        monotonic: Callable[[], float],
-        stream: Stream | None = None,
-    ) -> None:
+    def __init__(self, observe: Observe | None, monotonic: Callable[[], float]) -> None:
         if observe is not None and not callable(observe):
             raise TypeError("observe must be callable")
         self._observe, self._monotonic = observe, monotonic
-        self._tenant = None if stream is None else stream.ledger.tenant
-        self._notes: list[Callable[[], Iterable[Observation]]] | None = None if stream is None else []
+        self._tenant: str | None = None
+        self._notes: list[Callable[[], Iterable[Observation]]] | None = None
 
-    def held(self, stream: Stream) -> Watch:
-        """A watch of its own for one step on this stream, in a `with` block; it tells at the block's end."""
-        return Watch(self._observe, self._monotonic, stream)
+    def held(self, tenant: str | None) -> Watch:
+        """A watch of its own over a payment of this tenant, for a `with` block; it tells at the block's end."""
+        held = Watch(self._observe, self._monotonic)
+        held._tenant, held._notes = tenant, []
+        return held
 
     def __enter__(self) -> Watch:
         return self
