@@ -28,6 +28,7 @@ from refund_domain import (
 )
 from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.arrival import weekdays
+from refund_domain.bulk import BulkProgress, BulkReport
 from refund_domain.commands import Action, Choice
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
@@ -279,8 +280,24 @@ class Driven:
     def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
         return driven(self._service.quote_booking(booking, by=by, payouts=payouts))
 
+    def quote_bookings(
+        self, bookings: Iterable[Booking], *, by: Actor, payouts: Iterable[Payout] = ()
+    ) -> tuple[BookingQuote, ...]:
+        return driven(self._service.quote_bookings(bookings, by=by, payouts=payouts))
+
     def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         return driven(self._service.issue_booking(command))
+
+    def issue_bookings(
+        self,
+        commands: Iterable[IssueBooking],
+        *,
+        most_per_second: float | None = None,
+        on_progress: Callable[[BulkProgress], object] | None = None,
+    ) -> BulkReport:
+        return driven(
+            self._service.issue_bookings(commands, most_per_second=most_per_second, on_progress=on_progress)
+        )
 
     def record_outside(
         self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
@@ -380,10 +397,17 @@ class World:
         self.feed = WiredFeed(self.gateway, self.wire)
         self.journal = WiredJournal(self.store, self.wire)
         self._numbers = itertools.count(1)
+        self.slept: list[float] = []
+        self.nap: Callable[[], None] = lambda: None
         self.refunds = self.service()
 
     def new_id(self) -> str:
         return f"id-{next(self._numbers)}"
+
+    def _sleep(self, seconds: float) -> None:
+        self.nap()
+        self.slept.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
 
     def _allow(self, actor: Actor, action: Action, ref: Ref | None) -> bool:
         self.wire.asked.append((actor, action, ref))
@@ -403,10 +427,14 @@ class World:
                 new_id=self.new_id,
                 monotonic=self.clock.monotonic,
                 observe=self.observe,
+                sleep=self._sleep,
             )
 
         async def allow(actor: Actor, action: Action, ref: Ref | None) -> bool:
             return self._allow(actor, action, ref)
+
+        async def sleep(seconds: float) -> None:
+            self._sleep(seconds)
 
         return Driven(
             AsyncRefundService(
@@ -418,6 +446,7 @@ class World:
                 new_id=self.new_id,
                 monotonic=self.clock.monotonic,
                 observe=self.observe,
+                sleep=sleep,
             )
         )
 
