@@ -122,7 +122,7 @@ class Background:
         return self.drain(timeout_s)
 
     def _has_thread(self) -> bool:
-        """Start one if there is none, or the last one was ended by what its observer raised."""
+        """Start one if there is none."""
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="refund observations", daemon=True)
             try:
@@ -133,18 +133,15 @@ class Background:
         return True
 
     def _work(self) -> None:
-        turn = self._turn
-        try:
-            while (told := self._next()) is not None:
+        while (told := self._next()) is not None:
+            try:
                 well = tell(self._observe, told)
-                with turn:
-                    self._telling = False
-                    self.failed += not well
-                    turn.notify_all()
-        finally:
-            with turn:
-                self._telling, self._thread = False, None
-                turn.notify_all()
+            except BaseException:  # a SystemExit ends nothing here: there is no process of this thread's own
+                well = False
+            with self._turn:
+                self._telling = False
+                self.failed += not well
+                self._turn.notify_all()
 
     def _next(self) -> Observation | None:
         """The longest waiting observation; None once it is closed and all were told."""
