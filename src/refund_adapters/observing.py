@@ -31,7 +31,8 @@ def level_of(told: Observation) -> int:
     not go well, DEBUG for what happens all the time, else INFO."""
     if told.alarm is not None or told.kind is Kind.UNWRITTEN:
         return logging.ERROR
-    if told.answer in _TROUBLE or told.kind in _LOUD or told.after in (Status.FAILED, Status.CANCELED):
+    failed = told.after in (Status.FAILED, Status.CANCELED) and told.after is not told.before
+    if failed or told.answer in _TROUBLE or told.kind in _LOUD:
         return logging.WARNING
     return logging.DEBUG if told.kind in _QUIET else logging.INFO
 

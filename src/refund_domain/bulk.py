@@ -99,13 +99,13 @@ class BulkReport:
 
     @property
     def totals(self) -> tuple[BulkTotal, ...]:
-        """One total for each outcome, in the order in which they first came."""
+        """One total for each outcome: what succeeded, then the others in the order in which they first came."""
         groups: dict[str, list[Money]] = {}
         for item in self.items:
             groups.setdefault(item.outcome, []).append(item.verified)
         return tuple(
             BulkTotal(outcome=outcome, count=len(amounts), sums=_sums(amounts))
-            for outcome, amounts in groups.items()
+            for outcome, amounts in sorted(groups.items(), key=lambda group: group[0] != Status.SUCCEEDED)
         )
 
     @property

@@ -120,10 +120,10 @@ def test_report_tells_each_payment_and_adds_up(world: World) -> None:
     }
     assert str(report) == (
         "7 bookings, 8 payments\n"
+        "succeeded: 3, 700 JPY + 58.00 USD\n"
         "refused: 2, 30.00 USD (a rule said no and nothing was sent)\n"
         "in_doubt: 1, 30.00 USD (the money may have moved: recovery finds out, repay nothing by other means)\n"
         "requested: 1, 40.00 USD (not sent yet: recovery sends what still may be sent)\n"
-        "succeeded: 3, 700 JPY + 58.00 USD\n"
         "not_tried: 1, 60.00 USD (something broke: run the same bookings again)\n"
         f"- B1, {refs[0]}, 10.00 USD: refused. {report.items[0].result}\n"
         f"- B2, {refs[1]}, 20.00 USD: refused. {report.items[1].result}\n"
