@@ -53,7 +53,7 @@ class Watch:
             raise TypeError("observe must be callable")
         self._observe, self._monotonic = observe, monotonic
         self._tenant: str | None = None
-        self._notes: list[Callable[[], Iterable[Observation]]] | None = None
+        self._notes: list[Callable[[], None]] | None = None
 
     def held(self, tenant: str | None) -> Watch:
         """A watch of its own over a payment of this tenant, for a `with` block; it tells at the block's end."""
@@ -66,8 +66,8 @@ class Watch:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None or issubclass(kind, Exception):
-            for note in self._notes or ():
-                self._tell(note)
+            for say in self._notes or ():
+                say()
 
     def started(self) -> float | None:
         """When a call of the gateway begins."""
@@ -129,22 +129,23 @@ class Watch:
         return None if started is None or now is None else now - started
 
     def _note(self, note: Callable[[], Iterable[Observation]]) -> None:
-        if self._observe is None or getattr(_HERE, "telling", False):
+        observe = self._observe
+        if observe is None or getattr(_HERE, "telling", False):
             return
         if self._notes is None:
-            self._tell(note)
+            _say(observe, note)
         else:
-            self._notes.append(note)
+            self._notes.append(lambda: _say(observe, note))
 
-    def _tell(self, note: Callable[[], Iterable[Observation]]) -> None:
-        if self._observe is None:
-            return
-        try:
-            told = tuple(note())
-        except Exception:
-            return  # what cannot be told is no reason to lose an answer
-        for observation in told:
-            tell(self._observe, observation)
+
+def _say(observe: Observe, note: Callable[[], Iterable[Observation]]) -> None:
+    """Make the observations and tell them; what cannot be made is no reason to lose an answer."""
+    try:
+        told = tuple(note())
+    except Exception:
+        return
+    for observation in told:
+        tell(observe, observation)
 
 
 UNWATCHED: Final = Watch(None, float)
