@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 import socket
 import sqlite3
@@ -22,6 +23,7 @@ import pytest
 import stripe
 
 from refund_adapters.memory import Course, Fault, MemoryBank, MemoryGateway
+from refund_adapters.observing import LogObserver
 from refund_adapters.sql import SqliteJournal
 from refund_adapters.stripe import AsyncStripeGateway
 from refund_adapters.stripe.webhooks import StripeWebhooks
@@ -42,11 +44,13 @@ from refund_domain.errors import GatewayUnreadable
 from refund_domain.evidence import Evidence
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.ledger import Status
+from refund_domain.observations import Kind, Observation
 from refund_domain.payments import OutsideRef, Ref
 from refund_domain.quotes import Booking, Quote
 from refund_domain.reconcile import Position, Reconciled, Reconciliation, Unowned, Unreconciled
 from refund_domain.signals import Signal, Subject
 from refund_domain.views import PaymentView
+from refund_domain.watch import Observe
 from tests.adapters.hostile_server import Received, answer, hang_up, hostile_server
 from tests.adapters.signed import body_of, endpoint, signed, snapshot
 from tests.adapters.stripe_clients import CLIENTS, Awaited, awaited, stripe_over
@@ -81,6 +85,10 @@ from tests.stripe_double.objects import Payer
 from tests.stripe_mock import server as mock_server
 
 WINDOW: Final = Window(start=START - 365 * 24 * HOUR, end=START + 365 * 24 * HOUR)
+LOG: Final = logging.getLogger("canaries.observed")
+
+RARE: Final = {Kind.BEATEN, Kind.DROPPED, Kind.UNWRITTEN, Kind.NOT_MADE, Kind.PERSON_ASKED, Kind.SETTLED}
+"""What need not happen in every life; none of it holds a text that came from outside."""
 
 MALLORY = Actor(id="mallory", tenant="acme")
 """Of whom the host's `allow` falls over, with everything it knows in its exception."""
@@ -329,9 +337,17 @@ class Life:
     def __init__(self, bank: Bank, journal: SqliteJournal, clock: Clock, *, awaits: bool) -> None:
         self.bank, self.journal, self.clock = bank, journal, clock
         self.came: list[object] = []
-        self.service = _service(bank.gateway, journal, clock, awaits=awaits)
         wrapped = awaits and not isinstance(bank.gateway, AsyncStripeGateway)
         self.feed = AwaitedFeed(bank.gateway) if wrapped else bank.gateway
+        self.told: list[Observation] = []
+        self.service = _service(bank.gateway, journal, clock, observe=self.hear, awaits=awaits)
+
+    def hear(self, told: Observation) -> None:
+        """An observer that keeps and logs what it hears; at times it breaks, with a text that holds everything."""
+        self.told.append(told)
+        LogObserver(LOG)(told)
+        if len(self.told) % 7 == 0:
+            raise RuntimeError(TEXT)
 
     def do(self, name: str, *given: object, **words: object) -> Any:
         """One call of the service; what came, value or exception, is kept."""
@@ -461,6 +477,12 @@ class Life:
         booking = Booking(label="Elm Street 7", payments=(cash, self.bank.take(), self.bank.take()))
         quotes = self.do("quote_booking", booking, by=MARIA)
         self.do("issue_booking", quotes.verified(by=MARIA, note=NOTE))
+        storm = [Booking(label=f"Elm Street {n}", payments=(self.bank.take(),)) for n in range(3)]
+        commands = [quote.verified(by=MARIA, note=NOTE) for quote in self.do("quote_bookings", storm, by=MARIA)]
+        self.bank.next_send("lost")
+        commands[1] = attrs.evolve(commands[1], refunds=(attrs.evolve(commands[1].refunds[0], by=MALLORY),))
+        report = self.do("issue_bookings", commands, on_progress=self.came.append)
+        assert [item.outcome for item in report.items] == ["in_doubt", "refused", "succeeded"]
 
     def _reconciled(self) -> None:
         """One payment and a whole account: merged, of nobody, unread, cut, in parts."""
@@ -506,24 +528,31 @@ def quote_ref(quote: Quote) -> PaymentRef:
     return quote.ref
 
 
-def _service(gateway: Any, journal: Any, clock: Clock, *, awaits: bool) -> RefundService | AsyncRefundService:
+def _service(
+    gateway: Any, journal: Any, clock: Clock, *, observe: Observe, awaits: bool
+) -> RefundService | AsyncRefundService:
     if not awaits:
-        return RefundService(gateway, journal, allow=allow, monotonic=clock.monotonic)
+        return RefundService(gateway, journal, allow=allow, monotonic=clock.monotonic, observe=observe)
 
     async def allowed(by: Actor, action: Action, ref: Ref | None) -> bool:
         return allow(by, action, ref)
 
     port = gateway if isinstance(gateway, AsyncStripeGateway) else AwaitedGateway(gateway)
-    return AsyncRefundService(port, AwaitedJournal(journal), allow=allowed, monotonic=clock.monotonic)
+    return AsyncRefundService(
+        port, AwaitedJournal(journal), allow=allowed, monotonic=clock.monotonic, observe=observe
+    )
 
 
 WAYS: Final = ("memory", "memory async", *CLIENTS)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_whole_life_lets_no_canary_out(way: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Values, errors, pickles, rows, files, requests and output of a life full of canaries hold none, but for the
-    note in the journal and the key in its header."""
+def test_a_whole_life_lets_no_canary_out(
+    way: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values, errors, pickles, observations, log lines, rows, files, requests and output of such a life
+    hold none, but for the note in the journal and the key in its header."""
+    caplog.set_level(logging.DEBUG, LOG.name)
     clock, file = Clock(), tmp_path / NAME / "refunds.db"
     file.parent.mkdir()
     with ExitStack() as stack:
@@ -534,6 +563,12 @@ def test_a_whole_life_lets_no_canary_out(way: str, tmp_path: Path, capfd: pytest
         assert len(life.came) > 75
         assert any(isinstance(came, GatewayUnreadable) for came in life.came)
         assert not [type(came) for came in life.came if not silent(came)]
+        assert {told.kind for told in life.told} >= set(Kind) - RARE
+        assert not [told.kind for told in life.told if not silent(told) or not silent(told.fields())]
+        lines = [vars(record) for record in caplog.records if record.name == LOG.name]
+        assert len(lines) == len(life.told)
+        assert not [line["refund_kind"] for line in lines if found_in(repr(line))]
+        assert MARIA.id not in repr(life.told) + repr(lines)
         assert not [found for text in bank.heard() if (found := found_in(text))]
         for thing in (life.service, journal, bank.gateway):
             assert not found_in(f"{thing!r} {thing} {vars(thing)!r}".replace(str(file), ""))

@@ -12,12 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from datetime import date
-from typing import cast
+from typing import Final, cast
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
+from refund_domain.bookings import Bookings, Sleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
@@ -30,13 +31,12 @@ from refund_domain.inputs import (
     SettleAttention,
 )
 from refund_domain.ledger import Status
-from refund_domain.loop import Loop
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
-from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
+from refund_domain.quotes import Quote, make_quote
 from refund_domain.reconcile import (
     Outcome,
     Position,
@@ -60,11 +60,15 @@ from refund_domain.stream import (
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.watch import Observe, Watch
 from refund_domain.within import RefundsWithin
 
 Allow = Callable[[Actor, Action, Ref | None], bool]
 """The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
 the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
+
+SLEEP: Final[Sleep] = time.sleep
+"""How a bulk run waits between two refunds; None: the host must say, for the core knows no event loop."""
 
 
 def new_id() -> str:
@@ -72,12 +76,13 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-class RefundService(Loop):
+class RefundService(Bookings):
     """Refunds for a host application: the right amount, to the right payment, once, known to the end.
 
     `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else;
-    only True allows. `is_business_day` is the calendar for arrival forecasts. `new_id` and `monotonic` may
-    be replaced in tests. Thread-safe as far as gateway and journal are.
+    only True allows. `is_business_day` is the calendar for arrival forecasts. `new_id`, `monotonic` and `sleep`
+    may be replaced in tests. `observe` is told of everything that happens, after the fact; what it raises is
+    ignored, and it must not wait (`refund_adapters.observing`). Thread-safe as far as gateway and journal are.
 
     Raises TypeError for a wrong argument and ValueError where a live gateway meets a journal that forgets.
 
@@ -104,6 +109,8 @@ class RefundService(Loop):
         is_business_day: Callable[[date], bool] = weekdays,
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Observe | None = None,
+        sleep: Sleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
         functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
@@ -119,6 +126,8 @@ class RefundService(Loop):
         self._is_business_day = is_business_day
         self._new_id = new_id
         self._monotonic = monotonic
+        self._watch = Watch(observe, monotonic)
+        self._sleep = sleep
 
     # --- for people ---------------------------------------------------------------------------------
 
@@ -173,11 +182,11 @@ class RefundService(Loop):
         if not self._may(command.by, Action.ISSUE, command.payment):
             return Refused((NotAllowed(action=Action.ISSUE),))
         self._outside_transactions()
-        stream, said = self._request(command)
-        if isinstance(said, Refused):
-            return said
-        stream = self._drive(stream)
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(self._go_on(stream, watch), command)
 
     def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.
@@ -202,31 +211,6 @@ class RefundService(Loop):
         if stream.ledger.tenant != by.tenant and not self._untouched(stream):
             return Refused((NotFound(),))
         return self._view(stream)
-
-    def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
-        """A quote for each payment of the booking, outside payments included, funded together."""
-        check_type(booking, Booking, "booking")
-        payouts = tuple(payouts)
-        check_tuple(payouts, Payout, "payouts")
-        quotes = []
-        for ref in sorted(booking.payments, key=str):
-            quotes.append(self.quote(ref, by=by))
-        funded = fund_together(tuple(quotes), payouts, self._policy)
-        return BookingQuote(label=booking.label, quotes=funded)
-
-    def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
-        """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
-
-        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
-        """
-        check_type(command, IssueBooking, "command")
-        results: list[Refund | Refused | NotTried] = []
-        for refund in sorted(command.refunds, key=lambda refund: str(refund.payment)):
-            try:
-                results.append(self.issue(refund))
-            except Exception as error:
-                results.append(NotTried(payment=refund.payment, error=named(error)))
-        return tuple(results)
 
     def record_outside(
         self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
@@ -408,10 +392,12 @@ class RefundService(Loop):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    def _request(
+        self, command: IssueRefund, watch: Watch | None = None
+    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return self._record(stream, given)
+        return self._record(stream, given, watch)
 
     def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import date
-from typing import cast
+from typing import Final, cast
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
+from refund_domain.bookings_async import AsyncBookings, AsyncSleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
@@ -26,13 +27,12 @@ from refund_domain.inputs import (
     SettleAttention,
 )
 from refund_domain.ledger import Status
-from refund_domain.loop_async import AsyncLoop
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
-from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
+from refund_domain.quotes import Quote, make_quote
 from refund_domain.reconcile import (
     Outcome,
     Position,
@@ -57,18 +57,23 @@ from refund_domain.stream import (
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.watch import Observe, Watch
 from refund_domain.within import AsyncRefundsWithin
 
 AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
 """The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
 the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
 
+SLEEP: Final[AsyncSleep | None] = None
+"""How a bulk run waits between two refunds; None: the host must say, for the core knows no event loop."""
 
-class AsyncRefundService(AsyncLoop):
+
+class AsyncRefundService(AsyncBookings):
     """`RefundService` for asyncio or any other event loop; arguments, results and errors are the same.
 
-    `allow` is awaited. Cancelling a call is safe at any point: what was claimed stays in doubt until a look
-    settles it.
+    `allow` is awaited, and so is `sleep` (e.g. `asyncio.sleep`), which only the pace of a bulk run needs.
+    `observe` is a plain function. Cancelling a call is safe at any point: what was claimed stays in doubt until a
+    look settles it.
 
     >>> import asyncio
     >>> from refund_adapters.memory import AsyncMemoryGateway, AsyncMemoryJournal, MemoryBank, utc_now
@@ -95,6 +100,8 @@ class AsyncRefundService(AsyncLoop):
         is_business_day: Callable[[date], bool] = weekdays,
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Observe | None = None,
+        sleep: AsyncSleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
         functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
@@ -110,6 +117,8 @@ class AsyncRefundService(AsyncLoop):
         self._is_business_day = is_business_day
         self._new_id = new_id
         self._monotonic = monotonic
+        self._watch = Watch(observe, monotonic)
+        self._sleep = sleep
 
     # --- for people ---------------------------------------------------------------------------------
 
@@ -164,11 +173,11 @@ class AsyncRefundService(AsyncLoop):
         if not await self._may(command.by, Action.ISSUE, command.payment):
             return Refused((NotAllowed(action=Action.ISSUE),))
         self._outside_transactions()
-        stream, said = await self._request(command)
-        if isinstance(said, Refused):
-            return said
-        stream = await self._drive(stream)
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = await self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(await self._go_on(stream, watch), command)
 
     async def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.
@@ -193,31 +202,6 @@ class AsyncRefundService(AsyncLoop):
         if stream.ledger.tenant != by.tenant and not self._untouched(stream):
             return Refused((NotFound(),))
         return self._view(stream)
-
-    async def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
-        """A quote for each payment of the booking, outside payments included, funded together."""
-        check_type(booking, Booking, "booking")
-        payouts = tuple(payouts)
-        check_tuple(payouts, Payout, "payouts")
-        quotes = []
-        for ref in sorted(booking.payments, key=str):
-            quotes.append(await self.quote(ref, by=by))
-        funded = fund_together(tuple(quotes), payouts, self._policy)
-        return BookingQuote(label=booking.label, quotes=funded)
-
-    async def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
-        """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
-
-        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
-        """
-        check_type(command, IssueBooking, "command")
-        results: list[Refund | Refused | NotTried] = []
-        for refund in sorted(command.refunds, key=lambda refund: str(refund.payment)):
-            try:
-                results.append(await self.issue(refund))
-            except Exception as error:
-                results.append(NotTried(payment=refund.payment, error=named(error)))
-        return tuple(results)
 
     async def record_outside(
         self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
@@ -399,10 +383,12 @@ class AsyncRefundService(AsyncLoop):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    async def _request(
+        self, command: IssueRefund, watch: Watch | None = None
+    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return await self._record(stream, given)
+        return await self._record(stream, given, watch)
 
     async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:

@@ -19,6 +19,9 @@ CORE_ALLOWED = {"__future__", "attrs", "collections.abc", "datetime", "enum", "o
 SERVICE_ALLOWED = CORE_ALLOWED | {"os", "time"}
 """The services alone name the default sources of ids and of monotonic time."""
 
+WATCH_ALLOWED = CORE_ALLOWED | {"threading"}
+"""The watch keeps one flag for each thread: whether it is telling an observer just now."""
+
 FLOORS = (
     {"_checks"},
     {"money", "errors"},
@@ -32,10 +35,11 @@ FLOORS = (
     {"rules", "rhythm"},
     {"evidence", "doubt"},
     {"attention"},
-    {"decide", "views"},
+    {"decide", "observations", "views"},
     {"quotes", "cancellation", "stream", "within"},
-    {"reconcile"},
+    {"bulk", "reconcile", "watch"},
     {"loop", "loop_async"},
+    {"bookings", "bookings_async"},
     {"service"},
     {"service_async"},
     {"__init__"},
@@ -76,6 +80,8 @@ def core_modules() -> list[Path]:
 def test_core_imports_attrs_and_values_only(path: Path) -> None:
     """A core module imports the core, attrs and the standard library's values, and nothing else."""
     allowed = SERVICE_ALLOWED if path.stem.startswith("service") else CORE_ALLOWED
+    if path.stem == "watch":
+        allowed = WATCH_ALLOWED
     foreign = {name for name in imports(path) if not name.startswith("refund_domain")} - allowed
     assert not foreign
 
@@ -131,7 +137,7 @@ def test_importing_the_library_loads_nothing_foreign() -> None:
 
 
 PLAIN = [
-    *(f"refund_adapters.{name}" for name in ("memory", "sql", "simulation", "stripe", "wording")),
+    *(f"refund_adapters.{name}" for name in ("memory", "observing", "sql", "simulation", "stripe", "wording")),
     *(f"refund_adapters.stripe.{path.stem}" for path in sorted((ADAPTERS / "stripe").glob("[!_]*.py"))),
 ]
 """What a host may import at no cost: each adapter, and all that is public of the one with a dear foreign part."""
@@ -153,7 +159,7 @@ def test_importing_an_adapter_loads_nothing_foreign(module: str) -> None:
     assert loaded <= sys.stdlib_module_names - DEAR | {"refund_adapters"}
 
 
-@pytest.mark.parametrize("package", ["memory", "sql", "stripe", "simulation", "wording"])
+@pytest.mark.parametrize("package", ["memory", "observing", "sql", "stripe", "simulation", "wording"])
 def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
     code = (
