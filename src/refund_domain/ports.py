@@ -6,7 +6,7 @@ An adapter is right when it passes `refund_domain.testing.check_gateway`, `check
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.signals import Subject
 
@@ -101,11 +102,13 @@ class Loaded:
 
 @attrs.frozen(kw_only=True)
 class Head:
-    """What a journal indexes of a stream: its owner, when a look is due, whether a person is waited for."""
+    """What a journal indexes of a stream: its owner, when a look is due, whether a person is waited for, and since
+    when a refund of it is in doubt."""
 
     tenant: str
     look_at: datetime | None
     waiting: bool
+    doubt_since: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -175,6 +178,19 @@ class JoiningJournal(RefundJournal, Protocol):
     def within(self, connection: object, /) -> RefundJournal: ...
 
 
+class OperatedJournal(RefundJournal, Protocol):
+    """A journal of which an operator may ask how it stands.
+
+    `figures(young)` counts what the heads tell, over all tenants, at the cost of an index; a doubt younger than
+    `young` is not counted. `note_recovery(looked, failed)` keeps how a run of `recover` went in place of the last
+    one's, with the journal's time; every handle is told of it, after a restart too.
+    """
+
+    def figures(self, young: timedelta, /) -> Figures: ...
+
+    def note_recovery(self, looked: int, failed: int, /) -> None: ...
+
+
 class AsyncRefundJournal(Protocol):
     """`RefundJournal` for the async service; the contract is the same."""
 
@@ -199,3 +215,11 @@ class AsyncJoiningJournal(AsyncRefundJournal, Protocol):
     """`JoiningJournal` for the async service; the contract is the same."""
 
     async def within(self, connection: object, /) -> AsyncRefundJournal: ...
+
+
+class AsyncOperatedJournal(AsyncRefundJournal, Protocol):
+    """`OperatedJournal` for the async service; the contract is the same."""
+
+    async def figures(self, young: timedelta, /) -> Figures: ...
+
+    async def note_recovery(self, looked: int, failed: int, /) -> None: ...

@@ -11,6 +11,7 @@ import attrs
 
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
+from refund_domain.health import Figures, RecoveryNote
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 
@@ -25,6 +26,7 @@ class PlainJournal:
         self.heads: dict[str, Head] = {}
         self.order: list[tuple[str, int]] = []
         self.busy = False
+        self.recovered: RecoveryNote | None = None
 
     @property
     def durable(self) -> bool:
@@ -87,6 +89,26 @@ class PlainJournal:
             Tailed(position=str(place), stream=name, version=version, event=self.streams[name][version - 1])
             for place, (name, version) in places
         )
+
+    def figures(self, young: timedelta, /) -> Figures:
+        heads, now = self.heads.values(), self.now()
+        due = [head.look_at for head in heads if head.look_at is not None and head.look_at <= now]
+        doubts = [since for since in self.doubts() if since <= now - young]
+        return Figures(
+            at=now,
+            in_doubt=len(doubts),
+            doubt_since=min(doubts, default=None),
+            due=len(due),
+            due_since=min(due, default=None),
+            waiting=sum(head.waiting for head in heads),
+            recovered=self.recovered,
+        )
+
+    def doubts(self) -> list[datetime]:
+        return [head.doubt_since for head in self.heads.values() if head.doubt_since is not None]
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        self.recovered = RecoveryNote(at=self.now(), looked=looked, failed=failed)
 
     def within(self, connection: object, /) -> RefundJournal:
         assert isinstance(connection, PlainHost)
@@ -494,6 +516,60 @@ class TailPassesTheOpen(PlainJournal):
         return now
 
 
+class CountsYoungDoubts(PlainJournal):
+    """Takes every send that is being made for a doubt."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        return super().figures(timedelta(0))
+
+
+class DatesTheYoungest(PlainJournal):
+    """Tells since when the youngest look is due."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        times = [head.look_at for head in self.heads.values() if head.look_at and head.look_at <= self.now()]
+        return attrs.evolve(super().figures(young), due_since=max(times, default=None))
+
+
+class CountsOneTenant(PlainJournal):
+    """Counts who waits of one tenant only."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        return attrs.evolve(super().figures(young), waiting=len(self.waiting("acme", 10)))
+
+
+class NeverForgetsDoubts(PlainJournal):
+    """Keeps a doubt that has ended."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        before = self.heads.get(self.name(ref))
+        if before is not None and head.doubt_since is None:
+            head = attrs.evolve(head, doubt_since=before.doubt_since)
+        return super().append(ref, events, expected=expected, head=head)
+
+
+class NotesNothing(PlainJournal):
+    """Loses how recovery went."""
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        return
+
+
+class NotesTheFirst(PlainJournal):
+    """Keeps the first run of recovery for ever."""
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        if self.recovered is None:
+            super().note_recovery(looked, failed)
+
+
+class NotesFailuresAsLooks(PlainJournal):
+    """Counts what broke as looked at."""
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        super().note_recovery(looked + failed, 0)
+
+
 BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("empty_stream", RaisesOnEmpty),
     ("empty_stream", DurableIsAWord),
@@ -536,6 +612,13 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("one_winner", SaysBusy),
     ("whole_appends", OneByOne),
     ("whole_appends", RaisesOnEmpty),
+    ("figures_count", CountsYoungDoubts),
+    ("figures_count", DatesTheYoungest),
+    ("figures_count", CountsOneTenant),
+    ("figures_follow_heads", NeverForgetsDoubts),
+    ("recovery_is_noted", NotesNothing),
+    ("recovery_is_noted", NotesTheFirst),
+    ("recovery_is_noted", NotesFailuresAsLooks),
     ("reopened", Forgets),
     ("handles_race", Forgets),
     ("unknown_event", Forgets),

@@ -26,7 +26,7 @@ FLOORS = (
     {"payments"},
     {"commands"},
     {"answers", "refusals", "policy", "signals"},
-    {"events", "inputs", "arrival", "feeds"},
+    {"events", "inputs", "arrival", "feeds", "health"},
     {"payouts"},
     {"ledger", "ports"},
     {"rules", "rhythm"},
@@ -34,7 +34,7 @@ FLOORS = (
     {"attention"},
     {"decide", "views"},
     {"quotes", "cancellation", "stream", "within"},
-    {"reconcile"},
+    {"reconcile", "operate", "operate_async"},
     {"loop", "loop_async"},
     {"service"},
     {"service_async"},
@@ -47,6 +47,7 @@ FOREIGN = {
     "sql": {"sqlite3", "psycopg"},
     "cli": {"typer", "rich"},
     "demo": {"typer", "rich"},
+    "records": {"typer"},
 }
 """What each adapter may import that no other may. Everything else foreign is forbidden to all."""
 

@@ -21,6 +21,8 @@ from refund_domain import (
     RefundService,
     loop,
     loop_async,
+    operate,
+    operate_async,
     service,
     service_async,
 )
@@ -48,8 +50,8 @@ from tests.domain.worlds import (
 
 # --- one syntax tree ----------------------------------------------------------------------------------------
 
-PAIRS = {"service": (service, service_async), "loop": (loop, loop_async)}
-"""The modules that there are twice: the service, and the loop it stands on."""
+PAIRS = {"service": (service, service_async), "loop": (loop, loop_async), "operate": (operate, operate_async)}
+"""The modules that there are twice: the service, the loop it stands on, and what operators ask of a journal."""
 
 NAMES = {
     "AsyncRefundService": "RefundService",
@@ -58,10 +60,14 @@ NAMES = {
     "AsyncRefundJournal": "RefundJournal",
     "AsyncRefundFeed": "RefundFeed",
     "AsyncJoiningJournal": "JoiningJournal",
+    "AsyncOperatedJournal": "OperatedJournal",
     "AsyncRefundsWithin": "RefundsWithin",
     "AsyncAllow": "Allow",
 }
 """What is called differently in the async form: itself, its loop, the ports, the host's word on who may."""
+
+OPERATED = ("figures", "note_recovery")
+"""What a journal offers beside the port, for those who operate it."""
 
 ONLY_SYNC = {"import os", "def new_id"}
 ONLY_ASYNC = {"from refund_domain.service import new_id"}
@@ -184,6 +190,7 @@ def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
         owner = ast.unparse(node.func.value)
         of_port = owner in ("self._journal", "self._gateway", "feed") and node.func.attr in ports
         of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
+        of_port |= owner in ("journal", "operated(journal)") and node.func.attr in {"load", *OPERATED}
         of_self = owner == "self" and node.func.attr in (coroutines | {"_allow"})
         assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)
 

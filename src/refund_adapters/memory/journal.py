@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from refund_adapters.clock import utc_now
 from refund_domain.errors import JournalConflict
 from refund_domain.events import Event
+from refund_domain.health import Figures, RecoveryNote
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -30,6 +31,7 @@ class MemoryJournal:
         self._heads: dict[str, Head] = {}
         self._order: list[tuple[str, int]] = []
         self._latest = datetime.min.replace(tzinfo=UTC)
+        self._recovered: RecoveryNote | None = None
         self._lock = threading.Lock()
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
@@ -91,6 +93,29 @@ class MemoryJournal:
                 for number, (stream, version) in enumerate(self._order[first : first + limit], first + 1)
             )
 
+    def figures(self, young: timedelta, /) -> Figures:
+        """What the heads tell of all streams; see the port."""
+        with self._lock:
+            now = self._tick()
+            heads = self._heads.values()
+            due = [head.look_at for head in heads if head.look_at is not None and head.look_at <= now]
+            since = [head.doubt_since for head in heads if head.doubt_since is not None]
+            old = [at for at in since if at <= now - young]
+            return Figures(
+                at=now,
+                in_doubt=len(old),
+                doubt_since=min(old, default=None),
+                due=len(due),
+                due_since=min(due, default=None),
+                waiting=sum(head.waiting for head in heads),
+                recovered=self._recovered,
+            )
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        """Keep how a run of `recover` went; see the port."""
+        with self._lock:
+            self._recovered = RecoveryNote(at=self._tick(), looked=looked, failed=failed)
+
     def _tick(self) -> datetime:
         now = self._clock()
         if now > self._latest:
@@ -126,3 +151,11 @@ class AsyncMemoryJournal:
     async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """See `MemoryJournal.tail`."""
         return self._journal.tail(after, limit)
+
+    async def figures(self, young: timedelta, /) -> Figures:
+        """See `MemoryJournal.figures`."""
+        return self._journal.figures(young)
+
+    async def note_recovery(self, looked: int, failed: int, /) -> None:
+        """See `MemoryJournal.note_recovery`."""
+        self._journal.note_recovery(looked, failed)

@@ -4,17 +4,29 @@ share it and only differ in who carries the statement to the server."""
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
 from refund_adapters.sql.connections import GATE
 from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
-from refund_adapters.sql.rows import Times, decoded, event_rows, head_row, moment, position, refs, stream_of
-from refund_domain._checks import check_count, check_text
+from refund_adapters.sql.rows import (
+    Times,
+    checked_run,
+    decoded,
+    event_rows,
+    figures,
+    head_row,
+    moment,
+    position,
+    refs,
+    stream_of,
+)
+from refund_domain._checks import check_count, check_span, check_text
 from refund_domain.errors import JournalConflict, JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -76,7 +88,7 @@ class Asks:
         """All the events at the expected version, or `JournalConflict` and nothing, in one statement."""
         stream = stream_of(ref, expected, "expected")
         added = event_rows(events, expected)
-        tenant, look_at, waiting = head_row(ref, head)
+        tenant, look_at, waiting, doubt_since = head_row(ref, head)
         values = {
             "stream": stream,
             "expected": expected,
@@ -86,6 +98,7 @@ class Asks:
             "tenant": tenant,
             "look_at": look_at,
             "waiting": waiting,
+            "doubt_since": doubt_since,
         }
 
         def read(rows: Rows) -> datetime:
@@ -108,6 +121,23 @@ class Asks:
         check_text(tenant, "tenant", 255)
         check_count(limit, "limit", 1)
         return Ask(statement("waiting", self._schema), {"tenant": tenant, "limit": limit}, _streams)
+
+    def figures(self, young: timedelta) -> Ask[Figures]:
+        """What the heads of all streams tell."""
+        check_span(young, "young")
+
+        def read(rows: Rows) -> Figures:
+            ((*row, undated),) = rows
+            return figures(row, undated)
+
+        values = {"young": young // timedelta(microseconds=1), "limit": MOST_UNDATED}
+        return Ask(statement("figures", self._schema), values, read)
+
+    def note_recovery(self, looked: int, failed: int) -> Ask[None]:
+        """Keep how a run of recovery went."""
+        looked, failed = checked_run(looked, failed)
+        values = {"looked": looked, "failed": failed}
+        return Ask(statement("note_recovery", self._schema), values, lambda rows: None, writes=True)
 
     def tail(self, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
         """What was appended behind a position, up to the oldest open transaction."""

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
 from refund_adapters.sql.rows import (
     Times,
+    checked_run,
     checked_wait,
     event_rows,
     head_row,
@@ -38,13 +39,15 @@ from refund_adapters.sql.sqlite_within import (
     begin_where_python_would,
     loaded,
     main_file,
+    read_figures,
     read_stream,
     read_tail,
     streams,
 )
-from refund_domain._checks import check_count, check_text, check_time, check_type
+from refund_domain._checks import check_count, check_span, check_text, check_time, check_type
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -133,26 +136,9 @@ class SqliteJournal:
         """
         stream = stream_of(ref, expected, "expected")
         rows = [(stream, *row) for row in event_rows(events, expected)]
-        indexed = (stream, *head_row(ref, head))
+        indexed = head_row(ref, head)
 
-        def write(connection: sqlite3.Connection) -> None:
-            # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
-            if not self._writing.acquire(timeout=self._busy_timeout_s):
-                raise JournalBusy(
-                    "the journal's other threads wrote for longer than it waits; nothing was written"
-                )
-            try:
-                connection.execute(schema.BEGIN)
-                try:
-                    add_to_stream(connection, stream, expected, rows, indexed)
-                except JournalConflict:
-                    connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
-            finally:
-                self._writing.release()
-
-        self._run(write)
+        self._write(lambda connection: add_to_stream(connection, stream, expected, rows, indexed))
         return self._now()
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
@@ -173,6 +159,17 @@ class SqliteJournal:
         position(after, 1)
         check_count(limit, "limit", 1)
         return self._run(lambda connection: read_tail(connection, after, limit))
+
+    def figures(self, young: timedelta, /) -> Figures:
+        """What the heads of all streams tell, by their indexes; doubts younger than `young` are not counted."""
+        check_span(young, "young")
+        now = self._now()
+        return self._run(lambda connection: read_figures(connection, now, young))
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        """Keep how a run of `recover` went, in place of the last one's."""
+        values = (microseconds(self._now()), *checked_run(looked, failed))
+        self._write(lambda connection: connection.execute(schema.NOTE_RECOVERY, values))
 
     def within(self, connection: object, /) -> JoinedSqliteJournal:
         """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
@@ -208,6 +205,28 @@ class SqliteJournal:
         if schema.file_identity(self._path) != self._file:
             raise JournalUnavailable("the journal's file was replaced while it was open; make a new journal")
         return self._connections.run(work)
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do `work` in a transaction of its own."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
+            if not self._writing.acquire(timeout=self._busy_timeout_s):
+                raise JournalBusy(
+                    "the journal's other threads wrote for longer than it waits; nothing was written"
+                )
+            try:
+                connection.execute(schema.BEGIN)
+                try:
+                    work(connection)
+                except JournalConflict:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            finally:
+                self._writing.release()
+
+        self._run(write)
 
     def _now(self) -> datetime:
         """The clock's time, which this handle has given from now on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from refund_adapters.sql import schema
@@ -13,6 +13,7 @@ from refund_adapters.sql.rows import (
     Times,
     decoded,
     event_rows,
+    figures,
     head_row,
     microseconds,
     moment,
@@ -23,6 +24,7 @@ from refund_adapters.sql.rows import (
 from refund_domain._checks import check_count, check_text
 from refund_domain.errors import JournalConflict, JournalError, JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -59,7 +61,7 @@ class JoinedSqliteJournal:
         """As `SqliteJournal.append`; the host's commit makes it true."""
         stream = stream_of(ref, expected, "expected")
         rows = [(stream, *row) for row in event_rows(events, expected)]
-        indexed = (stream, *head_row(ref, head))
+        indexed = head_row(ref, head)
 
         def add(cursor: sqlite3.Cursor) -> None:
             cursor.execute("SAVEPOINT refund_append")
@@ -172,19 +174,27 @@ def add_to_stream(
     stream: str,
     expected: int,
     rows: list[Row],
-    indexed: tuple[str, str, int | None, bool],
+    indexed: tuple[object, ...],
 ) -> None:
     """Add these rows in the transaction that is open. Raises `JournalConflict` at another version."""
     (version,) = cursor.execute(schema.READ_VERSION, (stream,)).fetchone()
     if (version or 0) != expected:
         raise JournalConflict("another worker appended to this stream first")
     cursor.executemany(schema.ADD_EVENT, rows)
-    cursor.execute(schema.REPLACE_HEAD, indexed)
+    cursor.execute(schema.REPLACE_HEAD, (stream, *indexed, expected + len(rows)))
 
 
 def streams(cursor: sqlite3.Cursor) -> tuple[PaymentRef, ...]:
     """The payments of these rows."""
     return refs([stream for (stream,) in cursor.fetchall()])
+
+
+def read_figures(connection: sqlite3.Connection, now: datetime, young: timedelta) -> Figures:
+    """What the index tells of all streams."""
+    times = {"now": microseconds(now), "old": microseconds(now - young)}
+    row = connection.execute(schema.READ_FIGURES, times).fetchone()
+    undated = connection.execute(schema.READ_UNDATED, (MOST_UNDATED,)).fetchall()
+    return figures((times["now"], *row), [stream for (stream,) in undated])
 
 
 def read_tail(connection: sqlite3.Connection, after: str, limit: int) -> tuple[Tailed, ...]:
