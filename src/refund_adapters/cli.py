@@ -1,4 +1,4 @@
-"""The command `refunds`: `demo`, `health`. Needs the extra `demo` (Typer, Rich), and says so without it."""
+"""The command `refunds`: demo, health, audit, erase. Needs the extra `demo` (Typer, Rich), and says so without."""
 
 # No postponed annotations here: Typer reads the commands' own, and what they name is imported only by then.
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from refund_domain.erasure import is_erasure
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
 from refund_domain.health import Figures, RecoveryNote
@@ -27,6 +28,7 @@ class PlainJournal:
         self.order: list[tuple[str, int]] = []
         self.busy = False
         self.recovered: RecoveryNote | None = None
+        self.erasures: dict[str, tuple[str, str]] = {}
 
     @property
     def durable(self) -> bool:
@@ -109,6 +111,42 @@ class PlainJournal:
 
     def note_recovery(self, looked: int, failed: int, /) -> None:
         self.recovered = RecoveryNote(at=self.now(), looked=looked, failed=failed)
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return stream in self.heads and self.heads[stream].tenant == tenant
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        version, _, stream = after.partition(" ")
+        behind = (stream, int(version or 0))
+        found = [
+            Tailed(position=f"{number} {name}", stream=name, version=number, event=event)
+            for name, events in self.streams.items()
+            if self.owns(tenant, name)
+            for number, event in enumerate(events, 1)
+            if (name, number) > behind
+        ]
+        return tuple(sorted(found, key=lambda each: (each.stream, each.version))[:limit])
+
+    def allows(self, tenant: str, each: Tailed) -> bool:
+        events = self.streams.get(each.stream, [])
+        there = self.owns(tenant, each.stream) and each.version <= len(events)
+        return there and is_erasure(events[each.version - 1], each.event)
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        if not all(self.allows(tenant, each) for each in events):
+            raise ValueError("that is no erasure of what stands there")
+        for each in events:
+            self.streams[each.stream][each.version - 1] = each.event
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        begun = self.erasures.get(tenant, (scope, key))
+        if scope not in ("", begun[0]):
+            raise JournalBusy("another erasure was begun")
+        self.erasures[tenant] = (scope, begun[1])
+        return begun[1]
+
+    def end_erasure(self, tenant: str, /) -> None:
+        self.erasures.pop(tenant, None)
 
     def within(self, connection: object, /) -> RefundJournal:
         assert isinstance(connection, PlainHost)
@@ -570,6 +608,129 @@ class NotesFailuresAsLooks(PlainJournal):
         super().note_recovery(looked + failed, 0)
 
 
+class TellsEverybodys(PlainJournal):
+    """Tells any tenant everything."""
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return True
+
+
+class TellsCaseBlind(PlainJournal):
+    """Takes two tenants for one."""
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return self.heads[stream].tenant.lower() == tenant.lower()
+
+
+class TellsByAppend(PlainJournal):
+    """Tells streams in the order in which they were begun, and loses its way in them."""
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        told = sorted(super().history(tenant, "", 10**6), key=lambda each: list(self.streams).index(each.stream))
+        places = [each.position for each in told]
+        first = places.index(after) + 1 if after else 0
+        return tuple(told[first : first + limit])
+
+
+class TellsWithoutLimit(PlainJournal):
+    """Tells a tenant all at once."""
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return super().history(tenant, after, 10**6)
+
+
+class SkipsAtBorders(PlainJournal):
+    """Goes on behind the stream, not behind the event."""
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        _, _, stream = after.partition(" ")
+        told = super().history(tenant, after, 10**6)
+        return tuple(each for each in told if each.stream != stream)[:limit]
+
+
+class ErasesNothing(PlainJournal):
+    """Says that it erased."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        return
+
+
+class ErasesAtTheEnd(PlainJournal):
+    """Appends the erased event and moves its place in the tail."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        super().erase(tenant, events)
+        self.order.reverse()
+
+
+class ErasesTheHead(PlainJournal):
+    """Forgets that a look is due."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        super().erase(tenant, events)
+        for each in events:
+            self.heads[each.stream] = Head(tenant=tenant, look_at=None, waiting=False)
+
+
+class ErasesAnything(PlainJournal):
+    """Puts in place whatever it is given."""
+
+    def allows(self, tenant: str, each: Tailed) -> bool:
+        return self.owns(tenant, each.stream) and each.version <= len(self.streams[each.stream])
+
+
+class ErasesAnybodys(PlainJournal):
+    """Erases another tenant's events for one that asks."""
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return stream in self.heads and (self.heads[stream].tenant == tenant or tenant == "acme")
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        told = super().history(tenant, after, 10**6)
+        return tuple(each for each in told if self.heads[each.stream].tenant == tenant)[:limit]
+
+
+class ErasesOneByOne(PlainJournal):
+    """Erases what it may and then refuses the rest."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        for each in events:
+            super().erase(tenant, [each])
+
+
+class NewKeyEachTime(PlainJournal):
+    """Loses the key of an erasure that was begun."""
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        super().begin_erasure(tenant, scope, key)
+        return key
+
+
+class AnyScopeTakesOver(PlainJournal):
+    """Lets two erasures of one tenant run beside each other."""
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        return self.erasures.setdefault(tenant, (scope, key))[1]
+
+
+class KeepsTheKey(PlainJournal):
+    """Never forgets a key: whoever finds it tells who was erased."""
+
+    def end_erasure(self, tenant: str, /) -> None:
+        return
+
+
+class ErasesWhatItRead(PlainJournal):
+    """Puts a whole stream back as it read it, over what was appended meanwhile."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        before = {each.stream: list(self.streams[each.stream]) for each in events}
+        time.sleep(0.002)
+        super().erase(tenant, events)
+        for stream, held in before.items():
+            self.streams[stream] = self.streams[stream][: len(held)]
+
+
 BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("empty_stream", RaisesOnEmpty),
     ("empty_stream", DurableIsAWord),
@@ -616,6 +777,21 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("figures_count", DatesTheYoungest),
     ("figures_count", CountsOneTenant),
     ("figures_follow_heads", NeverForgetsDoubts),
+    ("history_tells_a_tenant", TellsEverybodys),
+    ("history_tells_a_tenant", TellsCaseBlind),
+    ("history_tells_a_tenant", TellsByAppend),
+    ("history_tells_a_tenant", TellsWithoutLimit),
+    ("history_tells_a_tenant", SkipsAtBorders),
+    ("erasing_keeps_all_else", ErasesNothing),
+    ("erasing_keeps_all_else", ErasesAtTheEnd),
+    ("erasing_keeps_all_else", ErasesTheHead),
+    ("only_erasing", ErasesAnything),
+    ("only_erasing", ErasesAnybodys),
+    ("only_erasing", ErasesOneByOne),
+    ("erasure_is_resumed", NewKeyEachTime),
+    ("erasure_is_resumed", AnyScopeTakesOver),
+    ("erasure_is_resumed", KeepsTheKey),
+    ("erasing_beside_appends", ErasesWhatItRead),
     ("recovery_is_noted", NotesNothing),
     ("recovery_is_noted", NotesTheFirst),
     ("recovery_is_noted", NotesFailuresAsLooks),

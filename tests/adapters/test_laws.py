@@ -171,6 +171,18 @@ class DrivenJournal:
     def note_recovery(self, looked: int, failed: int, /) -> None:
         driven(self._inner.note_recovery(looked, failed))
 
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return driven(self._inner.history(tenant, after, limit))
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        driven(self._inner.erase(tenant, events))
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        return driven(self._inner.begin_erasure(tenant, scope, key))
+
+    def end_erasure(self, tenant: str, /) -> None:
+        driven(self._inner.end_erasure(tenant))
+
 
 # --- ours keep them -----------------------------------------------------------------------------------------
 
@@ -526,7 +538,7 @@ def test_every_journal_law_can_be_broken() -> None:
 
 def test_plain_journal_breaks_nothing_in_one_thread() -> None:
     """What the broken journals are made from is right, so that each breaks by what was changed."""
-    threaded = ("one_winner", "whole_appends", "tail_beside_writers")
+    threaded = ("one_winner", "whole_appends", "tail_beside_writers", "erasing_beside_appends")
     lacking = ("reopened", "handles_race", "unknown_event")
     of_one_thread = tuple(law for law in JOURNAL_LAWS if law not in threaded + lacking)
     assert check_journal(PlainJournal, host=plain_host, only=of_one_thread).held == of_one_thread

@@ -380,7 +380,8 @@ def test_tables_that_are_gone_are_no_empty_journal(server: Server, conninfo: str
     """Dropped, or replaced by others, under an open handle: unavailable, never an empty journal."""
     with PostgresJournal(conninfo) as journal:
         journal.append(REF, [asked()], expected=0, head=QUIET)
-        server.execute("DROP TABLE refund_journal, refund_events, refund_streams, refund_recovery", conninfo)
+        tables = "refund_journal, refund_events, refund_streams, refund_recovery, refund_erasures"
+        server.execute(f"DROP TABLE {tables}", conninfo)
         for _ in range(2):
             with pytest.raises(JournalUnavailable, match=r"gone|no journal"):
                 journal.load(REF)

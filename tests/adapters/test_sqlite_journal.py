@@ -876,7 +876,7 @@ def test_a_replaced_file_is_refused(path: str, tmp_path: Path, journal: SqliteJo
 
 def test_a_new_connection_makes_no_tables(path: str, journal: SqliteJournal) -> None:
     """When the tables are gone, a thread that comes later does not make empty ones."""
-    for table in ("refund_journal", "refund_events", "refund_streams", "refund_recovery"):
+    for table in ("refund_journal", "refund_events", "refund_streams", "refund_recovery", "refund_erasures"):
         by_hand(path, f"DROP TABLE {table}")
     with pytest.raises(JournalUnavailable, match="no journal any more"):
         journal.load(REF)

@@ -26,7 +26,7 @@ FLOORS = (
     {"payments"},
     {"commands"},
     {"answers", "refusals", "policy", "signals"},
-    {"events", "inputs", "arrival", "feeds", "health"},
+    {"events", "inputs", "arrival", "feeds", "health", "erasure"},
     {"payouts"},
     {"ledger", "ports"},
     {"rules", "rhythm"},

@@ -125,6 +125,26 @@ class PostgresJournal:
         """Keep how a run of `recover` went, in place of the last one's."""
         self._pool.run(self._asks.note_recovery(looked, failed))
 
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """At most `limit` events of this tenant's streams behind position `after`, by stream and version."""
+        return self._pool.run(self._asks.history(tenant, after, limit))
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """Put these erased events in their places, all or none. Raises ValueError for what is no erasure."""
+        erasure = self._asks.erase(tenant, events)
+        # Nothing but another erasure can come between: an event is never changed otherwise.
+        self._pool.run(self._asks.places(tenant, events))
+        self._pool.run(erasure)
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """The key of the tenant's erasure that was begun and not ended; this one where there is none."""
+        return self._pool.run(self._asks.begin_erasure(tenant, scope, key))
+
+    def end_erasure(self, tenant: str, /) -> None:
+        """Forget key and scope. What was erased is in no row any more; the dead rows of before are the server's to
+        overwrite: `VACUUM FULL` on `refund_events` and `refund_erasures` leaves none of them."""
+        self._pool.run(self._asks.end_erasure(tenant))
+
     def within(self, connection: object, /) -> JoinedPostgresJournal:
         """This journal within the transaction that is open on a host's psycopg connection, or on what Django
         (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.

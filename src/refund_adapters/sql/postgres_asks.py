@@ -9,22 +9,26 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
+from refund_adapters.places import ANOTHER_ERASURE, place
 from refund_adapters.sql.connections import GATE
 from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
 from refund_adapters.sql.rows import (
     Times,
+    check_erasure,
     checked_run,
     decoded,
+    erased_texts,
     event_rows,
     figures,
     head_row,
     moment,
+    narrated,
     position,
     refs,
     stream_of,
 )
 from refund_domain._checks import check_count, check_span, check_text
-from refund_domain.errors import JournalConflict, JournalUnavailable
+from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
@@ -139,6 +143,49 @@ class Asks:
         values = {"looked": looked, "failed": failed}
         return Ask(statement("note_recovery", self._schema), values, lambda rows: None, writes=True)
 
+    def history(self, tenant: str, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
+        """A tenant's events behind a position."""
+        check_text(tenant, "tenant", 255)
+        stream, version = place(after)
+        check_count(limit, "limit", 1)
+        values = {"tenant": tenant, "stream": stream, "version": version, "limit": limit}
+        return Ask(statement("history", self._schema), values, narrated)
+
+    def places(self, tenant: str, events: Sequence[Tailed]) -> Ask[None]:
+        """Whether each of these is an erasure of what stands in its place; ValueError where one is not."""
+        check_text(tenant, "tenant", 255)
+
+        def read(rows: Rows) -> None:
+            standing: dict[int, str] = {row[0]: row[1] for row in rows}
+            for number, event in enumerate(events, 1):
+                check_erasure(standing.get(number), event)
+
+        values = {"tenant": tenant, **_named(events)}
+        return Ask(statement("places", self._schema), values, read)
+
+    def erase(self, tenant: str, events: Sequence[Tailed]) -> Ask[None]:
+        """Put these in their places, which `places` has found to be the tenant's."""
+        values = {"texts": erased_texts(tenant, events), **_named(events)}
+        return Ask(statement("erase", self._schema), values, lambda rows: None, writes=True)
+
+    def begin_erasure(self, tenant: str, scope: str, key: str) -> Ask[str]:
+        """The key of the tenant's erasure that stands, or this one."""
+        check_text(tenant, "tenant", 255)
+
+        def read(rows: Rows) -> str:
+            ((standing, kept),) = rows
+            if standing != scope:
+                raise JournalBusy(ANOTHER_ERASURE)
+            return str(kept)
+
+        values = {"tenant": tenant, "scope": scope, "key": key}
+        return Ask(statement("begin_erasure", self._schema), values, read, writes=True)
+
+    def end_erasure(self, tenant: str) -> Ask[None]:
+        """Forget key and scope."""
+        check_text(tenant, "tenant", 255)
+        return Ask(statement("end_erasure", self._schema), {"tenant": tenant}, lambda rows: None, writes=True)
+
     def tail(self, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
         """What was appended behind a position, up to the oldest open transaction."""
         tx, seq = position(after, 2)
@@ -224,6 +271,10 @@ class Asks:
         if from_elsewhere:
             yield statement("lift_tx", self._schema), NOTHING
         return Opened(journal_id, weakness or ("unlogged tables" if unlogged else None))
+
+
+def _named(events: Sequence[Tailed]) -> dict[str, object]:
+    return {"streams": [event.stream for event in events], "versions": [event.version for event in events]}
 
 
 def _version(rows: Rows) -> int:

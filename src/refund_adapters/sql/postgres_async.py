@@ -99,6 +99,25 @@ class AsyncPostgresJournal:
         """See `PostgresJournal.note_recovery`."""
         await self._pool.run(self._asks.note_recovery(looked, failed))
 
+    async def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """See `PostgresJournal.history`."""
+        return await self._pool.run(self._asks.history(tenant, after, limit))
+
+    async def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """See `PostgresJournal.erase`."""
+        erasure = self._asks.erase(tenant, events)
+        # Nothing but another erasure can come between: an event is never changed otherwise.
+        await self._pool.run(self._asks.places(tenant, events))
+        await self._pool.run(erasure)
+
+    async def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """See `PostgresJournal.begin_erasure`."""
+        return await self._pool.run(self._asks.begin_erasure(tenant, scope, key))
+
+    async def end_erasure(self, tenant: str, /) -> None:
+        """See `PostgresJournal.end_erasure`."""
+        await self._pool.run(self._asks.end_erasure(tenant))
+
     async def within(self, connection: object, /) -> AsyncJoinedPostgresJournal:
         """See `PostgresJournal.within`: on a psycopg AsyncConnection."""
         from psycopg import AsyncConnection

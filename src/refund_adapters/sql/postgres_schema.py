@@ -90,6 +90,14 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             failed integer NOT NULL
         )
         """,
+        "CREATE INDEX refund_streams_tenant ON {schema}.refund_streams (tenant, stream)",
+        """
+        CREATE TABLE {schema}.refund_erasures (
+            tenant text COLLATE "C" NOT NULL PRIMARY KEY,
+            scope text NOT NULL,
+            key text NOT NULL
+        )
+        """,
     ),
 )
 """What leads from each version of the schema to the next, from none at all to the newest. Each step must leave
@@ -215,6 +223,33 @@ STATEMENTS: Final[Mapping[str, str]] = {
         VALUES (1, {_CLOCK}, %(looked)s, %(failed)s)
         ON CONFLICT (id) DO UPDATE SET at = excluded.at, looked = excluded.looked, failed = excluded.failed
     """,
+    "history": """
+        SELECT e.stream, e.version, e.event
+        FROM {schema}.refund_streams s JOIN {schema}.refund_events e ON e.stream = s.stream
+        WHERE s.tenant = %(tenant)s AND s.stream >= %(stream)s
+            AND (s.stream > %(stream)s OR e.version > %(version)s)
+        ORDER BY s.stream, e.version LIMIT %(limit)s
+    """,
+    "places": """
+        SELECT given.number, e.event
+        FROM unnest(%(streams)s::text[], %(versions)s::bigint[]) WITH ORDINALITY AS given (stream, version, number)
+        JOIN {schema}.refund_streams s ON s.stream = given.stream AND s.tenant = %(tenant)s
+        JOIN {schema}.refund_events e ON e.stream = given.stream AND e.version = given.version
+    """,
+    # Neither `tx` nor `seq` is touched, so nobody who reads along sees the event again.
+    "erase": """
+        UPDATE {schema}.refund_events e SET event = given.event
+        FROM unnest(%(streams)s::text[], %(versions)s::bigint[], %(texts)s::text[])
+            AS given (stream, version, event)
+        WHERE e.stream = given.stream AND e.version = given.version
+    """,
+    "begin_erasure": """
+        INSERT INTO {schema}.refund_erasures AS stands (tenant, scope, key) VALUES (%(tenant)s, %(scope)s, %(key)s)
+        ON CONFLICT (tenant) DO UPDATE
+            SET scope = CASE WHEN excluded.scope = '' THEN '' ELSE stands.scope END
+        RETURNING scope, key
+    """,
+    "end_erasure": "DELETE FROM {schema}.refund_erasures WHERE tenant = %(tenant)s",
     "tail": """
         SELECT tx, seq, stream, version, event FROM {schema}.refund_events
         WHERE (tx, seq) > (%(tx)s, %(seq)s) AND tx < (

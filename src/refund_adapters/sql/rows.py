@@ -12,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from types import MethodType
 from typing import Any, Final, TypeVar
 
+from refund_adapters.places import NO_ERASURE, NOT_THERE, place_of
 from refund_adapters.sql.codec import decode, encode
 from refund_domain._checks import check_count, check_text, check_time, check_type
+from refund_domain.erasure import is_erasure
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import Event
 from refund_domain.health import Figures, RecoveryNote
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
-from refund_domain.ports import Head
+from refund_domain.ports import Head, Tailed
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -101,6 +103,34 @@ def figures(row: Sequence[Any], streams: Sequence[str]) -> Figures:
         undated=refs(streams),
         more_undated=max(0, undated - len(streams)),
     )
+
+
+def narrated(rows: Sequence[tuple[str, int, str]]) -> tuple[Tailed, ...]:
+    """A tenant's history from its rows: stream, version, text."""
+    return tuple(
+        [
+            Tailed(
+                position=place_of(stream, version), stream=stream, version=version, event=decoded(version, text)
+            )
+            for stream, version, text in rows
+        ]
+    )
+
+
+def check_erasure(text: str | None, event: Tailed) -> None:
+    """Refuse (ValueError) what is no erasure of the event in this row; None: the tenant has no such row."""
+    if text is None:
+        raise ValueError(NOT_THERE)
+    if not is_erasure(decoded(event.version, text), event.event):
+        raise ValueError(NO_ERASURE)
+
+
+def erased_texts(tenant: str, events: Sequence[Tailed]) -> list[str]:
+    """The texts of events that are to be put in their places. Refuses (TypeError, ValueError) what is none."""
+    check_text(tenant, "tenant", 255)
+    for event in events:
+        check_type(event, Tailed, "each of events")
+    return [encode(event.event) for event in events]
 
 
 def checked_run(looked: int, failed: int) -> tuple[int, int]:

@@ -78,6 +78,14 @@ _SECOND: Final = (
         failed INTEGER NOT NULL
     )
     """,
+    "CREATE INDEX refund_streams_tenant ON refund_streams (tenant, stream)",
+    """
+    CREATE TABLE refund_erasures (
+        tenant TEXT NOT NULL PRIMARY KEY,
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL
+    )
+    """,
 )
 
 STEPS: Final = (_FIRST, _SECOND)
@@ -122,6 +130,24 @@ NOTE_RECOVERY: Final = """
     INSERT INTO refund_recovery (id, at, looked, failed) VALUES (1, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET at = excluded.at, looked = excluded.looked, failed = excluded.failed
 """
+READ_HISTORY: Final = """
+    SELECT e.stream, e.version, e.event FROM refund_streams AS s JOIN refund_events AS e ON e.stream = s.stream
+    WHERE s.tenant = :tenant AND s.stream >= :stream AND (s.stream > :stream OR e.version > :version)
+    ORDER BY s.stream, e.version LIMIT :limit
+"""
+READ_PLACE: Final = """
+    SELECT e.event FROM refund_streams AS s JOIN refund_events AS e ON e.stream = s.stream
+    WHERE s.tenant = ? AND s.stream = ? AND e.version = ?
+"""
+REPLACE_EVENT: Final = "UPDATE refund_events SET event = ? WHERE stream = ? AND version = ?"
+BEGIN_ERASURE: Final = """
+    INSERT INTO refund_erasures (tenant, scope, key) VALUES (?, ?, ?)
+    ON CONFLICT (tenant) DO UPDATE SET scope = excluded.scope WHERE excluded.scope = ''
+"""
+READ_ERASURE: Final = "SELECT scope, key FROM refund_erasures WHERE tenant = ?"
+END_ERASURE: Final = "DELETE FROM refund_erasures WHERE tenant = ?"
+REWRITE_FILE: Final = "VACUUM"
+EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 READ_TAIL: Final = "SELECT seq, stream, version, event FROM refund_events WHERE seq > ? ORDER BY seq LIMIT ?"
 
 

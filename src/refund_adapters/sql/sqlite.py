@@ -20,12 +20,14 @@ from types import TracebackType
 from typing import TypeVar
 
 from refund_adapters.clock import utc_now
+from refund_adapters.places import place
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
 from refund_adapters.sql.rows import (
     Times,
     checked_run,
     checked_wait,
+    erased_texts,
     event_rows,
     head_row,
     host_connection,
@@ -33,13 +35,13 @@ from refund_adapters.sql.rows import (
     position,
     stream_of,
 )
+from refund_adapters.sql.sqlite_records import begin_erasure, forget, put_erased, read_figures, read_history
 from refund_adapters.sql.sqlite_within import (
     JoinedSqliteJournal,
     add_to_stream,
     begin_where_python_would,
     loaded,
     main_file,
-    read_figures,
     read_stream,
     read_tail,
     streams,
@@ -171,6 +173,33 @@ class SqliteJournal:
         values = (microseconds(self._now()), *checked_run(looked, failed))
         self._write(lambda connection: connection.execute(schema.NOTE_RECOVERY, values))
 
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """At most `limit` events of this tenant's streams behind position `after`, by stream and version."""
+        check_text(tenant, "tenant", 255)
+        place(after)
+        check_count(limit, "limit", 1)
+        return self._run(lambda connection: read_history(connection, tenant, after, limit))
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """Put these erased events in their places, all or none. Raises ValueError for what is no erasure."""
+        texts = erased_texts(tenant, events)
+        self._write(lambda connection: put_erased(connection, tenant, events, texts))
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """The key of the tenant's erasure that was begun and not ended; this one where there is none."""
+        check_text(tenant, "tenant", 255)
+        return self._write(lambda connection: begin_erasure(connection, tenant, scope, key))
+
+    def end_erasure(self, tenant: str, /) -> None:
+        """Forget key and scope, and rewrite the whole file: nothing of what was erased is left in it or its log.
+
+        Takes as long as a copy of the file, room for one more, and makes appends wait. Raises `JournalBusy` where
+        another connection reads all the while: end it again.
+        """
+        check_text(tenant, "tenant", 255)
+        self._write(lambda connection: connection.execute(schema.END_ERASURE, (tenant,)))
+        self._run(forget)
+
     def within(self, connection: object, /) -> JoinedSqliteJournal:
         """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
         what Django (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
@@ -206,10 +235,10 @@ class SqliteJournal:
             raise JournalUnavailable("the journal's file was replaced while it was open; make a new journal")
         return self._connections.run(work)
 
-    def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` in a transaction of its own."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: sqlite3.Connection) -> T:
             # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
             if not self._writing.acquire(timeout=self._busy_timeout_s):
                 raise JournalBusy(
@@ -218,15 +247,16 @@ class SqliteJournal:
             try:
                 connection.execute(schema.BEGIN)
                 try:
-                    work(connection)
+                    done = work(connection)
                 except JournalConflict:
                     connection.execute("ROLLBACK")
                     raise
                 connection.execute("COMMIT")
+                return done
             finally:
                 self._writing.release()
 
-        self._run(write)
+        return self._run(write)
 
     def _now(self) -> datetime:
         """The clock's time, which this handle has given from now on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from refund_adapters.sql import schema
@@ -13,7 +13,6 @@ from refund_adapters.sql.rows import (
     Times,
     decoded,
     event_rows,
-    figures,
     head_row,
     microseconds,
     moment,
@@ -24,7 +23,6 @@ from refund_adapters.sql.rows import (
 from refund_domain._checks import check_count, check_text
 from refund_domain.errors import JournalConflict, JournalError, JournalUnavailable
 from refund_domain.events import Event
-from refund_domain.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -187,14 +185,6 @@ def add_to_stream(
 def streams(cursor: sqlite3.Cursor) -> tuple[PaymentRef, ...]:
     """The payments of these rows."""
     return refs([stream for (stream,) in cursor.fetchall()])
-
-
-def read_figures(connection: sqlite3.Connection, now: datetime, young: timedelta) -> Figures:
-    """What the index tells of all streams."""
-    times = {"now": microseconds(now), "old": microseconds(now - young)}
-    row = connection.execute(schema.READ_FIGURES, times).fetchone()
-    undated = connection.execute(schema.READ_UNDATED, (MOST_UNDATED,)).fetchall()
-    return figures((times["now"], *row), [stream for (stream,) in undated])
 
 
 def read_tail(connection: sqlite3.Connection, after: str, limit: int) -> tuple[Tailed, ...]:
