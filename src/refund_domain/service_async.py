@@ -20,6 +20,7 @@ from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.health import Health
 from refund_domain.inputs import (
     FreeLook,
     RecordOutside,
@@ -28,6 +29,7 @@ from refund_domain.inputs import (
 )
 from refund_domain.ledger import Status
 from refund_domain.money import Money
+from refund_domain.operate_async import note_recovery, read_health
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
@@ -367,7 +369,16 @@ class AsyncRefundService(AsyncBookings):
             except Exception:
                 # Sends may have left: what was done is told, the next run goes on.
                 break
+        await note_recovery(self._journal, looked, len(failed))
         return Recovery(looked=looked, failed=tuple(failed.items()))
+
+    async def health(self) -> Health:
+        """How the refunds of the whole journal stand, for a monitor: in doubt, overdue, waiting, last recovered.
+
+        Over all tenants; there is no actor, and it names nobody. Raises `JournalError` for the journal, TypeError
+        for one that keeps no figures.
+        """
+        return await read_health(self._journal, self._policy.licence)
 
     # --- small parts --------------------------------------------------------------------------------
 

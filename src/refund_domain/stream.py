@@ -24,7 +24,7 @@ from refund_domain.attention import Attention, attention
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, SendAnswered, SendClaimed
 from refund_domain.inputs import GatewayAnswered
-from refund_domain.ledger import EMPTY, Ledger, evolve, fold
+from refund_domain.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import Refused
@@ -142,7 +142,18 @@ def appended(stream: Stream, ledger: Ledger, count: int, now: datetime, monotoni
 
 def head(ledger: Ledger) -> Head:
     """What the journal indexes of this ledger."""
-    return Head(tenant=ledger.tenant or "", look_at=ledger.due, waiting=bool(attention(ledger)))
+    return Head(
+        tenant=ledger.tenant or "",
+        look_at=ledger.due,
+        waiting=bool(attention(ledger)),
+        doubt_since=doubt_since(ledger),
+    )
+
+
+def doubt_since(ledger: Ledger) -> datetime | None:
+    """Since when the oldest refund in doubt is so: its first send whose outcome nobody knows. None without any."""
+    doubts = [record for record in ledger.refunds if status_of(ledger, record) is Status.IN_DOUBT]
+    return min((claim.at for record in doubts for claim in record.claims if claim.open), default=None)
 
 
 def dealt(refs: Sequence[PaymentRef], order: str) -> list[PaymentRef]:

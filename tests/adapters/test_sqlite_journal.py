@@ -485,6 +485,7 @@ def test_a_failed_opening_leaves_no_connection(
         (schema.READ_LATEST, ()),
         (schema.READ_DUE, (0, 10)),
         (schema.READ_WAITING, ("acme", 10)),
+        (schema.READ_UNDATED, (10,)),
     ],
 )
 def test_no_read_grows_with_the_journal(
@@ -806,9 +807,9 @@ def test_a_newer_schema_is_refused(path: str, journal: SqliteJournal) -> None:
     """A worker that was not upgraded does not touch a journal that was."""
     journal.append(REF, [asked()], expected=0, head=QUIET)
     journal.close()
-    by_hand(path, "UPDATE refund_journal SET schema_version = 2")
+    by_hand(path, "UPDATE refund_journal SET schema_version = 99")
     stood = everything(path)
-    with pytest.raises(JournalUnavailable, match=r"schema 2.*knows 1.*upgrade"):
+    with pytest.raises(JournalUnavailable, match=r"schema 99.*knows 2.*upgrade"):
         SqliteJournal(path)
     assert everything(path) == stood
 
@@ -878,7 +879,7 @@ def test_a_replaced_file_is_refused(path: str, tmp_path: Path, journal: SqliteJo
 
 def test_a_new_connection_makes_no_tables(path: str, journal: SqliteJournal) -> None:
     """When the tables are gone, a thread that comes later does not make empty ones."""
-    for table in ("refund_journal", "refund_events", "refund_streams"):
+    for table in ("refund_journal", "refund_events", "refund_streams", "refund_recovery", "refund_erasures"):
         by_hand(path, f"DROP TABLE {table}")
     with pytest.raises(JournalUnavailable, match="no journal any more"):
         journal.load(REF)

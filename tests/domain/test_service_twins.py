@@ -23,6 +23,8 @@ from refund_domain import (
     bookings_async,
     loop,
     loop_async,
+    operate,
+    operate_async,
     service,
     service_async,
 )
@@ -54,8 +56,10 @@ PAIRS = {
     "service": (service, service_async),
     "bookings": (bookings, bookings_async),
     "loop": (loop, loop_async),
+    "operate": (operate, operate_async),
 }
-"""The modules that there are twice: the service, its way with bookings, the loop it stands on."""
+"""The modules that there are twice: the service, its way with bookings, the loop it stands on,
+and what operators ask of a journal."""
 
 NAMES = {
     "AsyncRefundService": "RefundService",
@@ -65,11 +69,15 @@ NAMES = {
     "AsyncRefundJournal": "RefundJournal",
     "AsyncRefundFeed": "RefundFeed",
     "AsyncJoiningJournal": "JoiningJournal",
+    "AsyncOperatedJournal": "OperatedJournal",
     "AsyncRefundsWithin": "RefundsWithin",
     "AsyncAllow": "Allow",
     "AsyncSleep": "Sleep",
 }
 """What is called differently in the async form: itself, its parts, the ports, what the host gives it."""
+
+OPERATED = ("figures", "note_recovery")
+"""What a journal offers beside the port, for those who operate it."""
 
 ONLY_SYNC = {"import os", "def new_id", "SLEEP"}
 ONLY_ASYNC = {"from refund_domain.service import new_id", "SLEEP"}
@@ -194,6 +202,7 @@ def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
         owner = ast.unparse(node.func.value)
         of_port = owner in ("self._journal", "self._gateway", "feed") and node.func.attr in ports
         of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
+        of_port |= owner in ("journal", "operated(journal)") and node.func.attr in {"load", *OPERATED}
         of_self = owner == "self" and node.func.attr in (coroutines | {"_allow", "_sleep"})
         assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)
 

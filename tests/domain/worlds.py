@@ -33,6 +33,7 @@ from refund_domain.commands import Action, Choice
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.health import Health
 from refund_domain.payments import Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
@@ -240,6 +241,13 @@ class AwaitedJournal:
         return self._inner.tail(after, limit)
 
     def __getattr__(self, name: str) -> object:
+        if name in ("figures", "note_recovery") and hasattr(self._inner, name):
+            call = getattr(self._inner, name)
+
+            async def awaited(*arguments: object) -> object:
+                return call(*arguments)
+
+            return awaited
         if name != "within" or not hasattr(self._inner, "within"):
             raise AttributeError(name)
 
@@ -348,6 +356,9 @@ class Driven:
 
     def recover(self, limit: int = 100) -> Recovery:
         return driven(self._service.recover(limit))
+
+    def health(self) -> Health:
+        return driven(self._service.health())
 
 
 class DrivenWithin:
