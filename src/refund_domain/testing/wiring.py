@@ -30,50 +30,62 @@ from refund_domain.views import PaymentView, Refund
 class Bank(Protocol):
     """The other side of the gateway, by another way than the gateway; `MemoryBank` is one.
 
-    `refunds` is the truth: every refund of the payment, also what no list shows yet. `elsewhere` refunds this much
-    as somebody would in the dashboard; `dispute` lets the client dispute the whole payment; `settle` moves a
-    refund to another status now.
-
     For the machine to see money go out twice, this bank should not refuse it: `MemoryBank(clock, cap=False)`.
     """
 
-    def charge(self, amount: Money, *, account: str, method: str) -> PaymentRef: ...
+    def charge(self, amount: Money, *, account: str, method: str) -> PaymentRef:
+        """Take and capture a payment of this amount by this method, at this account."""
 
-    def refunds(self, ref: PaymentRef) -> tuple[GatewayRefund, ...]: ...
+    def refunds(self, ref: PaymentRef) -> tuple[GatewayRefund, ...]:
+        """The truth: every refund of the payment, also what no list shows yet, the newest first."""
 
-    def elsewhere(self, ref: PaymentRef, amount: Money) -> object: ...
+    def elsewhere(self, ref: PaymentRef, amount: Money) -> object:
+        """Refund this much as somebody would in the dashboard, without our mark."""
 
-    def dispute(self, ref: PaymentRef) -> object: ...
+    def dispute(self, ref: PaymentRef) -> object:
+        """The client disputes the whole payment."""
 
-    def settle(self, refund_id: str, status: str, failure_reason: str | None) -> object: ...
+    def settle(self, refund_id: str, status: str, failure_reason: str | None) -> object:
+        """Move a refund to another status now."""
 
 
 class Desk(Protocol):
     """What a wiring uses of a service: `RefundService` is one, `Awaited` makes one of an asynchronous service."""
 
-    def quote(self, ref: Ref, *, by: Actor) -> Quote: ...
+    def quote(self, ref: Ref, *, by: Actor) -> Quote:
+        """See `RefundService.quote`."""
 
-    def issue(self, command: IssueRefund) -> Refund | Refused: ...
+    def issue(self, command: IssueRefund) -> Refund | Refused:
+        """See `RefundService.issue`."""
 
-    def request(self, command: IssueRefund) -> Refund | Refused: ...
+    def request(self, command: IssueRefund) -> Refund | Refused:
+        """See `RefundService.request`."""
 
-    def dispatch(self, ref: PaymentRef) -> PaymentView: ...
+    def dispatch(self, ref: PaymentRef) -> PaymentView:
+        """See `RefundService.dispatch`."""
 
-    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused: ...
+    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+        """See `RefundService.show`."""
 
-    def attention(self, *, by: Actor) -> tuple[Waiting, ...] | Refused: ...
+    def attention(self, *, by: Actor) -> tuple[Waiting, ...] | Refused:
+        """See `RefundService.attention`."""
 
     def settle(
         self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
-    ) -> PaymentView | Refused: ...
+    ) -> PaymentView | Refused:
+        """See `RefundService.settle`."""
 
-    def record_outside(self, ref: Ref, amount: Money, *, by: Actor, how: str) -> PaymentView | Refused: ...
+    def record_outside(self, ref: Ref, amount: Money, *, by: Actor, how: str) -> PaymentView | Refused:
+        """See `RefundService.record_outside`."""
 
-    def receive(self, signal: Signal) -> Received: ...
+    def receive(self, signal: Signal) -> Received:
+        """See `RefundService.receive`."""
 
-    def reconcile(self, ref: PaymentRef) -> Outcome: ...
+    def reconcile(self, ref: PaymentRef) -> Outcome:
+        """See `RefundService.reconcile`."""
 
-    def recover(self) -> Recovery: ...
+    def recover(self) -> Recovery:
+        """See `RefundService.recover`."""
 
 
 class Told(StrEnum):
