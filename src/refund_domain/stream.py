@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from zlib import crc32
 
 import attrs
 
@@ -36,6 +35,9 @@ MOST_CONFLICTS: Final = 100
 
 MOST_LOOKS: Final = 5
 """How many looks one call makes at most; the rest is recovery's."""
+
+_PRIME, _ROOT = (1 << 31) - 1, 16_807
+"""A prime and a primitive root of it: the root's powers lie as if scattered, even those of ids that follow."""
 
 ANSWERS: Final = (Accepted, Declined, NotSent, OutcomeUnknown)
 LOOKS: Final = (Picture, Unread, Missing)
@@ -161,12 +163,13 @@ def dealt(refs: Sequence[PaymentRef], order: str) -> list[PaymentRef]:
 
     >>> refs = [PaymentRef("platform", f"ch_{number}") for number in range(5)]
     >>> [ref.charge for ref in dealt(refs, "id-1")]
-    ['ch_2', 'ch_3', 'ch_0', 'ch_1', 'ch_4']
+    ['ch_2', 'ch_1', 'ch_4', 'ch_0', 'ch_3']
     >>> [ref.charge for ref in dealt(refs, "id-2")]
-    ['ch_0', 'ch_2', 'ch_4', 'ch_1', 'ch_3']
+    ['ch_3', 'ch_0', 'ch_4', 'ch_1', 'ch_2']
     """
-    odd = crc32(order.encode()) | 1
-    return sorted(refs, key=lambda ref: crc32(str(ref).encode()) * odd % (1 << 32))
+    step = pow(_ROOT, int.from_bytes(order.encode()), _PRIME)
+    places = sorted(range(len(refs)), key=lambda place: (place + 1) * step % _PRIME)
+    return [refs[place] for place in places]
 
 
 def claim_in(said: tuple[Event, ...] | Refused) -> SendClaimed | None:

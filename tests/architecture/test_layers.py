@@ -13,8 +13,8 @@ SRC = Path(__file__).parents[2] / "src"
 CORE = SRC / "refund_domain"
 ADAPTERS = SRC / "refund_adapters"
 
-CORE_ALLOWED = {"__future__", "attrs", "collections.abc", "datetime", "enum", "operator", "re", "typing", "zlib"}
-"""What a core module may import besides the core: attrs and the standard library's values (of zlib, crc32)."""
+CORE_ALLOWED = {"__future__", "attrs", "collections.abc", "datetime", "enum", "operator", "re", "typing"}
+"""What a core module may import besides the core: attrs and the standard library's values."""
 
 SERVICE_ALLOWED = CORE_ALLOWED | {"os", "time"}
 """The services alone name the default sources of ids and of monotonic time."""
