@@ -151,6 +151,22 @@ class LooksUpNoTenant(Host):
         return super().press(ref, Actor(id=by.id, tenant=self.owners[ref]), form)
 
 
+class ShowsToEverybody(Host):
+    """Looks a payment up by its id, whoever asks."""
+
+    def show(self, ref: PaymentRef, by: Actor) -> PaymentView | Refused:
+        """As its owner sees it."""
+        return super().show(ref, Actor(id=by.id, tenant=self.owners[ref]))
+
+
+class OpensForEverybody(Host):
+    """Opens the page by the payment's id, whoever asks."""
+
+    def page(self, ref: PaymentRef, by: Actor) -> Mapping[str, str] | None:
+        """As its owner sees it."""
+        return super().page(ref, Actor(id=by.id, tenant=self.owners[ref]))
+
+
 class SwallowsRefused(Host):
     """Says "refunded" to whoever presses."""
 
@@ -370,6 +386,8 @@ BROKEN_WIRINGS: Final[tuple[tuple[type[Host], frozenset[str]], ...]] = (
     (AllowsEverybody, frozenset({"tenants_apart"})),
     (AllowsNobody, frozenset({"tenants_apart"})),
     (LooksUpNoTenant, frozenset({"tenants_apart"})),
+    (ShowsToEverybody, frozenset({"tenants_apart"})),
+    (OpensForEverybody, frozenset({"tenants_apart"})),
     (SwallowsRefused, frozenset({"told_the_truth"})),
     (LosesAnAppend, frozenset({"tenants_apart", "nothing_raised", "told_the_truth", "true_status_shown"})),
     (JournalInTheProcess, frozenset({"tenants_apart"})),
