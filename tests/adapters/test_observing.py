@@ -139,6 +139,18 @@ def test_observer_that_never_returns_delays_no_refund(bank: MemoryBank, slow: Sl
     assert len(slow.told) + observe.dropped == told
 
 
+def test_drain_waits_for_what_is_being_told(slow: Slow) -> None:
+    """What the observer has in its hands is not told yet, though nothing waits behind it."""
+    observe = Background(slow)
+    observe(TOLD)
+    assert slow.entered.wait(60)
+    assert not observe.drain(0.05)
+    slow.gate.set()
+    assert observe.drain(60)
+    assert slow.told == [TOLD]
+    assert observe.close(60)
+
+
 def test_background_tells_in_order_and_all_of_it(slow: Slow) -> None:
     """What was taken is told in its order, by one thread, which is not the caller's; drain waits for the last."""
     slow.gate.set()
