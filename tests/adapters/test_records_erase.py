@@ -241,7 +241,7 @@ def test_no_byte_of_the_sqlite_files_holds_the_name(
     connect = sqlite3.connect
 
     def connected(*values: Any, **named: Any) -> sqlite3.Connection:
-        made = connect(*values, **named)
+        made: sqlite3.Connection = connect(*values, **named)
         made.execute(f"PRAGMA secure_delete = {overwrites}")
         return made
 

@@ -138,7 +138,10 @@ def test_importing_the_library_loads_nothing_foreign() -> None:
 
 
 PLAIN = [
-    *(f"refund_adapters.{name}" for name in ("memory", "observing", "sql", "simulation", "stripe", "wording")),
+    *(
+        f"refund_adapters.{name}"
+        for name in ("memory", "observing", "records", "sql", "simulation", "stripe", "wording")
+    ),
     *(f"refund_adapters.stripe.{path.stem}" for path in sorted((ADAPTERS / "stripe").glob("[!_]*.py"))),
 ]
 """What a host may import at no cost: each adapter, and all that is public of the one with a dear foreign part."""
@@ -160,7 +163,7 @@ def test_importing_an_adapter_loads_nothing_foreign(module: str) -> None:
     assert loaded <= sys.stdlib_module_names - DEAR | {"refund_domain", "refund_adapters"}
 
 
-@pytest.mark.parametrize("package", ["memory", "observing", "sql", "stripe", "simulation", "wording"])
+@pytest.mark.parametrize("package", ["memory", "observing", "records", "sql", "stripe", "simulation", "wording"])
 def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
     code = (

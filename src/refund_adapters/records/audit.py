@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from typing import Final, Protocol, TextIO
+from typing import Final, TextIO
 
 import attrs
 
@@ -59,14 +59,6 @@ COLUMNS: Final = (
 """The columns, in their order. Later versions may add some at the end."""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-
-class Writer(Protocol):
-    """Writes rows of an export: `begin` once where one starts anew, then each row."""
-
-    def begin(self) -> None: ...
-
-    def row(self, row: dict[str, str]) -> None: ...
 
 
 def audit_rows(
@@ -163,7 +155,7 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) or text.startswith("'") else text
 
 
-def export_audit(journal: OperatedJournal, tenant: str, writer: Writer, *, after: str = "") -> int:
+def export_audit(journal: OperatedJournal, tenant: str, writer: JsonLines | Csv, *, after: str = "") -> int:
     """Write all events of this tenant behind `after`; how many it was. A heading only from the beginning."""
     if not after:
         writer.begin()
