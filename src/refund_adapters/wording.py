@@ -125,6 +125,7 @@ REFUSAL: Final[dict[str, str]] = {
     "not_asked_for": "Nothing to answer",
     "not_allowed": "Not allowed",
     "not_found": "No such payment",
+    "sending_paused": "Refunds are paused",
 }
 """A heading for each refusal code; the sentence is `str(refusal)`."""
 

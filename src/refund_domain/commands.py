@@ -36,6 +36,8 @@ class Action(StrEnum):
     ATTENTION = "attention"
     SETTLE = "settle"
     RECORD_OUTSIDE = "record_outside"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 class Choice(StrEnum):

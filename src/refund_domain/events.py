@@ -136,6 +136,23 @@ class LookScheduled:
     alarm: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Paused:
+    """Somebody paused the sending of an account or a tenant: in the switch's own stream."""
+
+    at: datetime
+    by: Actor
+    why: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Resumed:
+    """Somebody let the sending go on: in the switch's own stream."""
+
+    at: datetime
+    by: Actor
+
+
 Event = (
     StreamOpened
     | PaymentSeen
@@ -149,6 +166,8 @@ Event = (
     | AttentionSettled
     | OutsideRecorded
     | LookScheduled
+    | Paused
+    | Resumed
 )
 
 EVENTS: Final[tuple[type[Event], ...]] = (
@@ -164,4 +183,6 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     AttentionSettled,
     OutsideRecorded,
     LookScheduled,
+    Paused,
+    Resumed,
 )

@@ -13,7 +13,7 @@ import attrs
 from refund_domain.answers import Answer, Look, Picture
 from refund_domain.commands import Actor, Choice, IssueRefund
 from refund_domain.money import Money
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment
 
 
 @attrs.frozen(kw_only=True)
@@ -29,12 +29,14 @@ class RequestRefund:
 class OwedLook:
     """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
 
-    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act.
+    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `paused`:
+    sending is paused, or nobody has read the switches; such a look claims nothing.
     """
 
     at: datetime
     latest: datetime
     look: Look
+    paused: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +67,7 @@ class RecordOutside:
 
     at: datetime
     record_id: str
-    ref: Ref
+    ref: AnyPayment
     amount: Money
     how: str
     by: Actor

@@ -20,12 +20,14 @@ from refund_domain.events import (
     Event,
     LookScheduled,
     OutsideRecorded,
+    Paused,
     PaymentSeen,
     PersonAsked,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
+    Resumed,
     SendAnswered,
     SendClaimed,
     StreamOpened,
@@ -312,6 +314,8 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
             return _settled(ledger, latest, event)
         case OutsideRecorded():
             return attrs.evolve(ledger, outside=(*ledger.outside, event), latest=latest)
+        case Paused() | Resumed():
+            return attrs.evolve(ledger, latest=latest)  # of a switch's stream, which is no payment's
 
 
 def _with(ledger: Ledger, latest: datetime | None, record: RefundRecord) -> Ledger:

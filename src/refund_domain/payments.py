@@ -19,7 +19,10 @@ from refund_domain.money import Money
 
 __all__ = [
     "PLATFORM",
+    "AnyPayment",
     "ChargeKind",
+    "Control",
+    "ControlRef",
     "Dispute",
     "GatewayRefund",
     "OutsideRef",
@@ -95,7 +98,39 @@ class OutsideRef:
         return f"{_OUTSIDE}/{self.id}"
 
 
-Ref = PaymentRef | OutsideRef
+class Control(StrEnum):
+    """What a `ControlRef` names: the pause switch of a gateway account or of a tenant."""
+
+    ACCOUNT = "account"
+    TENANT = "tenant"
+
+
+@attrs.frozen
+class ControlRef:
+    """What is kept in the journal beside the payments: a switch. No gateway stands behind it, and nothing of it is
+    ever due or waits.
+
+    `name` is the account or the tenant. `str(ref)` begins with a sign that no payment's can begin with.
+
+    >>> str(ControlRef(Control.ACCOUNT, "acct_1"))
+    '~account/acct_1'
+    """
+
+    kind: Control
+    name: str
+
+    def __attrs_post_init__(self) -> None:
+        check_type(self.kind, Control, "kind")
+        check_text(self.name, "name", 255)
+
+    def __str__(self) -> str:
+        return f"~{self.kind}/{self.name}"
+
+
+AnyPayment = PaymentRef | OutsideRef
+"""A payment, wherever it was taken."""
+
+Ref = PaymentRef | OutsideRef | ControlRef
 """What has a stream in the journal; `str(ref)` is the stream's name."""
 
 

@@ -14,7 +14,7 @@ from refund_domain.commands import Actor, FormError, IssueRefund, Reason
 from refund_domain.connect import DestinationCharge, DirectCharge
 from refund_domain.ledger import Ledger, is_ours
 from refund_domain.money import Money
-from refund_domain.payments import OutsideRef, Payment, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef
 from refund_domain.payouts import Funding, Payout, forecast_funding, forecast_fundings
 from refund_domain.policy import Policy
 from refund_domain.refusals import QuoteStale, Refusal
@@ -60,7 +60,7 @@ class Quote:
     """
 
     request_id: str
-    ref: Ref
+    ref: AnyPayment
     quoted_at: datetime | None
     amount: Money | None = None
     refusals: tuple[Refusal, ...] = ()
@@ -114,15 +114,16 @@ class Quote:
 
 def make_quote(
     ledger: Ledger,
-    ref: Ref,
+    ref: AnyPayment,
     now: datetime,
     policy: Policy,
     *,
     request_id: str,
     payouts: Iterable[Payout],
     is_business_day: Callable[[date], bool],
+    held: tuple[Refusal, ...] = (),
 ) -> Quote:
-    """The quote this ledger gives at `now`; pure."""
+    """The quote this ledger gives at `now`; pure. `held` is what else holds refunds back."""
     if (external := through_platform(ref)) and isinstance(ref, OutsideRef):
         left = outside_left(ledger, ref)
         return Quote(
@@ -137,7 +138,7 @@ def make_quote(
     amount, payment = refundable(ledger), ledger.payment
     if amount is None or payment is None:
         return Quote(request_id=request_id, ref=ref, quoted_at=now, refusals=(QuoteStale(quoted_at=None),))
-    refusals = refund_refusals(ledger, now, policy)
+    refusals = (*refund_refusals(ledger, now, policy), *held)
     allowed = not refusals
     return Quote(
         request_id=request_id,
@@ -178,7 +179,7 @@ class Booking:
     """The host's booking as the library needs it: a label and how it was paid, each ref once."""
 
     label: str
-    payments: tuple[Ref, ...]
+    payments: tuple[AnyPayment, ...]
 
     def __attrs_post_init__(self) -> None:
         check_text(self.label, "label", 120)

@@ -16,6 +16,7 @@ from refund_domain._checks import check_tuple
 from refund_domain.commands import Action
 from refund_domain.connect import Transfer
 from refund_domain.money import Money
+from refund_domain.payments import Control
 
 
 class Move(StrEnum):
@@ -310,6 +311,19 @@ class NotFound(_Sentence):
     says = "There is no such payment."
 
 
+@attrs.frozen(kw_only=True)
+class SendingPaused(_Sentence):
+    """Somebody has paused the sending of this account, or of this tenant; what was sent goes its way."""
+
+    code = "sending_paused"
+    http_status = 409
+    move = Move.STAFF
+    says = "Refunds of this {self.scope} are paused since {self.since:%Y-%m-%d %H:%M} UTC; nothing new is sent."
+
+    scope: Control
+    since: datetime
+
+
 Refusal = (
     External
     | MethodNotSupported
@@ -332,6 +346,7 @@ Refusal = (
     | NotAskedFor
     | NotAllowed
     | NotFound
+    | SendingPaused
 )
 
 REFUSALS: Final[tuple[type[Refusal], ...]] = (
@@ -356,6 +371,7 @@ REFUSALS: Final[tuple[type[Refusal], ...]] = (
     NotAskedFor,
     NotAllowed,
     NotFound,
+    SendingPaused,
 )
 
 

@@ -14,7 +14,7 @@ from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge, Split
 from refund_domain.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import Dispute, OutsideRef, Payment, PaymentStatus, Ref
+from refund_domain.payments import AnyPayment, Dispute, OutsideRef, Payment, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
     AlreadyRefunded,
@@ -77,7 +77,7 @@ _PLAIN_AT: Final[dict[ChargeKind, bool]] = {
 _NONE: Final[tuple[Refusal, ...]] = ()
 
 
-def through_platform(ref: Ref) -> External | None:
+def through_platform(ref: AnyPayment) -> External | None:
     """R1: only a payment taken through the platform's payment system is refunded through it."""
     return External(method=ref.method) if isinstance(ref, OutsideRef) else None
 

@@ -19,9 +19,10 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
+from refund_domain.decide import decide
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.guard import Allow, Guard
 from refund_domain.inputs import (
     FreeLook,
     RecordOutside,
@@ -29,9 +30,8 @@ from refund_domain.inputs import (
     SettleAttention,
 )
 from refund_domain.ledger import Status
-from refund_domain.loop import Loop
 from refund_domain.money import Money
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
@@ -47,9 +47,10 @@ from refund_domain.reconcile import (
     outcome_of,
     received_as,
 )
-from refund_domain.refusals import NotAllowed, NotFound, Refused
+from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
 from refund_domain.signals import Signal
 from refund_domain.stream import (
+    Decided,
     Received,
     Recovery,
     Reported,
@@ -60,17 +61,13 @@ from refund_domain.stream import (
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 from refund_domain.within import RefundsWithin
 
-Allow = Callable[[Actor, Action, Ref | None], bool]
-"""The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
-the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
-
 
 def new_id() -> str:
     """128 random bits as 32 hex digits: the default source of request and refund ids."""
     return os.urandom(16).hex()
 
 
-class RefundService(Loop):
+class RefundService(Guard):
     """Refunds for a host application: the right amount, to the right payment, once, known to the end.
 
     `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else;
@@ -120,7 +117,7 @@ class RefundService(Loop):
 
     # --- for people ---------------------------------------------------------------------------------
 
-    def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+    def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
         """Look at the gateway and show what a refund would send, or all the reasons why not.
 
         `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
@@ -136,6 +133,7 @@ class RefundService(Loop):
             return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
         self._outside_transactions()
         stream = self._load(ref)
+        held: tuple[Refusal, ...] = ()
         not_found = Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=(NotFound(),))
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
@@ -149,6 +147,7 @@ class RefundService(Loop):
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
+            held = self._pauses(ref.account, by.tenant)
         return make_quote(
             stream.ledger,
             ref,
@@ -157,6 +156,7 @@ class RefundService(Loop):
             request_id=request_id,
             payouts=payouts,
             is_business_day=self._is_business_day,
+            held=held,
         )
 
     def issue(self, command: IssueRefund) -> Refund | Refused:
@@ -190,7 +190,7 @@ class RefundService(Loop):
             return said
         return self._outcome(stream, command)
 
-    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """The payment and its refunds as the journal has them; no network."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
@@ -227,7 +227,7 @@ class RefundService(Loop):
         return tuple(results)
 
     def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         """Record that money was given back outside the platform (R2); nothing moves.
 
@@ -403,16 +403,15 @@ class RefundService(Loop):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    def _request(self, command: IssueRefund) -> tuple[Stream, Decided]:
         stream = self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
+        said = decide(stream.ledger, given, self._policy)
+        if isinstance(said, Refused) or not said:
+            return stream, said
+        if pauses := self._pauses(command.payment.account, command.by.tenant):
+            return stream, Refused(pauses)
         return self._record(stream, given)
-
-    def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
-        try:
-            return self._allow(by, action, ref) is True
-        except Exception:
-            return False
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""

@@ -6,7 +6,7 @@ A test compares the two syntax trees. A cancelled task passes through unrecorded
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import cast
 
@@ -15,9 +15,10 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
+from refund_domain.decide import decide
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.guard_async import AsyncAllow, AsyncGuard
 from refund_domain.inputs import (
     FreeLook,
     RecordOutside,
@@ -25,9 +26,8 @@ from refund_domain.inputs import (
     SettleAttention,
 )
 from refund_domain.ledger import Status
-from refund_domain.loop_async import AsyncLoop
 from refund_domain.money import Money
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
@@ -43,10 +43,11 @@ from refund_domain.reconcile import (
     outcome_of,
     received_as,
 )
-from refund_domain.refusals import NotAllowed, NotFound, Refused
+from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
 from refund_domain.service import new_id
 from refund_domain.signals import Signal
 from refund_domain.stream import (
+    Decided,
     Received,
     Recovery,
     Reported,
@@ -57,12 +58,8 @@ from refund_domain.stream import (
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 from refund_domain.within import AsyncRefundsWithin
 
-AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
-"""The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
-the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
 
-
-class AsyncRefundService(AsyncLoop):
+class AsyncRefundService(AsyncGuard):
     """`RefundService` for asyncio or any other event loop; arguments, results and errors are the same.
 
     `allow` is awaited. Cancelling a call is safe at any point: what was claimed stays in doubt until a look
@@ -111,7 +108,7 @@ class AsyncRefundService(AsyncLoop):
 
     # --- for people ---------------------------------------------------------------------------------
 
-    async def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+    async def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
         """Look at the gateway and show what a refund would send, or all the reasons why not.
 
         `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
@@ -127,6 +124,7 @@ class AsyncRefundService(AsyncLoop):
             return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
         self._outside_transactions()
         stream = await self._load(ref)
+        held: tuple[Refusal, ...] = ()
         not_found = Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=(NotFound(),))
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
@@ -140,6 +138,7 @@ class AsyncRefundService(AsyncLoop):
             stream, said = await self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
+            held = await self._pauses(ref.account, by.tenant)
         return make_quote(
             stream.ledger,
             ref,
@@ -148,6 +147,7 @@ class AsyncRefundService(AsyncLoop):
             request_id=request_id,
             payouts=payouts,
             is_business_day=self._is_business_day,
+            held=held,
         )
 
     async def issue(self, command: IssueRefund) -> Refund | Refused:
@@ -181,7 +181,7 @@ class AsyncRefundService(AsyncLoop):
             return said
         return self._outcome(stream, command)
 
-    async def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    async def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """The payment and its refunds as the journal has them; no network."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
@@ -218,7 +218,7 @@ class AsyncRefundService(AsyncLoop):
         return tuple(results)
 
     async def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         """Record that money was given back outside the platform (R2); nothing moves.
 
@@ -394,16 +394,15 @@ class AsyncRefundService(AsyncLoop):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(self, command: IssueRefund) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    async def _request(self, command: IssueRefund) -> tuple[Stream, Decided]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
+        said = decide(stream.ledger, given, self._policy)
+        if isinstance(said, Refused) or not said:
+            return stream, said
+        if pauses := await self._pauses(command.payment.account, command.by.tenant):
+            return stream, Refused(pauses)
         return await self._record(stream, given)
-
-    async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
-        try:
-            return await self._allow(by, action, ref) is True
-        except Exception:
-            return False
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""

@@ -15,7 +15,7 @@ from refund_domain.commands import Reason
 from refund_domain.events import OutsideRecorded
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
 from refund_domain.money import Money
-from refund_domain.payments import GatewayRefund, Payment, PaymentRef, Ref, Trace
+from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, Trace
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refusal
 from refund_domain.rules import drift_minor, outside_left, refundable
@@ -65,7 +65,7 @@ class PaymentView:
     payment is partly or fully refunded follows from these.
     """
 
-    ref: Ref
+    ref: AnyPayment
     payment: Payment | None
     seen_at: datetime | None
     left: Money | None
@@ -141,7 +141,7 @@ def _detail(record: RefundRecord, refund: GatewayRefund | None) -> str | None:
 
 
 def view_payment(
-    ledger: Ledger, ref: Ref, now: datetime, policy: Policy, is_business_day: Callable[[date], bool]
+    ledger: Ledger, ref: AnyPayment, now: datetime, policy: Policy, is_business_day: Callable[[date], bool]
 ) -> PaymentView:
     """This payment and its refunds as a host is shown them at `now`."""
     refunds: tuple[Refund, ...] = ()

@@ -284,7 +284,7 @@ class ByChargeOnly(PlainJournal):
     """Leaves the account out of the stream's name."""  # failures: A04, G: the account belongs to every identity
 
     def name(self, ref: Ref) -> str:
-        return "outside" if isinstance(ref, OutsideRef) else f"platform/{ref.charge}"
+        return f"platform/{ref.charge}" if isinstance(ref, PaymentRef) else "outside"
 
 
 class CaseBlind(PlainJournal):

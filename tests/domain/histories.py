@@ -32,7 +32,7 @@ from refund_domain.inputs import (
 )
 from refund_domain.ledger import EMPTY, Ledger, RefundRecord, Status, fold, record_of, status_of
 from refund_domain.money import Currency, Money
-from refund_domain.payments import GatewayRefund, Payment, PaymentRef, PaymentStatus, Ref
+from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
@@ -165,7 +165,13 @@ class Story:
         return self.give(GatewayAnswered(at=at or self.now, refund_id=record.id, claim=number, answer=answer))
 
     def outside(
-        self, minor: int, record_id: str = "o1", *, ref: Ref = REF, by: Actor = MARIA, amount: Money | None = None
+        self,
+        minor: int,
+        record_id: str = "o1",
+        *,
+        ref: AnyPayment = REF,
+        by: Actor = MARIA,
+        amount: Money | None = None,
     ) -> Events | Refused:
         """A record of money given back by hand."""
         return self.give(

@@ -19,7 +19,7 @@ from refund_domain.connect import PLATFORM, DestinationCharge, DirectCharge, Tra
 from refund_domain.events import EVENTS, SendClaimed
 from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus, Ref
+from refund_domain.payments import AnyPayment, ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus
 from refund_domain.payouts import FromBankAccount, FromPayout, Payout, forecast_funding
 from refund_domain.policy import Policy
 from refund_domain.quotes import make_quote
@@ -98,7 +98,7 @@ def disputed(status: str, minor: int = WHOLE, dispute_id: str = "dp_1") -> Dispu
 
 
 @given(ref=given_a.refs())
-def test_r1_only_what_was_taken_through_the_platform_is_refunded_through_it(ref: Ref) -> None:
+def test_r1_only_what_was_taken_through_the_platform_is_refunded_through_it(ref: AnyPayment) -> None:
     """R1: money taken outside is External, a payment at the gateway never is."""
     said = through_platform(ref)
     assert said == (External(method=ref.method) if isinstance(ref, OutsideRef) else None)

@@ -15,7 +15,7 @@ from refund_domain.answers import Look
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.money import Money
-from refund_domain.payments import PaymentRef, Ref
+from refund_domain.payments import AnyPayment, PaymentRef, Ref
 from refund_domain.quotes import Quote
 from refund_domain.service_async import AsyncRefundService
 from refund_domain.signals import Signal
@@ -89,7 +89,7 @@ class FoldingService(AsyncRefundService):
         )
         self._world = world
 
-    async def _load(self, ref: Ref) -> Stream:
+    async def _load(self, ref: AnyPayment) -> Stream:
         if self._world.scenario.from_zero:
             return await super()._load(ref)
         book = self._world.checker.known(ref)

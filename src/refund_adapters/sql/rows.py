@@ -16,7 +16,7 @@ from refund_adapters.sql.codec import decode, encode
 from refund_domain._checks import check_count, check_text, check_time, check_type
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import Event
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def moment(at: int) -> datetime:
 
 def stream_of(ref: Ref, version: int, name: str) -> str:
     """The stream's name. Refuses what is no ref and no version, `name` being what the caller calls it."""
-    check_type(ref, (PaymentRef, OutsideRef), "ref")
+    check_type(ref, (PaymentRef, OutsideRef, ControlRef), "ref")
     check_count(version, name, 0, _MOST_VERSIONS)
     return str(ref)
 
@@ -61,14 +61,14 @@ def event_rows(events: Sequence[Event], expected: int) -> list[tuple[int, int, s
 
 
 def head_row(ref: Ref, head: Head) -> tuple[str, int | None, bool]:
-    """Tenant, due time and waiting as the index holds them. Behind an outside ref is no gateway: nothing there is
-    ever due."""
+    """Tenant, due time and waiting as the index holds them. Where no gateway stands behind a ref, nothing is ever
+    due."""
     check_type(head, Head, "head")
     check_text(head.tenant, "head.tenant", 255)
     check_type(head.waiting, bool, "head.waiting")
     if head.look_at is not None:
         check_time(head.look_at, "head.look_at")
-    if isinstance(ref, OutsideRef):
+    if not isinstance(ref, PaymentRef):
         return head.tenant, None, False
     return head.tenant, None if head.look_at is None else microseconds(head.look_at), head.waiting
 

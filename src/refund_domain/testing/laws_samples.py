@@ -14,12 +14,14 @@ from refund_domain.events import (
     Event,
     LookScheduled,
     OutsideRecorded,
+    Paused,
     PaymentSeen,
     PersonAsked,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
+    Resumed,
     SendAnswered,
     SendClaimed,
     StreamOpened,
@@ -27,6 +29,7 @@ from refund_domain.events import (
 from refund_domain.money import Money
 from refund_domain.payments import (
     ChargeKind,
+    Control,
     Dispute,
     GatewayRefund,
     Payment,
@@ -55,6 +58,7 @@ from refund_domain.refusals import (
     ReasonNotAllowed,
     Refusal,
     RequestReused,
+    SendingPaused,
     TooMuchOutside,
     WindowOver,
 )
@@ -124,6 +128,8 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         OutsideRecorded(at=at, record_id="o1", amount=yen, how=text, by=maria),
         LookScheduled(at=at, due=None),
         LookScheduled(at=at, due=odd, tries=7, alarm="credentials"),
+        Paused(at=at, by=maria, why=text),
+        Resumed(at=odd, by=maria),
     )
 
 
@@ -179,4 +185,5 @@ def _every_refusal(at: datetime, usd: Money, yen: Money) -> tuple[Refusal, ...]:
         NotAskedFor(),
         NotAllowed(action=Action.ISSUE),
         NotFound(),
+        SendingPaused(scope=Control.ACCOUNT, since=at),
     )

@@ -13,6 +13,7 @@ from refund_domain._checks import check_count
 from refund_domain.money import Currency
 from refund_domain.payments import (
     ChargeKind,
+    Control,
     PaymentRef,
 )
 from refund_domain.ports import Head
@@ -66,6 +67,7 @@ def refusals(
         no.NotAskedFor: st.builds(no.NotAskedFor),
         no.NotAllowed: st.builds(no.NotAllowed, action=actions()),
         no.NotFound: st.builds(no.NotFound),
+        no.SendingPaused: st.builds(no.SendingPaused, scope=st.sampled_from(Control), since=times()),
     }
     return of_kinds(table, kinds)
 
@@ -124,6 +126,8 @@ def events(
             ev.OutsideRecorded, at=at, record_id=ids(), amount=amount, how=texts(), by=actors()
         ),
         ev.LookScheduled: st.builds(ev.LookScheduled, at=at, due=maybe(times()), tries=st.integers(0, 30)),
+        ev.Paused: st.builds(ev.Paused, at=at, by=actors(), why=texts()),
+        ev.Resumed: st.builds(ev.Resumed, at=at, by=actors()),
     }
     return of_kinds(table, kinds)
 

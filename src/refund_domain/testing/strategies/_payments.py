@@ -14,6 +14,7 @@ from refund_domain.connect import ApplicationFee, Transfer
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import (
     PLATFORM,
+    AnyPayment,
     ChargeKind,
     Dispute,
     GatewayRefund,
@@ -21,7 +22,6 @@ from refund_domain.payments import (
     Payment,
     PaymentRef,
     PaymentStatus,
-    Ref,
     Trace,
 )
 from refund_domain.testing.strategies._plain import (
@@ -75,7 +75,7 @@ def outside_refs(*, currency: Currency | None = None) -> SearchStrategy[OutsideR
     return st.builds(OutsideRef, id=ids(), method=methods, amount=amounts)
 
 
-def refs(*, currency: Currency | None = None) -> SearchStrategy[Ref]:
+def refs(*, currency: Currency | None = None) -> SearchStrategy[AnyPayment]:
     """Anything that has a stream in the journal."""
     return payment_refs() | outside_refs(currency=currency)
 

@@ -1,0 +1,78 @@
+"""Who may, and what holds refunds back, awaited. The twin of `guard`; see there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from refund_domain._checks import check_text, check_type
+from refund_domain.commands import Action, Actor
+from refund_domain.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
+from refund_domain.events import Event, Paused, Resumed
+from refund_domain.loop_async import AsyncLoop
+from refund_domain.payments import ControlRef, Ref
+from refund_domain.refusals import NotAllowed, Refused
+from refund_domain.stream import Decided
+
+AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
+"""`Allow`, awaited."""
+
+
+class AsyncGuard(AsyncLoop):
+    """The part of a service that asks the host who may, and keeps the pause switches."""
+
+    _allow: AsyncAllow
+
+    async def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
+        """Send nothing new for this gateway account, or, without one, for the actor's own tenant.
+
+        Until `resume`: quotes and requests are refused with `SendingPaused`, and what is on record already is not
+        sent, neither first nor again. What was sent goes its way and is looked at as ever (R6); a send that was
+        licensed before may still leave for up to a minute. Where it is paused already, the first pause stands.
+        `why` is for `paused`, and stands in no refusal.
+        """
+        ref = _switch(by, account)
+        check_text(why, "why", WHY_LIMIT)
+        if not await self._may(by, Action.PAUSE, ref):
+            return Refused((NotAllowed(action=Action.PAUSE),))
+        return await self._flip(ref, by, why)
+
+    async def resume(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+        """Let this account, or the actor's own tenant, send again.
+
+        What is on record goes on by itself with its next look, after at most about as long as the pause was, and
+        never more than an hour under the default policy.
+        """
+        ref = _switch(by, account)
+        if not await self._may(by, Action.RESUME, ref):
+            return Refused((NotAllowed(action=Action.RESUME),))
+        return await self._flip(ref, by, None)
+
+    async def paused(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+        """The switch of this account, or of the actor's own tenant; no network."""
+        ref = _switch(by, account)
+        if not await self._may(by, Action.SHOW, ref):
+            return Refused((NotAllowed(action=Action.SHOW),))
+        return switch_of(ref, (await self._journal.load(ref)).events)
+
+    # --- small parts --------------------------------------------------------------------------------
+
+    async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+        try:
+            return await self._allow(by, action, ref) is True
+        except Exception:
+            return False
+
+    async def _flip(self, ref: ControlRef, by: Actor, why: str | None) -> Switch:
+        def decided(events: tuple[Event, ...], at: datetime) -> Decided:
+            wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
+            return flipped(switch_of(ref, events), wanted)
+
+        events, _ = await self._keep(ref, by.tenant, decided)
+        return switch_of(ref, events)
+
+
+def _switch(by: Actor, account: str | None) -> ControlRef:
+    """The switch that is meant: of this account, or of the actor's own tenant. Refuses what is neither."""
+    check_type(by, Actor, "by")
+    return tenant_switch(by.tenant) if account is None else account_switch(account)
