@@ -122,7 +122,9 @@ def _first_send(
             refusals = refund_refusals(ledger, given.at, policy, amount=request.amount, own=record.id)
             if refusals:
                 return (_dropped(record, given.at, refusals),)
-            return () if given.paused else _claim(ledger, record, request, given.at, policy)
+            if given.paused or record.awaits_second:
+                return ()
+            return _claim(ledger, record, request, given.at, policy)
 
 
 def _doubt(

@@ -1,18 +1,27 @@
-"""Who may, and what holds refunds back: the host's word, the pause switches (`guard_async` is its twin)."""
+"""Who may, and what holds refunds back: the host's word, pauses, approvals, limits (`guard_async` is its twin).
+
+Everything here is asked before a request or an approval is on record; the loop itself asks for pauses again before
+each claim.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 
-from refund_domain._checks import check_text, check_type
-from refund_domain.commands import Action, Actor
+from refund_domain._checks import check_id, check_text, check_type
+from refund_domain.allowance import day_of, limited, taken
+from refund_domain.commands import Action, Actor, ApproveRefund, IssueRefund
 from refund_domain.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
-from refund_domain.events import Event, Paused, Resumed
+from refund_domain.decide import decide
+from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
+from refund_domain.inputs import ApproveRequest, RequestRefund
+from refund_domain.ledger import RefundRecord, Status
 from refund_domain.loop import Loop
-from refund_domain.payments import ControlRef, Ref
-from refund_domain.refusals import NotAllowed, Refused
-from refund_domain.stream import Decided
+from refund_domain.payments import ControlRef, PaymentRef, Ref
+from refund_domain.refusals import NotAllowed, Refusal, Refused
+from refund_domain.stream import Decided, Stream
+from refund_domain.views import Refund, view_refund
 
 Allow = Callable[[Actor, Action, Ref | None], bool]
 """The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
@@ -21,9 +30,28 @@ switch of an account holds for every tenant there."""
 
 
 class Guard(Loop):
-    """The part of a service that asks the host who may, and keeps the pause switches."""
+    """The part of a service that asks the host who may, and holds back what a policy or a pause holds back."""
 
     _allow: Allow
+    _is_business_day: Callable[[date], bool]
+
+    def approve(self, command: ApproveRefund) -> Refund | Refused:
+        """Let a requested refund that needs a second person be sent, and send it: look, compare, claim, send.
+
+        Refused: the person who asked for it (`SecondPersonNeeded`), an amount other than the requested one. Once
+        it is approved, calling again approves nothing. Raises as `issue` does: nothing once a send may have left.
+        """
+        check_type(command, ApproveRefund, "command")
+        if not self._may(command.by, Action.APPROVE, command.payment):
+            return Refused((NotAllowed(action=Action.APPROVE),))
+        self._outside_transactions()
+        stream = self._load(command.payment)
+        stream, said = self._command(stream, ApproveRequest(at=stream.now, command=command))
+        if isinstance(said, Refused):
+            return said
+        stream = self._drive(stream)
+        record = next(record for record in stream.ledger.refunds if record.id == command.refund_id)
+        return self._shown(stream, command.payment, record)
 
     def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
         """Send nothing new for this gateway account, or, without one, for the actor's own tenant.
@@ -65,6 +93,43 @@ class Guard(Loop):
         except Exception:
             return False
 
+    def _command(self, stream: Stream, given: RequestRefund | ApproveRequest) -> tuple[Stream, Decided]:
+        """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
+        said = decide(stream.ledger, given, self._policy)
+        if isinstance(said, Refused) or not said:
+            return stream, said
+        command = given.command
+        held = self._pauses(command.payment.account, command.by.tenant)
+        if isinstance(given, RequestRefund) and not held:
+            held = self._reserve(_asked(given.command, given.at))
+        return (stream, Refused(held)) if held else self._record(stream, given)
+
+    def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+        """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""
+        if not limited(self._policy):
+            return ()
+
+        def decided(events: tuple[Event, ...], at: datetime) -> Decided:
+            return taken(events, asked, self._policy)
+
+        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
+        return said.reasons if isinstance(said, Refused) else ()
+
+    def _held(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+        """What would hold this request back as of now; nothing is taken."""
+        held = self._pauses(asked.payment.account, asked.by.tenant)
+        if not limited(self._policy):
+            return held
+        loaded = self._journal.load(day_of(asked.by.tenant, asked.at))
+        said = taken(loaded.events, asked, self._policy)
+        return (*held, *said.reasons) if isinstance(said, Refused) else held
+
+    def _shown(self, stream: Stream, payment: PaymentRef, record: RefundRecord) -> Refund | Refused:
+        """The refund as it stands; a dropped one is a refusal."""
+        now = stream.now_after(self._monotonic())
+        refund = view_refund(stream.ledger, record, payment, now, self._policy, self._is_business_day)
+        return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+
     def _flip(self, ref: ControlRef, by: Actor, why: str | None) -> Switch:
         def decided(events: tuple[Event, ...], at: datetime) -> Decided:
             wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
@@ -77,4 +142,13 @@ class Guard(Loop):
 def _switch(by: Actor, account: str | None) -> ControlRef:
     """The switch that is meant: of this account, or of the actor's own tenant. Refuses what is neither."""
     check_type(by, Actor, "by")
-    return tenant_switch(by.tenant) if account is None else account_switch(account)
+    if account is None:
+        return tenant_switch(by.tenant)
+    check_id(account, "account")
+    return account_switch(account)
+
+
+def _asked(command: IssueRefund, at: datetime) -> AllowanceTaken:
+    return AllowanceTaken(
+        at=at, payment=command.payment, request_id=command.request_id, amount=command.amount, by=command.by
+    )

@@ -11,7 +11,7 @@ from datetime import datetime
 import attrs
 
 from refund_domain.answers import Answer, Look, Picture
-from refund_domain.commands import Actor, Choice, IssueRefund
+from refund_domain.commands import Actor, ApproveRefund, Choice, IssueRefund
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment
 
@@ -23,6 +23,14 @@ class RequestRefund:
     at: datetime
     refund_id: str
     command: IssueRefund
+
+
+@attrs.frozen(kw_only=True)
+class ApproveRequest:
+    """A second person's decision on a refund that is requested."""
+
+    at: datetime
+    command: ApproveRefund
 
 
 @attrs.frozen(kw_only=True)
@@ -84,4 +92,4 @@ class SettleAttention:
     by: Actor
 
 
-Input = RequestRefund | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention
+Input = RequestRefund | ApproveRequest | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention

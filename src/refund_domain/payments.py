@@ -99,18 +99,19 @@ class OutsideRef:
 
 
 class Control(StrEnum):
-    """What a `ControlRef` names: the pause switch of a gateway account or of a tenant."""
+    """What a `ControlRef` names: the pause switch of a gateway account or of a tenant, or a day's allowance."""
 
     ACCOUNT = "account"
     TENANT = "tenant"
+    DAY = "day"
 
 
 @attrs.frozen
 class ControlRef:
-    """What is kept in the journal beside the payments: a switch. No gateway stands behind it, and nothing of it is
-    ever due or waits.
+    """What is kept in the journal beside the payments: a switch, an allowance. No gateway stands behind it, and
+    nothing of it is ever due or waits.
 
-    `name` is the account or the tenant. `str(ref)` begins with a sign that no payment's can begin with.
+    `name` is the account, the tenant, or a day and a tenant. `str(ref)` begins as no payment's can.
 
     >>> str(ControlRef(Control.ACCOUNT, "acct_1"))
     '~account/acct_1'
@@ -121,7 +122,7 @@ class ControlRef:
 
     def __attrs_post_init__(self) -> None:
         check_type(self.kind, Control, "kind")
-        check_text(self.name, "name", 255)
+        check_text(self.name, "name", 300)
 
     def __str__(self) -> str:
         return f"~{self.kind}/{self.name}"

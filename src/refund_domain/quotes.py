@@ -22,6 +22,7 @@ from refund_domain.rules import (
     capped,
     drift_minor,
     listed_minor,
+    needs_second,
     outside_left,
     refund_refusals,
     refundable,
@@ -46,7 +47,7 @@ class Quote:
     `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
     what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps,
     `application_fee_kept` what the platform keeps of its own fee under the policy. `funding` and `arrives` are
-    forecasts.
+    forecasts. `needs_second`: the policy wants another person's approval before it is sent.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -75,6 +76,7 @@ class Quote:
     funding: Funding | None = None
     arrives: ArrivalWindow | None = None
     cannot_be_undone: str = CANNOT_BE_UNDONE
+    needs_second: bool = False
 
     def verified(
         self, *, by: Actor, reason: Reason = Reason.REQUESTED_BY_CUSTOMER, note: str | None = None
@@ -155,6 +157,7 @@ def make_quote(
         application_fee_kept=_platform_keeps(payment, amount, policy),
         funding=forecast_funding(amount, payouts, policy) if allowed else None,
         arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
+        needs_second=allowed and needs_second(amount, policy),
     )
 
 

@@ -324,6 +324,55 @@ class SendingPaused(_Sentence):
     since: datetime
 
 
+@attrs.frozen(kw_only=True)
+class SecondPersonNeeded(_Sentence):
+    """Who asked for the refund approves it; the policy wants another person for that."""
+
+    code = "second_person_needed"
+    http_status = 403
+    move = Move.STAFF
+    says = "Refund {self.refund_id} must be approved by another person than the one who asked for it."
+
+    refund_id: str
+
+
+@attrs.frozen(kw_only=True)
+class ApprovalDenied(_Sentence):
+    """The second person said no, so the request was dropped and nothing was sent."""
+
+    code = "approval_denied"
+    http_status = 409
+    move = Move.STAFF
+    says = "The approval of this refund was denied by {self.by}."
+
+    by: str
+
+
+class Whose(StrEnum):
+    """Whose limit of a day was reached."""
+
+    ACTOR = "actor"
+    TENANT = "tenant"
+
+
+@attrs.frozen(kw_only=True)
+class LimitReached(_Sentence):
+    """More than the policy lets this person, or this tenant, ask for in one day (UTC)."""
+
+    code = "limit_reached"
+    http_status = 429
+    move = Move.STAFF
+    says = (
+        "{self.left} is left today of the {self.limit} that one {self.whose} may refund in a day; "
+        "the next day begins at {self.until:%Y-%m-%d %H:%M} UTC."
+    )
+
+    whose: Whose
+    limit: Money
+    left: Money
+    until: datetime
+
+
 Refusal = (
     External
     | MethodNotSupported
@@ -347,6 +396,9 @@ Refusal = (
     | NotAllowed
     | NotFound
     | SendingPaused
+    | SecondPersonNeeded
+    | ApprovalDenied
+    | LimitReached
 )
 
 REFUSALS: Final[tuple[type[Refusal], ...]] = (
@@ -372,6 +424,9 @@ REFUSALS: Final[tuple[type[Refusal], ...]] = (
     NotAllowed,
     NotFound,
     SendingPaused,
+    SecondPersonNeeded,
+    ApprovalDenied,
+    LimitReached,
 )
 
 

@@ -277,6 +277,14 @@ def _standing(ledger: Ledger, own: str | None) -> list[Refusal]:
     return refusals
 
 
+def needs_second(amount: Money, policy: Policy) -> bool:
+    """Whether a refund of this amount needs a second person's approval before it is sent."""
+    if policy.second_person_from is None:
+        return False
+    named = [least for least in policy.second_person_from if least.currency == amount.currency]
+    return not named or amount >= named[0]
+
+
 def reason_allowed(reason: Reason, policy: Policy) -> ReasonNotAllowed | None:
     """`fraudulent` puts card and e-mail on the gateway's block lists: only if the policy allows it."""
     if reason is Reason.FRAUDULENT and not policy.allow_fraudulent:

@@ -19,8 +19,8 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decide import decide
 from refund_domain.errors import GatewayUnreadable
+from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.guard import Allow, Guard
 from refund_domain.inputs import (
@@ -29,7 +29,6 @@ from refund_domain.inputs import (
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
@@ -48,6 +47,7 @@ from refund_domain.reconcile import (
     received_as,
 )
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
+from refund_domain.rules import refundable
 from refund_domain.signals import Signal
 from refund_domain.stream import (
     Decided,
@@ -58,7 +58,7 @@ from refund_domain.stream import (
     Waiting,
     named,
 )
-from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.views import PaymentView, Refund, view_payment
 from refund_domain.within import RefundsWithin
 
 
@@ -147,7 +147,10 @@ class RefundService(Guard):
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
-            held = self._pauses(ref.account, by.tenant)
+            amount = refundable(stream.ledger)
+            if amount is not None:
+                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
+                held = self._held(asked)
         return make_quote(
             stream.ledger,
             ref,
@@ -406,12 +409,7 @@ class RefundService(Guard):
     def _request(self, command: IssueRefund) -> tuple[Stream, Decided]:
         stream = self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        said = decide(stream.ledger, given, self._policy)
-        if isinstance(said, Refused) or not said:
-            return stream, said
-        if pauses := self._pauses(command.payment.account, command.by.tenant):
-            return stream, Refused(pauses)
-        return self._record(stream, given)
+        return self._command(stream, given)
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""
@@ -427,11 +425,7 @@ class RefundService(Guard):
         """The refund this command became; a dropped one is a refusal."""
         for record in stream.ledger.refunds:
             if record.request is not None and record.request.request_id == command.request_id:
-                now = stream.now_after(self._monotonic())
-                refund = view_refund(
-                    stream.ledger, record, command.payment, now, self._policy, self._is_business_day
-                )
-                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+                return self._shown(stream, command.payment, record)
         raise RuntimeError("a request that was accepted is not in its ledger")
 
     def _view(self, stream: Stream) -> PaymentView:

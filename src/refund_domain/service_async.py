@@ -15,8 +15,8 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decide import decide
 from refund_domain.errors import GatewayUnreadable
+from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.guard_async import AsyncAllow, AsyncGuard
 from refund_domain.inputs import (
@@ -25,7 +25,6 @@ from refund_domain.inputs import (
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
@@ -44,6 +43,7 @@ from refund_domain.reconcile import (
     received_as,
 )
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
+from refund_domain.rules import refundable
 from refund_domain.service import new_id
 from refund_domain.signals import Signal
 from refund_domain.stream import (
@@ -55,7 +55,7 @@ from refund_domain.stream import (
     Waiting,
     named,
 )
-from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.views import PaymentView, Refund, view_payment
 from refund_domain.within import AsyncRefundsWithin
 
 
@@ -138,7 +138,10 @@ class AsyncRefundService(AsyncGuard):
             stream, said = await self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
-            held = await self._pauses(ref.account, by.tenant)
+            amount = refundable(stream.ledger)
+            if amount is not None:
+                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
+                held = await self._held(asked)
         return make_quote(
             stream.ledger,
             ref,
@@ -397,12 +400,7 @@ class AsyncRefundService(AsyncGuard):
     async def _request(self, command: IssueRefund) -> tuple[Stream, Decided]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        said = decide(stream.ledger, given, self._policy)
-        if isinstance(said, Refused) or not said:
-            return stream, said
-        if pauses := await self._pauses(command.payment.account, command.by.tenant):
-            return stream, Refused(pauses)
-        return await self._record(stream, given)
+        return await self._command(stream, given)
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""
@@ -418,11 +416,7 @@ class AsyncRefundService(AsyncGuard):
         """The refund this command became; a dropped one is a refusal."""
         for record in stream.ledger.refunds:
             if record.request is not None and record.request.request_id == command.request_id:
-                now = stream.now_after(self._monotonic())
-                refund = view_refund(
-                    stream.ledger, record, command.payment, now, self._policy, self._is_business_day
-                )
-                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+                return self._shown(stream, command.payment, record)
         raise RuntimeError("a request that was accepted is not in its ledger")
 
     def _view(self, stream: Stream) -> PaymentView:

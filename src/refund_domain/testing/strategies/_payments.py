@@ -16,6 +16,8 @@ from refund_domain.payments import (
     PLATFORM,
     AnyPayment,
     ChargeKind,
+    Control,
+    ControlRef,
     Dispute,
     GatewayRefund,
     OutsideRef,
@@ -75,8 +77,13 @@ def outside_refs(*, currency: Currency | None = None) -> SearchStrategy[OutsideR
     return st.builds(OutsideRef, id=ids(), method=methods, amount=amounts)
 
 
+def control_refs() -> SearchStrategy[ControlRef]:
+    """What is kept beside the payments: switches and allowances."""
+    return st.builds(ControlRef, kind=st.sampled_from(Control), name=texts())
+
+
 def refs(*, currency: Currency | None = None) -> SearchStrategy[AnyPayment]:
-    """Anything that has a stream in the journal."""
+    """Any payment, wherever it was taken."""
     return payment_refs() | outside_refs(currency=currency)
 
 
