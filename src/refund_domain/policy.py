@@ -46,8 +46,8 @@ class Policy:
     `poll_first` up to `poll_most`; a success for `watch` days, because it is not final.
 
     Who may: `second_person_from` are the amounts from which on a second person must approve, one a currency (None:
-    never; empty: always; a currency that is not named: always). `most_per_actor_a_day` and `most_a_day` are what one
-    person, and all of a tenant, may ask for in a UTC day (empty: no limit; a currency that is not named while
+    never; empty: always; a currency that is not named: always). `most_per_actor_a_day` and `most_a_day` are what
+    one person, and all of a tenant, may ask for in a UTC day (empty: no limit; a currency that is not named while
     another is: nothing).
 
     Business values: `ach_window` (None: no limit) and `card_window`; `accept_unsettled_ach`;

@@ -19,6 +19,8 @@ from refund_domain import (
     Money,
     OutsideRef,
     RefundService,
+    guard,
+    guard_async,
     loop,
     loop_async,
     service,
@@ -48,11 +50,12 @@ from tests.domain.worlds import (
 
 # --- one syntax tree ----------------------------------------------------------------------------------------
 
-PAIRS = {"service": (service, service_async), "loop": (loop, loop_async)}
-"""The modules that there are twice: the service, and the loop it stands on."""
+PAIRS = {"service": (service, service_async), "guard": (guard, guard_async), "loop": (loop, loop_async)}
+"""The modules that there are twice: the service, what guards it, and the loop they stand on."""
 
 NAMES = {
     "AsyncRefundService": "RefundService",
+    "AsyncGuard": "Guard",
     "AsyncLoop": "Loop",
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",

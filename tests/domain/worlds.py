@@ -28,7 +28,7 @@ from refund_domain import (
 )
 from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.arrival import weekdays
-from refund_domain.commands import Action, Choice
+from refund_domain.commands import Action, ApproveRefund, Choice
 from refund_domain.controls import Switch
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
@@ -308,6 +308,9 @@ class Driven:
         self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
     ) -> PaymentView | Refused:
         return driven(self._service.settle(ref, subject=subject, code=code, choice=choice, by=by))
+
+    def approve(self, command: ApproveRefund) -> Refund | Refused:
+        return driven(self._service.approve(command))
 
     def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
         return driven(self._service.pause(by=by, why=why, account=account))

@@ -138,8 +138,7 @@ def broken_append(desk: Desk) -> None:
 
 
 def streams_apart(desk: Desk) -> None:
-    """Each ref is a stream of its own: by account, by charge, by the case of a letter, inside and outside, and beside the
-    payments."""
+    """Each ref is a stream of its own: by account, by charge, by the case of a letter, inside, outside, beside."""
     refs: tuple[Ref, ...] = (
         REF,
         PaymentRef("platform", "ch_2"),
