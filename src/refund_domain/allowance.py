@@ -31,7 +31,7 @@ def day_of(tenant: str, at: datetime) -> ControlRef:
     >>> str(day_of("acme", datetime(2026, 3, 2, 23, 59, tzinfo=UTC)))
     '~day/2026-03-02/acme'
     """
-    return ControlRef(Control.DAY, f"{at.astimezone(UTC):%Y-%m-%d}/{tenant}")
+    return ControlRef(kind=Control.DAY, name=f"{at.astimezone(UTC):%Y-%m-%d}/{tenant}")
 
 
 def taken(events: Iterable[Event], asked: AllowanceTaken, policy: Policy) -> tuple[Event, ...] | Refused:

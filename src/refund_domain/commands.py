@@ -164,6 +164,8 @@ class ApproveRefund:
         check_id(self.refund_id, "refund_id")
         check_type(self.amount, Money, "amount")
         check_type(self.by, Actor, "by")
+        if self.amount.amount_minor <= 0:
+            raise ValueError("amount must be more than nothing: no refund of 0 waits for approval")
 
     @classmethod
     def from_form(cls, form: Mapping[str, str], *, payment: PaymentRef, by: Actor) -> ApproveRefund:

@@ -46,12 +46,12 @@ class Switch:
 
 def account_switch(account: str) -> ControlRef:
     """The switch of a gateway account, or of `PLATFORM`: it holds for every tenant with payments there."""
-    return ControlRef(Control.ACCOUNT, account)
+    return ControlRef(kind=Control.ACCOUNT, name=account)
 
 
 def tenant_switch(tenant: str) -> ControlRef:
     """The switch of a tenant: it holds for all its payments, at whatever account."""
-    return ControlRef(Control.TENANT, tenant)
+    return ControlRef(kind=Control.TENANT, name=tenant)
 
 
 def switch_of(ref: ControlRef, events: Iterable[Event]) -> Switch:

@@ -106,14 +106,14 @@ class Control(StrEnum):
     DAY = "day"
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class ControlRef:
     """What is kept in the journal beside the payments: a switch, an allowance. No gateway stands behind it, and
     nothing of it is ever due or waits.
 
     `name` is the account, the tenant, or a day and a tenant. `str(ref)` begins as no payment's can.
 
-    >>> str(ControlRef(Control.ACCOUNT, "acct_1"))
+    >>> str(ControlRef(kind=Control.ACCOUNT, name="acct_1"))
     '~account/acct_1'
     """
 

@@ -11,7 +11,7 @@ import attrs
 
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -308,6 +308,21 @@ class OutsideIsDue(PlainJournal):
         return [stream.replace("outside", "platform") for stream in self.streams]
 
 
+class ControlIsDue(PlainJournal):
+    """Takes a switch for a payment that waits for a look."""
+
+    def ripe(self) -> list[str]:
+        return [stream.strip("~") for stream in self.streams if stream.startswith("~account/")]
+
+
+class OneSwitch(PlainJournal):
+    """Lets two who flip a switch at once both be the first."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        expected = len(self.held(ref)) if isinstance(ref, ControlRef) else expected
+        return super().append(ref, events, expected=expected, head=head)
+
+
 class NaiveTimes(PlainJournal):
     """Tells the time without saying where."""
 
@@ -518,6 +533,8 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("streams_apart", CaseBlind),
     ("outside_refs", ByMethod),
     ("outside_refs", OutsideIsDue),
+    ("control_refs", ControlIsDue),
+    ("control_refs", OneSwitch),
     ("time_is_told", NaiveTimes),
     ("time_is_told", LatestIsNow),
     ("time_is_told", ReturnsThePast),

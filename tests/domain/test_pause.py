@@ -124,9 +124,9 @@ def test_switch_that_no_payment_could_meet_is_refused(
 def test_control_refs_check_themselves() -> None:
     """A control has a kind and a name, and its text can be no payment's."""
     with pytest.raises(TypeError):
-        ControlRef("account", "acct_1")  # type: ignore[arg-type]
+        ControlRef(kind="account", name="acct_1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="name"):
-        ControlRef(Control.ACCOUNT, "")
+        ControlRef(kind=Control.ACCOUNT, name="")
     with pytest.raises(ValueError, match="account"):
         PaymentRef.parse(str(account_switch("acct_1")))
 

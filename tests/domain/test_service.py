@@ -78,7 +78,7 @@ CALLS: dict[Action, Call] = {
 }
 """Every call of the service that has an actor, by its action."""
 
-OWN_SWITCH = ControlRef(Control.TENANT, MARIA.tenant)
+OWN_SWITCH = ControlRef(kind=Control.TENANT, name=MARIA.tenant)
 ASKED_OF = {Action.ATTENTION: None, Action.PAUSE: OWN_SWITCH, Action.RESUME: OWN_SWITCH}
 """What `allow` is asked about, where it is not the payment."""
 
@@ -820,7 +820,7 @@ def test_nothing_waits_that_was_not_asked(world: World) -> None:
         told = world.refunds.settle(ref, subject=subject, code=code, choice=choice, by=MARIA)
         assert codes_of(told) == ("not_asked_for",)
     assert world.events(ref) == before
-    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "noted"}
+    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "noted", "denied"}
 
 
 def test_mended_set_up_goes_on(world: World) -> None:

@@ -201,7 +201,7 @@ def test_faces_of_both_forms_are_the_same() -> None:
         assert str(inspect.signature(twin)).replace("Async", "") == str(inspect.signature(method)), name
         assert inspect.getdoc(twin) == inspect.getdoc(method), name
     assert {n for n in vars(RefundService) if n[0] != "_"} == {n for n in vars(AsyncRefundService) if n[0] != "_"}
-    assert {n for n in vars(Driven) if n[0] != "_"} == {n for n in vars(RefundService) if n[0] != "_"}
+    assert {n for n in vars(Driven) if n[0] != "_"} == {n for n in dir(RefundService) if n[0] != "_"}
 
 
 # --- one behaviour ------------------------------------------------------------------------------------------

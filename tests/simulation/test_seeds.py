@@ -65,6 +65,8 @@ def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
     received = [f"signal forged: {twist}" for twist in TWISTS] + [f"signal {each}" for each in _RECEIVED]
     seldom = [name for name in received if tally.counts[name] < 10]
     assert seldom == ([] if MODES[mode].webhooks else received)
+    unguarded = [name for name in _GUARDED if tally.counts[name] < 30]
+    assert unguarded == ([] if MODES[mode].guards else list(_GUARDED))
 
 
 _SENT = {
@@ -78,6 +80,11 @@ _RECONCILED = (
     "reconciled: unreconciled", "reconciled: page lost", "reconciled: to its end",
 )  # fmt: skip
 """What is asked for, and what comes of it, where accounts are reconciled."""
+
+_GUARDED = (
+    "op approve", "approved", "second person needed", "control Paused", "control Resumed", "control AllowanceTaken",
+)  # fmt: skip
+"""What is tried where people pause, and where a policy wants second persons and limits."""
 
 _RECEIVED = (
     "merged", "handed", "reported", "refund.created", "refund.updated", "refund.failed", "charge.refunded",

@@ -145,8 +145,8 @@ def streams_apart(desk: Desk) -> None:
         PaymentRef("platform", "CH_1"),
         PaymentRef("acct_1", "ch_1"),
         OutsideRef(id="ch_1", method="cash", amount=Money.parse("1", "USD")),
-        *(ControlRef(kind, "acct_1") for kind in Control),
-        ControlRef(Control.TENANT, "Söhne & Co. / ~ch_1"),
+        *(ControlRef(kind=kind, name="acct_1") for kind in Control),
+        ControlRef(kind=Control.TENANT, name="Söhne & Co. / ~ch_1"),
     )
     at = desk.now()
     for number, ref in enumerate(refs, 1):
@@ -171,7 +171,7 @@ def control_refs(desk: Desk) -> None:
     """A switch and an allowance have streams like any other, and are never due or waiting."""
     at, by = desk.now(), Actor(id="maria", tenant="acme")
     for kind in Control:
-        ref = ControlRef(kind, "acct_1")
+        ref = ControlRef(kind=kind, name="acct_1")
         paused = Paused(at=at, by=by, why="an audit")
         desk.append(ref, paused, expected=0, head=Head(tenant="acme", look_at=None, waiting=False))
         must(_conflicts_at(desk, ref, Resumed(at=at, by=by)), "two first flips of one switch")
