@@ -906,7 +906,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="a pause holds requests only",
         apply=method("_unless_paused", _pause_of_no_send),
-        seeds=130,
+        seeds=50,
         by=("paused",),
         mode=GUARDED,
     ),

@@ -27,12 +27,12 @@ KINDS: Final = ("approve", "pause", "resume")
 """The operations that only a guarded world has."""
 
 _SECONDS: Final = (None, None, 0, 12_345)
-_LIMITS: Final = (None, None, None, 20_000, 32_345, 60_000)
+_LIMITS: Final = (None, None, None, 20_000, 32_345, 60_000, 60_000)
 
 
 def draw_guards(scenario: Scenario, rng: Random) -> Scenario:
     """From which amount on a second person is needed, what may be asked for in a day, how often people meddle."""
-    rates = attrs.evolve(scenario.rates, guard=rng.choice((0.003, 0.02, 0.06)))
+    rates = attrs.evolve(scenario.rates, guard=rng.choice((0.003, 0.01, 0.04)))
     return attrs.evolve(
         scenario,
         rates=rates,
@@ -58,13 +58,13 @@ def draw_guard(world: World, rng: Random) -> tuple[str, int, int, int] | None:
     """What somebody does next, about which payment, with which number, and who; None: nothing of the kind."""
     arg, roll = rng.randrange(1 << 16), rng.random()
     if world.checker.guards.standing:
-        if roll < 0.3:
+        if roll < 0.4:
             return "resume", arg % len(world.payments), arg, rng.choice((0, 2))
     elif roll < world.scenario.rates.guard:
         return "pause", arg % len(world.payments), arg, rng.choice((0, 2))
     for pay, ref in enumerate(world.payments):
         ledger = world.checker.book(ref).ledger
-        if any(record.awaits_second and record.ended is None for record in ledger.refunds) and roll > 0.4:
+        if any(record.awaits_second and record.ended is None for record in ledger.refunds) and roll > 0.2:
             return "approve", pay, arg, rng.choice((2, 2, 2, 0, 0, 1))
     return None
 
