@@ -125,6 +125,10 @@ REFUSAL: Final[dict[str, str]] = {
     "not_asked_for": "Nothing to answer",
     "not_allowed": "Not allowed",
     "not_found": "No such payment",
+    "sending_paused": "Refunds are paused",
+    "second_person_needed": "A second person is needed",
+    "approval_denied": "Approval denied",
+    "limit_reached": "Limit of the day reached",
 }
 """A heading for each refusal code; the sentence is `str(refusal)`."""
 
@@ -141,6 +145,7 @@ CHOICE: Final[dict[Choice, str]] = {
     Choice.NOT_MADE: "I checked the gateway: it was not made",
     Choice.KEEP_LOOKING: "Go on",
     Choice.NOTED: "Noted",
+    Choice.DENIED: "Deny it",
 }
 """The button for each answer that `settle` takes."""
 
@@ -184,6 +189,8 @@ def to_staff(said: Refund | Refused) -> str:
     if isinstance(said, Refused):
         return " ".join(f"{REFUSAL[no.code]}: {no} {MOVE[no.move]}" for no in said.reasons)
     lines = [f"{STATUS[said.status].label}: {said.amount}.", STATUS[said.status].staff]
+    if said.waits_for_second:
+        lines.append(f"Another person than {said.requested_by} must approve it before it is sent.")
     lines += [str(no) for no in said.reasons]
     if said.detail is not None:
         lines.append(_detail(said.status, said.detail))
@@ -250,4 +257,6 @@ def _quote_rows(quote: Quote) -> Iterator[tuple[str, str]]:
         yield "Platform fee not returned", str(quote.application_fee_kept)
     if quote.arrives is not None:
         yield "Client has it", str(quote.arrives)
+    if quote.needs_second:
+        yield "Then", "another person must approve it before it is sent"
     yield "Before you press", quote.cannot_be_undone

@@ -104,6 +104,13 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         choices = (Choice.NOT_MADE, Choice.KEEP_LOOKING)
         says = "No complete look shows this refund. Check the gateway's dashboard: was it made?"
         yield Attention(subject=record.id, code="not_shown", choices=choices, move=Move.STAFF, says=says)
+    if record.request is not None and record.awaits_second and status is Status.REQUESTED:
+        says = (
+            f"{record.request.by.id} asks for a refund of {record.request.amount}: another person must approve it."
+        )
+        yield Attention(
+            subject=record.id, code="second_person", choices=(Choice.DENIED,), move=Move.STAFF, says=says
+        )
     if record.alarm is not None and status in (Status.REQUESTED, Status.IN_DOUBT):
         says = f"Sending stopped ({record.alarm}): mend the set-up, then go on."
         yield Attention(

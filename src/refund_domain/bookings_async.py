@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from refund_domain._checks import check_tuple, check_type
 from refund_domain.bulk import BulkProgress, BulkReport, BulkRun
 from refund_domain.commands import Actor, IssueRefund
-from refund_domain.loop_async import AsyncLoop
-from refund_domain.payments import Ref
+from refund_domain.guard_async import AsyncGuard
+from refund_domain.payments import AnyPayment
 from refund_domain.payouts import Payout
 from refund_domain.quotes import (
     Booking,
@@ -28,14 +28,14 @@ AsyncSleep = Callable[[float], Awaitable[object]]
 """How a bulk run waits between two refunds: given seconds, come back after them."""
 
 
-class AsyncBookings(AsyncLoop):
+class AsyncBookings(AsyncGuard):
     """Bookings by way of the service's own `quote` and `issue`, so that every rule of theirs holds here."""
 
     _sleep: AsyncSleep | None
 
     if TYPE_CHECKING:
 
-        async def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote: ...
+        async def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote: ...
 
         async def issue(self, command: IssueRefund) -> Refund | Refused: ...
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import attrs
 
-from refund_domain._checks import ID_LIMIT, check_id, check_text, check_time, check_type
+from refund_domain._checks import ID_LIMIT, check_id, check_text, check_time, check_type, is_id
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import PaymentRef
 
@@ -36,6 +36,9 @@ class Action(StrEnum):
     ATTENTION = "attention"
     SETTLE = "settle"
     RECORD_OUTSIDE = "record_outside"
+    APPROVE = "approve"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 class Choice(StrEnum):
@@ -44,6 +47,7 @@ class Choice(StrEnum):
     NOT_MADE = "not_made"
     KEEP_LOOKING = "keep_looking"
     NOTED = "noted"
+    DENIED = "denied"
 
 
 @attrs.frozen(kw_only=True)
@@ -129,34 +133,73 @@ class IssueRefund:
         """
         if _field(form, "payment", 2 * ID_LIMIT + 1) != str(payment):
             raise FormError("payment")
-        request_id = _field(form, "request_id")
-        amount_minor = _field(form, "amount_minor")
-        currency = _field(form, "currency")
-        quoted_at = _field(form, "quoted_at")
-        if not (amount_minor.isascii() and amount_minor.isdigit() and len(amount_minor) <= 16):
-            raise FormError("amount_minor")
-        try:
-            check_id(request_id, "request_id")
-        except ValueError:
-            raise FormError("request_id") from None
-        moment = _moment(quoted_at)
+        moment = _moment(_field(form, "quoted_at"))
         if moment is None:
             raise FormError("quoted_at")
-        if not 0 < int(amount_minor) <= LIMIT_MINOR:
-            raise FormError("amount_minor")
-        try:
-            amount = Money(int(amount_minor), Currency.of(currency))
-        except ValueError:
-            raise FormError("currency") from None
         return cls(
             payment=payment,
-            request_id=request_id,
-            amount=amount,
+            request_id=_id(form, "request_id"),
+            amount=_amount(form),
             quoted_at=moment,
             by=by,
             reason=reason,
             note=note,
         )
+
+
+@attrs.frozen(kw_only=True)
+class ApproveRefund:
+    """The decision of a second person who saw a requested refund: this refund, this amount, may be sent (R4).
+
+    Made by hand, or by `from_form` when it went through a web page (`Refund.approval_form()`).
+    """
+
+    payment: PaymentRef
+    refund_id: str
+    amount: Money
+    by: Actor
+
+    def __attrs_post_init__(self) -> None:
+        check_type(self.payment, PaymentRef, "payment")
+        check_id(self.refund_id, "refund_id")
+        check_type(self.amount, Money, "amount")
+        check_type(self.by, Actor, "by")
+        if self.amount.amount_minor <= 0:
+            raise ValueError("amount must be more than nothing: no refund of 0 waits for approval")
+
+    @classmethod
+    def from_form(cls, form: Mapping[str, str], *, payment: PaymentRef, by: Actor) -> ApproveRefund:
+        """Read what `Refund.approval_form()` put on the page. Raises `FormError` for what is missing or odd.
+
+        Nothing in the form is trusted: payment, tenant and actor come from the host's session, the amount is only
+        compared with the one requested.
+
+        >>> form = {"payment": "platform/ch_1", "refund_id": "id-2", "amount_minor": "20000", "currency": "USD"}
+        >>> ApproveRefund.from_form(form, payment=PaymentRef("platform", "ch_1"),
+        ...                         by=Actor(id="paul", tenant="acme")).amount.major
+        '200.00'
+        """
+        if _field(form, "payment", 2 * ID_LIMIT + 1) != str(payment):
+            raise FormError("payment")
+        return cls(payment=payment, refund_id=_id(form, "refund_id"), amount=_amount(form), by=by)
+
+
+def _id(form: Mapping[str, str], name: str) -> str:
+    text = _field(form, name)
+    if not is_id(text):
+        raise FormError(name)
+    return text
+
+
+def _amount(form: Mapping[str, str]) -> Money:
+    """The amount a page brought back: more than nothing, in a known currency."""
+    minor, currency = _field(form, "amount_minor"), _field(form, "currency")
+    if not (minor.isascii() and minor.isdigit() and len(minor) <= 16 and 0 < int(minor) <= LIMIT_MINOR):
+        raise FormError("amount_minor")
+    try:
+        return Money(int(minor), Currency.of(currency))
+    except ValueError:
+        raise FormError("currency") from None
 
 
 def _moment(text: str) -> datetime | None:

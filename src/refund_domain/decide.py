@@ -19,6 +19,8 @@ from refund_domain.events import (
     LookScheduled,
     OutsideRecorded,
     PaymentSeen,
+    RefundApproved,
+    RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
@@ -27,6 +29,7 @@ from refund_domain.events import (
     StreamOpened,
 )
 from refund_domain.inputs import (
+    ApproveRequest,
     FreeLook,
     GatewayAnswered,
     Input,
@@ -48,6 +51,8 @@ from refund_domain.ledger import (
 from refund_domain.payments import GatewayRefund, OutsideRef, PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
+    AmountChanged,
+    ApprovalDenied,
     CurrencyNotSupported,
     InFlight,
     NotAskedFor,
@@ -56,10 +61,11 @@ from refund_domain.refusals import (
     Refusal,
     Refused,
     RequestReused,
+    SecondPersonNeeded,
     TooMuchOutside,
 )
 from refund_domain.rhythm import next_look
-from refund_domain.rules import outside_left, reason_allowed, refund_refusals, refundable
+from refund_domain.rules import needs_second, outside_left, reason_allowed, refund_refusals, refundable
 
 Events = tuple[Event, ...]
 
@@ -72,6 +78,8 @@ def decide(ledger: Ledger, given: Input, policy: Policy) -> Events | Refused:
     match given:
         case RequestRefund():
             return _request(ledger, given, policy)
+        case ApproveRequest():
+            return _approve(ledger, given, policy)
         case OwedLook():
             return _owed_look(ledger, given, policy)
         case FreeLook():
@@ -128,8 +136,38 @@ def _request(ledger: Ledger, given: RequestRefund, policy: Policy) -> Events | R
         quoted_at=command.quoted_at,
         by=command.by,
         note=command.note,
+        needs_second=needs_second(command.amount, policy),
     )
-    return (requested, LookScheduled(at=given.at, due=given.at, alarm=ledger.alarm))
+    due = given.at
+    if requested.needs_second:
+        # Nothing is looked for before it is approved: at last it is dropped.
+        due = (
+            given.at + policy.request_valid
+            if ledger.due is None
+            else min(ledger.due, given.at + policy.request_valid)
+        )
+    return (requested, LookScheduled(at=given.at, due=due, alarm=ledger.alarm))
+
+
+def _approve(ledger: Ledger, given: ApproveRequest, policy: Policy) -> Events | Refused:
+    command, record = given.command, record_of(ledger, given.command.refund_id)
+    if ledger.tenant != command.by.tenant:
+        return Refused((NotFound(),))
+    request = None if record is None else record.request
+    if record is None or request is None or not request.needs_second:
+        return Refused((NotAskedFor(),))
+    if command.by.id == request.by.id:
+        return Refused((SecondPersonNeeded(refund_id=record.id),))
+    if command.amount != request.amount:
+        return Refused((AmountChanged(verified=command.amount, current=request.amount),))
+    if record.approved is not None:
+        return ()
+    if status_of(ledger, record) is not Status.REQUESTED:
+        return Refused(record.reasons or (NotAskedFor(),))
+    if given.at - request.at >= policy.request_valid:
+        return Refused((QuoteStale(quoted_at=request.quoted_at),))
+    approved = RefundApproved(at=given.at, refund_id=record.id, by=command.by)
+    return (approved, LookScheduled(at=given.at, due=given.at, alarm=ledger.alarm))
 
 
 def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
@@ -172,6 +210,9 @@ def _settle(ledger: Ledger, given: SettleAttention, policy: Policy) -> Events | 
     )
     if given.choice is Choice.NOT_MADE:
         return (settled, RefundNotMade(at=given.at, refund_id=given.subject, by=given.by))
+    if given.choice is Choice.DENIED:
+        denied = (ApprovalDenied(by=given.by.id),)
+        return (settled, RefundDropped(at=given.at, refund_id=given.subject, reasons=denied))
     if given.choice is Choice.KEEP_LOOKING:
         # An alarm that was mended may go on at once; a doubt past its last edge is looked at daily.
         asked = (record := record_of(ledger, given.subject)) is not None and record.asked_at is not None

@@ -122,6 +122,8 @@ def _first_send(
             refusals = refund_refusals(ledger, given.at, policy, amount=request.amount, own=record.id)
             if refusals:
                 return (_dropped(record, given.at, refusals),)
+            if given.paused or record.awaits_second:
+                return ()
             return _claim(ledger, record, request, given.at, policy)
 
 
@@ -148,7 +150,7 @@ def _doubt(
         zone = Zone.STALE
     match STEPS[zone, _verdict(record)]:
         case Step.SEND:
-            if refund_refusals(ledger, at, policy, amount=request.amount, own=record.id):
+            if given.paused or refund_refusals(ledger, at, policy, amount=request.amount, own=record.id):
                 return ()
             return _claim(ledger, record, request, at, policy)
         case Step.LOOK:

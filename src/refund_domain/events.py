@@ -15,7 +15,7 @@ import attrs
 from refund_domain.answers import Answer, Send
 from refund_domain.commands import Actor, Choice, Reason
 from refund_domain.money import Money
-from refund_domain.payments import GatewayRefund, Payment
+from refund_domain.payments import GatewayRefund, Payment, PaymentRef
 from refund_domain.refusals import Refusal
 
 
@@ -45,7 +45,10 @@ class RefundObserved:
 
 @attrs.frozen(kw_only=True)
 class RefundRequested:
-    """A person verified `amount` in the quote of `quoted_at` and asked for the refund (R4)."""
+    """A person verified `amount` in the quote of `quoted_at` and asked for the refund (R4).
+
+    `needs_second`: the policy of that moment wanted another person's approval before it is sent.
+    """
 
     at: datetime
     refund_id: str
@@ -55,6 +58,16 @@ class RefundRequested:
     quoted_at: datetime
     by: Actor
     note: str | None = attrs.field(default=None, repr=False)
+    needs_second: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class RefundApproved:
+    """A second person verified the requested amount and let this refund be sent."""
+
+    at: datetime
+    refund_id: str
+    by: Actor
 
 
 @attrs.frozen(kw_only=True)
@@ -136,11 +149,40 @@ class LookScheduled:
     alarm: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Paused:
+    """Somebody paused the sending of an account or a tenant: in the switch's own stream."""
+
+    at: datetime
+    by: Actor
+    why: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Resumed:
+    """Somebody let the sending go on: in the switch's own stream."""
+
+    at: datetime
+    by: Actor
+
+
+@attrs.frozen(kw_only=True)
+class AllowanceTaken:
+    """A request counts against the limits of its day: in the day's own stream, before the request is on record."""
+
+    at: datetime
+    payment: PaymentRef
+    request_id: str
+    amount: Money
+    by: Actor
+
+
 Event = (
     StreamOpened
     | PaymentSeen
     | RefundObserved
     | RefundRequested
+    | RefundApproved
     | SendClaimed
     | SendAnswered
     | RefundDropped
@@ -149,6 +191,9 @@ Event = (
     | AttentionSettled
     | OutsideRecorded
     | LookScheduled
+    | Paused
+    | Resumed
+    | AllowanceTaken
 )
 
 EVENTS: Final[tuple[type[Event], ...]] = (
@@ -156,6 +201,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     PaymentSeen,
     RefundObserved,
     RefundRequested,
+    RefundApproved,
     SendClaimed,
     SendAnswered,
     RefundDropped,
@@ -164,4 +210,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     AttentionSettled,
     OutsideRecorded,
     LookScheduled,
+    Paused,
+    Resumed,
+    AllowanceTaken,
 )

@@ -11,9 +11,9 @@ from datetime import datetime
 import attrs
 
 from refund_domain.answers import Answer, Look, Picture
-from refund_domain.commands import Actor, Choice, IssueRefund
+from refund_domain.commands import Actor, ApproveRefund, Choice, IssueRefund
 from refund_domain.money import Money
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment
 
 
 @attrs.frozen(kw_only=True)
@@ -26,15 +26,25 @@ class RequestRefund:
 
 
 @attrs.frozen(kw_only=True)
+class ApproveRequest:
+    """A second person's decision on a refund that is requested."""
+
+    at: datetime
+    command: ApproveRefund
+
+
+@attrs.frozen(kw_only=True)
 class OwedLook:
     """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
 
-    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act.
+    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `paused`:
+    sending is paused, or nobody has read the switches; such a look claims nothing.
     """
 
     at: datetime
     latest: datetime
     look: Look
+    paused: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +75,7 @@ class RecordOutside:
 
     at: datetime
     record_id: str
-    ref: Ref
+    ref: AnyPayment
     amount: Money
     how: str
     by: Actor
@@ -82,4 +92,4 @@ class SettleAttention:
     by: Actor
 
 
-Input = RequestRefund | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention
+Input = RequestRefund | ApproveRequest | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention

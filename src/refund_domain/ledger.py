@@ -16,16 +16,20 @@ import attrs
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
 from refund_domain.commands import Choice
 from refund_domain.events import (
+    AllowanceTaken,
     AttentionSettled,
     Event,
     LookScheduled,
     OutsideRecorded,
+    Paused,
     PaymentSeen,
     PersonAsked,
+    RefundApproved,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
+    Resumed,
     SendAnswered,
     SendClaimed,
     StreamOpened,
@@ -111,7 +115,8 @@ class RefundRecord:
     lost and the refund was known again by our mark.
 
     `ended` is DROPPED or NOT_MADE once decided, `asked_at` when a person was asked, `alarm` what stops
-    sending until a person answers, `surprise` the ended belief a later observation contradicted.
+    sending until a person answers, `surprise` the ended belief a later observation contradicted, `approved` the
+    second person's word.
     """
 
     id: str
@@ -122,6 +127,12 @@ class RefundRecord:
     asked_at: datetime | None = None
     alarm: str | None = None
     surprise: Status | None = None
+    approved: RefundApproved | None = None
+
+    @property
+    def awaits_second(self) -> bool:
+        """Whether another person than the one who asked must approve this refund before its first send."""
+        return self.request is not None and self.request.needs_second and self.approved is None
 
     @property
     def doubted_since(self) -> datetime | None:
@@ -312,6 +323,11 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
             return _settled(ledger, latest, event)
         case OutsideRecorded():
             return attrs.evolve(ledger, outside=(*ledger.outside, event), latest=latest)
+        case RefundApproved():
+            record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
+            return _with(ledger, latest, attrs.evolve(record, approved=event))
+        case Paused() | Resumed() | AllowanceTaken():
+            return attrs.evolve(ledger, latest=latest)  # of a control's stream, which is no payment's
 
 
 def _with(ledger: Ledger, latest: datetime | None, record: RefundRecord) -> Ledger:
@@ -361,6 +377,7 @@ def _claimed(record: RefundRecord, claims: tuple[Claim, ...], alarm: str | None)
         record.asked_at,
         alarm,
         record.surprise,
+        record.approved,
     )
 
 

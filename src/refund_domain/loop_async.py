@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+
+import attrs
 
 from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.controls import account_switch, switch_of, tenant_switch
 from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
 from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook
-from refund_domain.ledger import fold
-from refund_domain.payments import PaymentRef, Ref
+from refund_domain.ledger import fold, in_flight
+from refund_domain.payments import AnyPayment, ControlRef, PaymentRef
 from refund_domain.policy import Policy
-from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal
+from refund_domain.ports import AsyncPaymentGateway, AsyncRefundJournal, Head
 from refund_domain.reconcile import Compared
-from refund_domain.refusals import Refused
+from refund_domain.refusals import Refusal, Refused
 from refund_domain.stream import (
     MOST_CONFLICTS,
     MOST_LOOKS,
+    Decided,
     Stream,
     answered_as,
     appended,
@@ -48,12 +53,10 @@ class AsyncLoop:
         if self._journal.in_transaction:
             raise OpenTransaction("commit the open transaction first: no network call is made inside one")
 
-    async def _load(self, ref: Ref) -> Stream:
+    async def _load(self, ref: AnyPayment) -> Stream:
         return opened(ref, await self._journal.load(ref), self._monotonic())
 
-    async def _record(
-        self, stream: Stream, given: Input, watch: Watch | None = None
-    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    async def _record(self, stream: Stream, given: Input, watch: Watch | None = None) -> tuple[Stream, Decided]:
         """Decide this input and append what it means; beaten to it, decide the same input again."""
         watch = watch or self._watch
         for _ in range(MOST_CONFLICTS):
@@ -121,7 +124,8 @@ class AsyncLoop:
         """One owed look; and if its decision claimed a send, that send and its answer."""
         started, at = self._monotonic(), stream.now
         look = await self._look(ref, watch)
-        stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look), watch)
+        owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
+        stream, said = await self._record(stream, await self._unless_paused(stream, ref, owing), watch)
         claim = claim_in(said)
         if claim is None:
             return stream
@@ -136,6 +140,45 @@ class AsyncLoop:
             # Money may have moved: nothing may be raised now. The open claim is the record.
             watch.unwritten(stream, given, error)
             return in_doubt(stream, given)
+
+    async def _unless_paused(self, stream: Stream, ref: PaymentRef, given: OwedLook) -> OwedLook:
+        """The look as it may claim. The switches are read where a send could come of it, and nowhere else; as long
+        as they are not, nothing is sent."""
+        tenant, free = stream.ledger.tenant, attrs.evolve(given, paused=False)
+        if tenant is None or in_flight(stream.ledger) is None:
+            return given
+        if claim_in(decide(stream.ledger, free, self._policy)) is None:
+            return given
+        return given if await self._pauses(ref.account, tenant) else free
+
+    async def _pauses(self, account: str, tenant: str) -> tuple[Refusal, ...]:
+        """What the switches of the account and of the tenant say: empty where sending goes on."""
+        refusals = []
+        for switch in (account_switch(account), tenant_switch(tenant)):
+            refusal = switch_of(switch, (await self._journal.load(switch)).events).refusal
+            if refusal is not None:
+                refusals.append(refusal)
+        return tuple(refusals)
+
+    async def _keep(
+        self, ref: ControlRef, tenant: str, decided: Callable[[tuple[Event, ...], datetime], Decided]
+    ) -> tuple[tuple[Event, ...], Decided]:
+        """Decide on a control's stream and append what that means; beaten to it, decide again on all of it."""
+        for _ in range(MOST_CONFLICTS):
+            loaded = await self._journal.load(ref)
+            said = decided(loaded.events, loaded.now)
+            if isinstance(said, Refused) or not said:
+                return loaded.events, said
+            idle = Head(tenant=tenant, look_at=None, waiting=False)
+            try:
+                await self._journal.append(ref, said, expected=loaded.version, head=idle)
+            except JournalConflict:
+                if self._journal.in_transaction:
+                    raise
+                continue
+            self._watch.kept(ref, tenant, said)
+            return (*loaded.events, *said), said
+        raise TooContended("other workers keep appending to this stream; try again")
 
     async def _look(self, ref: PaymentRef, watch: Watch | None = None) -> Look:
         watch = watch or self._watch

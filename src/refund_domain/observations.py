@@ -25,16 +25,20 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.events import (
+    AllowanceTaken,
     AttentionSettled,
     Event,
     LookScheduled,
     OutsideRecorded,
+    Paused,
     PaymentSeen,
     PersonAsked,
+    RefundApproved,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
+    Resumed,
     SendAnswered,
     SendClaimed,
     StreamOpened,
@@ -57,6 +61,7 @@ class Kind(StrEnum):
     PAYMENT_SEEN = "payment_seen"
     REFUND_SEEN = "refund_seen"
     REQUESTED = "requested"
+    APPROVED = "approved"
     CLAIMED = "claimed"
     ANSWERED = "answered"
     DROPPED = "dropped"
@@ -65,6 +70,9 @@ class Kind(StrEnum):
     SETTLED = "settled"
     OUTSIDE_RECORDED = "outside_recorded"
     LOOK_SCHEDULED = "look_scheduled"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    ALLOWANCE_TAKEN = "allowance_taken"
 
 
 MEANINGS: Final[dict[Kind, str]] = {
@@ -77,6 +85,7 @@ MEANINGS: Final[dict[Kind, str]] = {
     Kind.PAYMENT_SEEN: "The payment is not as it was last seen; `amount` is what was captured.",
     Kind.REFUND_SEEN: "The gateway shows a refund that is new or changed; `refund_id` if it is ours.",
     Kind.REQUESTED: "A person's decision was written down.",
+    Kind.APPROVED: "A second person let the refund be sent.",
     Kind.CLAIMED: "A worker may send, and until the answer the refund counts as in doubt.",
     Kind.ANSWERED: "The answer to a send was written down.",
     Kind.DROPPED: "A rule said no before anything was sent.",
@@ -85,6 +94,9 @@ MEANINGS: Final[dict[Kind, str]] = {
     Kind.SETTLED: "A person answered what waited; `why` is its code, `answer` their choice.",
     Kind.OUTSIDE_RECORDED: "Money was given back outside.",
     Kind.LOOK_SCHEDULED: "When the next look is owed, after `tries` fruitless ones.",
+    Kind.PAUSED: "Sending was paused for the account or the tenant that `ref` names.",
+    Kind.RESUMED: "Sending goes on for the account or the tenant that `ref` names.",
+    Kind.ALLOWANCE_TAKEN: "A request of `amount` counts against the limits of the day that `ref` names.",
 }
 """One line for each kind; `docs/reference/observations.md` is generated from it."""
 
@@ -231,6 +243,8 @@ def _event(ref: Ref, before: Ledger, event: Event, after: Ledger) -> Observation
             return _seen(told(Kind.REFUND_SEEN, _ours(after, event.refund), event.refund.amount), before, event)
         case RefundRequested():
             return told(Kind.REQUESTED, event.refund_id)
+        case RefundApproved():
+            return told(Kind.APPROVED, event.refund_id)
         case SendClaimed():
             return attrs.evolve(told(Kind.CLAIMED, event.send.refund_id), claim=event.send.claim)
         case SendAnswered():
@@ -251,6 +265,12 @@ def _event(ref: Ref, before: Ledger, event: Event, after: Ledger) -> Observation
         case LookScheduled():
             when = told(Kind.LOOK_SCHEDULED)
             return attrs.evolve(when, due=event.due, tries=event.tries, alarm=event.alarm)
+        case Paused():
+            return told(Kind.PAUSED)
+        case Resumed():
+            return told(Kind.RESUMED)
+        case AllowanceTaken():
+            return told(Kind.ALLOWANCE_TAKEN, amount=event.amount)
 
 
 def _seen(told: Observation, before: Ledger, event: RefundObserved) -> Observation:

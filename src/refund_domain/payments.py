@@ -19,7 +19,10 @@ from refund_domain.money import Money
 
 __all__ = [
     "PLATFORM",
+    "AnyPayment",
     "ChargeKind",
+    "Control",
+    "ControlRef",
     "Dispute",
     "GatewayRefund",
     "OutsideRef",
@@ -95,7 +98,40 @@ class OutsideRef:
         return f"{_OUTSIDE}/{self.id}"
 
 
-Ref = PaymentRef | OutsideRef
+class Control(StrEnum):
+    """What a `ControlRef` names: the pause switch of a gateway account or of a tenant, or a day's allowance."""
+
+    ACCOUNT = "account"
+    TENANT = "tenant"
+    DAY = "day"
+
+
+@attrs.frozen(kw_only=True)
+class ControlRef:
+    """What is kept in the journal beside the payments: a switch, an allowance. No gateway stands behind it, and
+    nothing of it is ever due or waits.
+
+    `name` is the account, the tenant, or a day and a tenant. `str(ref)` begins as no payment's can.
+
+    >>> str(ControlRef(kind=Control.ACCOUNT, name="acct_1"))
+    '~account/acct_1'
+    """
+
+    kind: Control
+    name: str
+
+    def __attrs_post_init__(self) -> None:
+        check_type(self.kind, Control, "kind")
+        check_text(self.name, "name", 300)
+
+    def __str__(self) -> str:
+        return f"~{self.kind}/{self.name}"
+
+
+AnyPayment = PaymentRef | OutsideRef
+"""A payment, wherever it was taken."""
+
+Ref = PaymentRef | OutsideRef | ControlRef
 """What has a stream in the journal; `str(ref)` is the stream's name."""
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_count, check_span, check_tuple, check_type
+from refund_domain.money import Money
 
 _SECOND: Final = timedelta(seconds=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -44,6 +45,11 @@ class Policy:
     Rhythm of looking: in doubt every `look_first`, doubling up to `look_most`, then daily; pending every
     `poll_first` up to `poll_most`; a success for `watch` days, because it is not final.
 
+    Who may: `second_person_from` are the amounts from which on a second person must approve, one a currency (None:
+    never; empty: always; a currency that is not named: always). `most_per_actor_a_day` and `most_a_day` are what
+    one person, and all of a tenant, may ask for in a UTC day (empty: no limit; a currency that is not named while
+    another is: nothing).
+
     Business values: `ach_window` (None: no limit) and `card_window`; `accept_unsettled_ach`;
     `allow_fraudulent`; `return_application_fee`: whether the platform returns the fee it took of a payment with
     its refund; `arrival_days` (R7) in business days; `from_payouts_first` (R8) and
@@ -73,6 +79,10 @@ class Policy:
     poll_most: timedelta = _DAY
     watch: timedelta = 60 * _DAY
     watch_most: timedelta = 7 * _DAY
+    # who may
+    second_person_from: tuple[Money, ...] | None = None
+    most_per_actor_a_day: tuple[Money, ...] = ()
+    most_a_day: tuple[Money, ...] = ()
     # business
     ach_window: timedelta | None = 180 * _DAY
     card_window: timedelta | None = None
@@ -92,6 +102,12 @@ class Policy:
                 check_span(getattr(self, name), name, _DAY)
         for name in _SWITCHES:
             check_type(getattr(self, name), bool, name)
+        for name in _AMOUNTS:
+            amounts = getattr(self, name)
+            if name != "second_person_from" or amounts is not None:
+                check_tuple(amounts, Money, name)
+                if len({amount.currency for amount in amounts}) != len(amounts):
+                    raise ValueError(f"{name} must name each currency once")
         check_tuple(self.arrival_days, int, "arrival_days")
         if len(self.arrival_days) != 2:
             raise ValueError("arrival_days must name two numbers of days, e.g. (3, 5)")
@@ -143,6 +159,7 @@ _SPANS: Final = (
     "key_life executes_within completes_within list_lag clock_skew licence answer_wait resend_within "
     "end_after quote_valid request_valid look_first look_most look_daily poll_first poll_most watch watch_most"
 ).split()
+_AMOUNTS: Final = ("second_person_from", "most_per_actor_a_day", "most_a_day")
 _SWITCHES: Final = (
     "gateway_caps accept_unsettled_ach allow_fraudulent return_application_fee "
     "from_payouts_first then_bank_account"

@@ -132,6 +132,8 @@ class RefundJournal(Protocol):
 
     `load(ref, after)` gives the events after version `after` (0: all), the version, and the journal's time.
     An unknown stream is empty, version 0. An event this version of the library does not know: `UnknownEvent`.
+    Of the three kinds of ref only a payment's stream is ever due or waiting (outside money, and switches and days,
+    have no gateway behind them).
 
     `append(ref, events, expected, head)` adds all the events or none, and only if the stream is at version
     `expected`: else `JournalConflict`. It replaces the stream's head, and returns the journal's time, read when

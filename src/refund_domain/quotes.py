@@ -14,7 +14,7 @@ from refund_domain.commands import Actor, FormError, IssueRefund, Reason
 from refund_domain.connect import DestinationCharge, DirectCharge
 from refund_domain.ledger import Ledger, is_ours
 from refund_domain.money import Money
-from refund_domain.payments import OutsideRef, Payment, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef
 from refund_domain.payouts import Funding, Payout, forecast_funding, forecast_fundings
 from refund_domain.policy import Policy
 from refund_domain.refusals import QuoteStale, Refusal
@@ -22,6 +22,7 @@ from refund_domain.rules import (
     capped,
     drift_minor,
     listed_minor,
+    needs_second,
     outside_left,
     refund_refusals,
     refundable,
@@ -46,7 +47,7 @@ class Quote:
     `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
     what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps,
     `application_fee_kept` what the platform keeps of its own fee under the policy. `funding` and `arrives` are
-    forecasts.
+    forecasts. `needs_second`: the policy wants another person's approval before it is sent.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -60,7 +61,7 @@ class Quote:
     """
 
     request_id: str
-    ref: Ref
+    ref: AnyPayment
     quoted_at: datetime | None
     amount: Money | None = None
     refusals: tuple[Refusal, ...] = ()
@@ -75,6 +76,7 @@ class Quote:
     funding: Funding | None = None
     arrives: ArrivalWindow | None = None
     cannot_be_undone: str = CANNOT_BE_UNDONE
+    needs_second: bool = False
 
     def verified(
         self, *, by: Actor, reason: Reason = Reason.REQUESTED_BY_CUSTOMER, note: str | None = None
@@ -114,15 +116,16 @@ class Quote:
 
 def make_quote(
     ledger: Ledger,
-    ref: Ref,
+    ref: AnyPayment,
     now: datetime,
     policy: Policy,
     *,
     request_id: str,
     payouts: Iterable[Payout],
     is_business_day: Callable[[date], bool],
+    held: tuple[Refusal, ...] = (),
 ) -> Quote:
-    """The quote this ledger gives at `now`; pure."""
+    """The quote this ledger gives at `now`; pure. `held` is what else holds refunds back."""
     if (external := through_platform(ref)) and isinstance(ref, OutsideRef):
         left = outside_left(ledger, ref)
         return Quote(
@@ -137,7 +140,7 @@ def make_quote(
     amount, payment = refundable(ledger), ledger.payment
     if amount is None or payment is None:
         return Quote(request_id=request_id, ref=ref, quoted_at=now, refusals=(QuoteStale(quoted_at=None),))
-    refusals = refund_refusals(ledger, now, policy)
+    refusals = (*refund_refusals(ledger, now, policy), *held)
     allowed = not refusals
     return Quote(
         request_id=request_id,
@@ -154,6 +157,7 @@ def make_quote(
         application_fee_kept=_platform_keeps(payment, amount, policy),
         funding=forecast_funding(amount, payouts, policy) if allowed else None,
         arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
+        needs_second=allowed and needs_second(amount, policy),
     )
 
 
@@ -178,7 +182,7 @@ class Booking:
     """The host's booking as the library needs it: a label and how it was paid, each ref once."""
 
     label: str
-    payments: tuple[Ref, ...]
+    payments: tuple[AnyPayment, ...]
 
     def __attrs_post_init__(self) -> None:
         check_text(self.label, "label", 120)

@@ -16,6 +16,7 @@ from refund_domain._checks import check_tuple
 from refund_domain.commands import Action
 from refund_domain.connect import Transfer
 from refund_domain.money import Money
+from refund_domain.payments import Control
 
 
 class Move(StrEnum):
@@ -310,6 +311,68 @@ class NotFound(_Sentence):
     says = "There is no such payment."
 
 
+@attrs.frozen(kw_only=True)
+class SendingPaused(_Sentence):
+    """Somebody has paused the sending of this account, or of this tenant; what was sent goes its way."""
+
+    code = "sending_paused"
+    http_status = 409
+    move = Move.STAFF
+    says = "Refunds of this {self.scope} are paused since {self.since:%Y-%m-%d %H:%M} UTC; nothing new is sent."
+
+    scope: Control
+    since: datetime
+
+
+@attrs.frozen(kw_only=True)
+class SecondPersonNeeded(_Sentence):
+    """Who asked for the refund approves it; the policy wants another person for that."""
+
+    code = "second_person_needed"
+    http_status = 403
+    move = Move.STAFF
+    says = "Refund {self.refund_id} must be approved by another person than the one who asked for it."
+
+    refund_id: str
+
+
+@attrs.frozen(kw_only=True)
+class ApprovalDenied(_Sentence):
+    """The second person said no, so the request was dropped and nothing was sent."""
+
+    code = "approval_denied"
+    http_status = 409
+    move = Move.STAFF
+    says = "The approval of this refund was denied by {self.by}."
+
+    by: str
+
+
+class Whose(StrEnum):
+    """Whose limit of a day was reached."""
+
+    ACTOR = "actor"
+    TENANT = "tenant"
+
+
+@attrs.frozen(kw_only=True)
+class LimitReached(_Sentence):
+    """More than the policy lets this person, or this tenant, ask for in one day (UTC)."""
+
+    code = "limit_reached"
+    http_status = 429
+    move = Move.STAFF
+    says = (
+        "{self.left} is left today of the {self.limit} that one {self.whose} may refund in a day; "
+        "the next day begins at {self.until:%Y-%m-%d %H:%M} UTC."
+    )
+
+    whose: Whose
+    limit: Money
+    left: Money
+    until: datetime
+
+
 Refusal = (
     External
     | MethodNotSupported
@@ -332,6 +395,10 @@ Refusal = (
     | NotAskedFor
     | NotAllowed
     | NotFound
+    | SendingPaused
+    | SecondPersonNeeded
+    | ApprovalDenied
+    | LimitReached
 )
 
 REFUSALS: Final[tuple[type[Refusal], ...]] = (
@@ -356,6 +423,10 @@ REFUSALS: Final[tuple[type[Refusal], ...]] = (
     NotAskedFor,
     NotAllowed,
     NotFound,
+    SendingPaused,
+    SecondPersonNeeded,
+    ApprovalDenied,
+    LimitReached,
 )
 
 

@@ -30,6 +30,8 @@ def _next_for(record: RefundRecord, at: datetime, tries: int, policy: Policy) ->
     if record.alarm is not None or (since is not None and at - since >= policy.end_after):
         return at + policy.look_daily
     soon = at + _backoff(policy.look_first, tries, policy.look_most)
+    if record.request is not None and record.awaits_second:
+        return max(soon, record.request.at + policy.request_valid)  # to drop it, should nobody have approved
     # Nobody touches a claim while its own worker may still be sending it.
     open_claims = [claim.at for claim in record.claims if claim.open]
     return max(soon, open_claims[-1] + policy.answer_wait) if open_claims else soon

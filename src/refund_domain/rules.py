@@ -14,7 +14,7 @@ from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge, Split
 from refund_domain.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import Dispute, OutsideRef, Payment, PaymentStatus, Ref
+from refund_domain.payments import AnyPayment, Dispute, OutsideRef, Payment, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
     AlreadyRefunded,
@@ -77,7 +77,7 @@ _PLAIN_AT: Final[dict[ChargeKind, bool]] = {
 _NONE: Final[tuple[Refusal, ...]] = ()
 
 
-def through_platform(ref: Ref) -> External | None:
+def through_platform(ref: AnyPayment) -> External | None:
     """R1: only a payment taken through the platform's payment system is refunded through it."""
     return External(method=ref.method) if isinstance(ref, OutsideRef) else None
 
@@ -275,6 +275,14 @@ def _standing(ledger: Ledger, own: str | None) -> list[Refusal]:
             if seen is not None and seen.refund.failure_reason == DISPUTE_FAILURE and not already:
                 refusals.append(Disputed(amount=seen.refund.amount))
     return refusals
+
+
+def needs_second(amount: Money, policy: Policy) -> bool:
+    """Whether a refund of this amount needs a second person's approval before it is sent."""
+    if policy.second_person_from is None:
+        return False
+    named = [least for least in policy.second_person_from if least.currency == amount.currency]
+    return not named or amount >= named[0]
 
 
 def reason_allowed(reason: Reason, policy: Policy) -> ReasonNotAllowed | None:

@@ -22,8 +22,9 @@ from refund_domain.bookings import Bookings, Sleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import Event
+from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.guard import Allow
 from refund_domain.health import Health
 from refund_domain.inputs import (
     FreeLook,
@@ -31,10 +32,9 @@ from refund_domain.inputs import (
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.operate import note_recovery, read_health
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
@@ -50,9 +50,11 @@ from refund_domain.reconcile import (
     outcome_of,
     received_as,
 )
-from refund_domain.refusals import NotAllowed, NotFound, Refused
+from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
+from refund_domain.rules import refundable
 from refund_domain.signals import Signal
 from refund_domain.stream import (
+    Decided,
     Received,
     Recovery,
     Reported,
@@ -61,13 +63,9 @@ from refund_domain.stream import (
     dealt,
     named,
 )
-from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.views import PaymentView, Refund, view_payment
 from refund_domain.watch import Observe, Watch
 from refund_domain.within import RefundsWithin
-
-Allow = Callable[[Actor, Action, Ref | None], bool]
-"""The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
-the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
 
 SLEEP: Final[Sleep] = time.sleep
 """How a bulk run waits between two refunds; None: the host must say, for the core knows no event loop."""
@@ -133,7 +131,7 @@ class RefundService(Bookings):
 
     # --- for people ---------------------------------------------------------------------------------
 
-    def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+    def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
         """Look at the gateway and show what a refund would send, or all the reasons why not.
 
         `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
@@ -149,6 +147,7 @@ class RefundService(Bookings):
             return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
         self._outside_transactions()
         stream = self._load(ref)
+        held: tuple[Refusal, ...] = ()
         not_found = Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=(NotFound(),))
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
@@ -162,6 +161,10 @@ class RefundService(Bookings):
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
+            amount = refundable(stream.ledger)
+            if amount is not None:
+                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
+                held = self._held(asked)
         return make_quote(
             stream.ledger,
             ref,
@@ -170,6 +173,7 @@ class RefundService(Bookings):
             request_id=request_id,
             payouts=payouts,
             is_business_day=self._is_business_day,
+            held=held,
         )
 
     def issue(self, command: IssueRefund) -> Refund | Refused:
@@ -203,7 +207,7 @@ class RefundService(Bookings):
             return said
         return self._outcome(stream, command)
 
-    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """The payment and its refunds as the journal has them; no network."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
@@ -215,7 +219,7 @@ class RefundService(Bookings):
         return self._view(stream)
 
     def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         """Record that money was given back outside the platform (R2); nothing moves.
 
@@ -403,18 +407,10 @@ class RefundService(Bookings):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    def _request(
-        self, command: IssueRefund, watch: Watch | None = None
-    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    def _request(self, command: IssueRefund, watch: Watch | None = None) -> tuple[Stream, Decided]:
         stream = self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return self._record(stream, given, watch)
-
-    def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
-        try:
-            return self._allow(by, action, ref) is True
-        except Exception:
-            return False
+        return self._command(stream, given, watch)
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""
@@ -430,11 +426,7 @@ class RefundService(Bookings):
         """The refund this command became; a dropped one is a refusal."""
         for record in stream.ledger.refunds:
             if record.request is not None and record.request.request_id == command.request_id:
-                now = stream.now_after(self._monotonic())
-                refund = view_refund(
-                    stream.ledger, record, command.payment, now, self._policy, self._is_business_day
-                )
-                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+                return self._shown(stream, command.payment, record)
         raise RuntimeError("a request that was accepted is not in its ledger")
 
     def _view(self, stream: Stream) -> PaymentView:

@@ -6,7 +6,7 @@ A test compares the two syntax trees. A cancelled task passes through unrecorded
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Final, cast
 
@@ -18,8 +18,9 @@ from refund_domain.bookings_async import AsyncBookings, AsyncSleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import Event
+from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.guard_async import AsyncAllow
 from refund_domain.health import Health
 from refund_domain.inputs import (
     FreeLook,
@@ -27,10 +28,9 @@ from refund_domain.inputs import (
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.operate_async import note_recovery, read_health
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
@@ -46,10 +46,12 @@ from refund_domain.reconcile import (
     outcome_of,
     received_as,
 )
-from refund_domain.refusals import NotAllowed, NotFound, Refused
+from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
+from refund_domain.rules import refundable
 from refund_domain.service import new_id
 from refund_domain.signals import Signal
 from refund_domain.stream import (
+    Decided,
     Received,
     Recovery,
     Reported,
@@ -58,13 +60,9 @@ from refund_domain.stream import (
     dealt,
     named,
 )
-from refund_domain.views import PaymentView, Refund, view_payment, view_refund
+from refund_domain.views import PaymentView, Refund, view_payment
 from refund_domain.watch import Observe, Watch
 from refund_domain.within import AsyncRefundsWithin
-
-AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
-"""The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
-the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good."""
 
 SLEEP: Final[AsyncSleep | None] = None
 """How a bulk run waits between two refunds; None: the host must say, for the core knows no event loop."""
@@ -124,7 +122,7 @@ class AsyncRefundService(AsyncBookings):
 
     # --- for people ---------------------------------------------------------------------------------
 
-    async def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+    async def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
         """Look at the gateway and show what a refund would send, or all the reasons why not.
 
         `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
@@ -140,6 +138,7 @@ class AsyncRefundService(AsyncBookings):
             return Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=refusals)
         self._outside_transactions()
         stream = await self._load(ref)
+        held: tuple[Refusal, ...] = ()
         not_found = Quote(request_id=request_id, ref=ref, quoted_at=None, refusals=(NotFound(),))
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
@@ -153,6 +152,10 @@ class AsyncRefundService(AsyncBookings):
             stream, said = await self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
+            amount = refundable(stream.ledger)
+            if amount is not None:
+                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
+                held = await self._held(asked)
         return make_quote(
             stream.ledger,
             ref,
@@ -161,6 +164,7 @@ class AsyncRefundService(AsyncBookings):
             request_id=request_id,
             payouts=payouts,
             is_business_day=self._is_business_day,
+            held=held,
         )
 
     async def issue(self, command: IssueRefund) -> Refund | Refused:
@@ -194,7 +198,7 @@ class AsyncRefundService(AsyncBookings):
             return said
         return self._outcome(stream, command)
 
-    async def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    async def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """The payment and its refunds as the journal has them; no network."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
@@ -206,7 +210,7 @@ class AsyncRefundService(AsyncBookings):
         return self._view(stream)
 
     async def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         """Record that money was given back outside the platform (R2); nothing moves.
 
@@ -394,18 +398,10 @@ class AsyncRefundService(AsyncBookings):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(
-        self, command: IssueRefund, watch: Watch | None = None
-    ) -> tuple[Stream, tuple[Event, ...] | Refused]:
+    async def _request(self, command: IssueRefund, watch: Watch | None = None) -> tuple[Stream, Decided]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return await self._record(stream, given, watch)
-
-    async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
-        try:
-            return await self._allow(by, action, ref) is True
-        except Exception:
-            return False
+        return await self._command(stream, given, watch)
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""
@@ -421,11 +417,7 @@ class AsyncRefundService(AsyncBookings):
         """The refund this command became; a dropped one is a refusal."""
         for record in stream.ledger.refunds:
             if record.request is not None and record.request.request_id == command.request_id:
-                now = stream.now_after(self._monotonic())
-                refund = view_refund(
-                    stream.ledger, record, command.payment, now, self._policy, self._is_business_day
-                )
-                return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+                return self._shown(stream, command.payment, record)
         raise RuntimeError("a request that was accepted is not in its ledger")
 
     def _view(self, stream: Stream) -> PaymentView:

@@ -24,7 +24,7 @@ from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, SendAnswered, SendClaimed
 from refund_domain.inputs import GatewayAnswered
 from refund_domain.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
-from refund_domain.payments import PaymentRef, Ref
+from refund_domain.payments import AnyPayment, PaymentRef
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal
@@ -43,11 +43,15 @@ ANSWERS: Final = (Accepted, Declined, NotSent, OutcomeUnknown)
 LOOKS: Final = (Picture, Unread, Missing)
 
 
+Decided = tuple[Event, ...] | Refused
+"""What was decided: the events to append, or the reasons why there are none."""
+
+
 @attrs.frozen
 class Stream:
     """A stream as last read: its ledger, version, the journal's time, and the monotonic moment of reading."""
 
-    ref: Ref
+    ref: AnyPayment
     ledger: Ledger
     version: int
     now: datetime
@@ -120,7 +124,7 @@ Received = Merged | Handed | Reported
 """What became of a signal."""
 
 
-def opened(ref: Ref, loaded: Loaded, monotonic: float) -> Stream:
+def opened(ref: AnyPayment, loaded: Loaded, monotonic: float) -> Stream:
     """The stream as a journal first gave it."""
     return Stream(ref, fold(EMPTY, loaded.events), loaded.version, loaded.now, loaded.latest, monotonic)
 

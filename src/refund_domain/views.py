@@ -15,7 +15,7 @@ from refund_domain.commands import Reason
 from refund_domain.events import OutsideRecorded
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
 from refund_domain.money import Money
-from refund_domain.payments import GatewayRefund, Payment, PaymentRef, Ref, Trace
+from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, Trace
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refusal
 from refund_domain.rules import drift_minor, outside_left, refundable
@@ -30,7 +30,8 @@ class Refund:
     `status` is the truth as far as it is known: `in_doubt` means the money may have moved and the library
     goes on looking by itself; only `succeeded` is settled, and even that can turn to `failed`. `detail` is
     what the gateway adds (why pending, why failed, its code for a no). `reasons` say why a dropped request
-    was never sent. `arrives` is a forecast (R7). `next_step` says whose move it is after a failure. What a
+    was never sent. `waits_for_second`: another person than `requested_by` must approve it; `approved_by` did.
+    `arrives` is a forecast (R7). `next_step` says whose move it is after a failure. What a
     person may still have to do is in `attention`.
     """
 
@@ -48,11 +49,29 @@ class Refund:
     trace: Trace | None = None
     gateway_id: str | None = None
     next_step: AfterFailure | None = None
+    waits_for_second: bool = False
+    approved_by: str | None = None
 
     @property
     def settled(self) -> bool:
         """Whether the gateway reports the money as gone back. Not final: it may still fail."""
         return self.status is Status.SUCCEEDED
+
+    def approval_form(self) -> dict[str, str]:
+        """What the second person's page carries in hidden fields; `ApproveRefund.from_form` reads it back.
+
+        Raises ValueError for a refund that does not wait for approval.
+        """
+        if not self.waits_for_second:
+            raise ValueError(
+                "this refund does not wait for a second person: look at refund.waits_for_second first"
+            )
+        return {
+            "payment": str(self.payment),
+            "refund_id": self.id,
+            "amount_minor": str(self.amount.amount_minor),
+            "currency": self.amount.currency.code,
+        }
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +84,7 @@ class PaymentView:
     payment is partly or fully refunded follows from these.
     """
 
-    ref: Ref
+    ref: AnyPayment
     payment: Payment | None
     seen_at: datetime | None
     left: Money | None
@@ -111,6 +130,8 @@ def view_refund(
         trace=None if seen is None else seen.refund.trace,
         gateway_id=None if seen is None else seen.refund.id,
         next_step=after_failure(seen.refund.failure_reason) if seen and status in _FAILED else None,
+        waits_for_second=record.awaits_second and status is Status.REQUESTED,
+        approved_by=None if record.approved is None else record.approved.by.id,
     )
 
 
@@ -141,7 +162,7 @@ def _detail(record: RefundRecord, refund: GatewayRefund | None) -> str | None:
 
 
 def view_payment(
-    ledger: Ledger, ref: Ref, now: datetime, policy: Policy, is_business_day: Callable[[date], bool]
+    ledger: Ledger, ref: AnyPayment, now: datetime, policy: Policy, is_business_day: Callable[[date], bool]
 ) -> PaymentView:
     """This payment and its refunds as a host is shown them at `now`."""
     refunds: tuple[Refund, ...] = ()

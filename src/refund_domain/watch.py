@@ -15,8 +15,9 @@ import attrs
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.events import Event
 from refund_domain.inputs import GatewayAnswered
+from refund_domain.ledger import EMPTY
 from refund_domain.observations import Kind, Observation, answered, looked, refused, written
-from refund_domain.payments import PaymentRef
+from refund_domain.payments import ControlRef, PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.stream import Stream, named
 
@@ -97,6 +98,10 @@ class Watch:
     def wrote(self, stream: Stream, events: tuple[Event, ...]) -> None:
         """These events were appended to what this stream was."""
         self._note(lambda: written(stream.ref, stream.ledger, events))
+
+    def kept(self, ref: ControlRef, tenant: str, events: tuple[Event, ...]) -> None:
+        """These events were appended to the stream of a switch or of a day."""
+        self._note(lambda: [attrs.evolve(told, tenant=tenant) for told in written(ref, EMPTY, events)])
 
     def unwritten(self, stream: Stream, given: GatewayAnswered, error: Exception) -> None:
         """An answer could not be written down."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from refund_domain.commands import Actor, IssueRefund
 from refund_domain.money import Money
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment
 from refund_domain.refusals import Refused
 from refund_domain.views import PaymentView, Refund
 
@@ -23,7 +23,7 @@ class _Recorder(Protocol):
     def request(self, command: IssueRefund) -> Refund | Refused: ...
 
     def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused: ...
 
 
@@ -31,7 +31,7 @@ class _AsyncRecorder(Protocol):
     async def request(self, command: IssueRefund) -> Refund | Refused: ...
 
     async def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused: ...
 
 
@@ -51,7 +51,7 @@ class RefundsWithin:
         return self._service.request(command)
 
     def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         """As `RefundService.record_outside`."""
         return self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id)
@@ -68,7 +68,7 @@ class AsyncRefundsWithin:
         return await self._service.request(command)
 
     async def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         """As `AsyncRefundService.record_outside`."""
         return await self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id)

@@ -13,7 +13,7 @@ from refund_domain.erasure import is_erasure
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
 from refund_domain.health import Figures, RecoveryNote
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -344,7 +344,7 @@ class ByChargeOnly(PlainJournal):
     """Leaves the account out of the stream's name."""  # failures: A04, G: the account belongs to every identity
 
     def name(self, ref: Ref) -> str:
-        return "outside" if isinstance(ref, OutsideRef) else f"platform/{ref.charge}"
+        return f"platform/{ref.charge}" if isinstance(ref, PaymentRef) else "outside"
 
 
 class CaseBlind(PlainJournal):
@@ -366,6 +366,21 @@ class OutsideIsDue(PlainJournal):
 
     def ripe(self) -> list[str]:
         return [stream.replace("outside", "platform") for stream in self.streams]
+
+
+class ControlIsDue(PlainJournal):
+    """Takes a switch for a payment that waits for a look."""
+
+    def ripe(self) -> list[str]:
+        return [stream.strip("~") for stream in self.streams if stream.startswith("~account/")]
+
+
+class OneSwitch(PlainJournal):
+    """Lets two who flip a switch at once both be the first."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        expected = len(self.held(ref)) if isinstance(ref, ControlRef) else expected
+        return super().append(ref, events, expected=expected, head=head)
 
 
 class NaiveTimes(PlainJournal):
@@ -755,6 +770,8 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("streams_apart", CaseBlind),
     ("outside_refs", ByMethod),
     ("outside_refs", OutsideIsDue),
+    ("control_refs", ControlIsDue),
+    ("control_refs", OneSwitch),
     ("time_is_told", NaiveTimes),
     ("time_is_told", LatestIsNow),
     ("time_is_told", ReturnsThePast),

@@ -32,16 +32,20 @@ from refund_domain.connect import (
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import (
     EVENTS,
+    AllowanceTaken,
     AttentionSettled,
     Event,
     LookScheduled,
     OutsideRecorded,
+    Paused,
     PaymentSeen,
     PersonAsked,
+    RefundApproved,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
+    Resumed,
     SendAnswered,
     SendClaimed,
     StreamOpened,
@@ -49,6 +53,7 @@ from refund_domain.events import (
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     ChargeKind,
+    Control,
     Dispute,
     GatewayRefund,
     Payment,
@@ -144,6 +149,17 @@ EXAMPLES: dict[str, Event] = {
         by=MARIA,
         note='Größe "XL"\n退款 ✓',
     ),
+    "RefundRequested, needs a second": RefundRequested(
+        at=AT,
+        refund_id="r1",
+        request_id="q1",
+        amount=FIFTY,
+        reason=Reason.DUPLICATE,
+        quoted_at=AT,
+        by=MARIA,
+        needs_second=True,
+    ),
+    "RefundApproved": RefundApproved(at=AT, refund_id="r1", by=MARIA),
     "SendClaimed": SendClaimed(
         at=AT,
         send=SEND,
@@ -187,6 +203,12 @@ EXAMPLES: dict[str, Event] = {
     "RefundDropped, NotAskedFor": dropped(no.NotAskedFor()),
     "RefundDropped, NotAllowed": dropped(no.NotAllowed(action=Action.ISSUE)),
     "RefundDropped, NotFound": dropped(no.NotFound()),
+    "RefundDropped, SendingPaused": dropped(no.SendingPaused(scope=Control.ACCOUNT, since=AT)),
+    "RefundDropped, SecondPersonNeeded": dropped(no.SecondPersonNeeded(refund_id="r0")),
+    "RefundDropped, ApprovalDenied": dropped(no.ApprovalDenied(by="maria")),
+    "RefundDropped, LimitReached": dropped(
+        no.LimitReached(whose=no.Whose.TENANT, limit=FIFTY, left=Money(1, FIFTY.currency), until=AT)
+    ),
     "RefundDropped, two": dropped(no.NothingLeft(), no.QuoteStale(quoted_at=AT)),
     "RefundNotMade": RefundNotMade(at=AT, refund_id="r1"),
     "RefundNotMade, full": RefundNotMade(at=AT, refund_id="r1", by=MARIA),
@@ -197,6 +219,9 @@ EXAMPLES: dict[str, Event] = {
     "OutsideRecorded": OutsideRecorded(at=AT, record_id="o1", amount=FIFTY, how="cash", by=MARIA),
     "LookScheduled": LookScheduled(at=AT, due=None),
     "LookScheduled, full": LookScheduled(at=AT, due=EXACT, tries=3, alarm="credentials"),
+    "Paused": Paused(at=AT, by=MARIA, why="wrong amounts"),
+    "Resumed": Resumed(at=AT, by=MARIA),
+    "AllowanceTaken": AllowanceTaken(at=AT, payment=AT_PLATFORM, request_id="q1", amount=FIFTY, by=MARIA),
 }
 
 # A field that is left out is read as its default, so a changed default would rewrite old journals.
@@ -225,6 +250,7 @@ DEFAULTS: dict[str, object] = {
     "Payment.status": PaymentStatus.SUCCEEDED,
     "Payment.transfers": (),
     "RefundNotMade.by": None,
+    "RefundRequested.needs_second": False,
     "RefundRequested.note": None,
     "Trace.reference": None,
 }

@@ -238,6 +238,7 @@ def test_observer_in_background_hears_nothing_of_its_own_doing(bank: MemoryBank)
 
     def looks_again(told: Observation) -> None:
         heard.append(told)
+        assert isinstance(told.ref, PaymentRef)
         service.quote(told.ref, by=MARIA)
 
     observe = Background(looks_again)

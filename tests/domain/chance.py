@@ -28,6 +28,7 @@ from tests.domain.histories import (
     DEAD_WORDS,
     MARIA,
     MINUTE,
+    OMAR,
     SECOND,
     STRANGER,
     WHOLE,
@@ -160,6 +161,7 @@ MOVES: dict[str, tuple[int, dict[str, Sequence[object]]]] = {
             "fee": (None, 1, 2),
         },
     ),
+    "somebody_approves": (2, {"which": (0, 0, 0, 1), "off": (0, 0, 0, 1), "by": (OMAR, OMAR, MARIA, STRANGER)}),
     "somebody_gives_cash": (1, {"minor": (1, 5, 30), "number": (1, 2, 3), "by": (MARIA, MARIA, STRANGER)}),
     "a_person_answers": (1, {"which": range(10), "choice": tuple(Choice), "fits": (True, False)}),
     "something_is_delivered_again": (1, {"which": range(30)}),
@@ -177,7 +179,9 @@ class Play:
             poll_first=random.choice([MINUTE, 10 * MINUTE]),
         )
         method = random.choice(["card", "us_bank_account"])
-        self.story = Story(attrs.evolve(card(random.choice([WHOLE, 100, 50])), method=method), policy)
+        payment = attrs.evolve(card(random.choice([WHOLE, 100, 50])), method=method)
+        policy = attrs.evolve(policy, second_person_from=random.choice([None, None, (), (usd(100),)]))
+        self.story = Story(payment, policy)
         self.story.give = self.judge  # type: ignore[method-assign]
         self.past: list[Input] = []
         self.asked = 0
@@ -233,6 +237,15 @@ class Play:
         record = record_of(self.story.ledger, mine)
         if record is not None and record.claims and answered:
             self._answer(mine, 1, said, word, timedelta(0))
+
+    def somebody_approves(self, which: int, off: int, by: Actor) -> None:
+        asked = [record for record in self.story.ledger.refunds if record.request]
+        if not asked:
+            self.story.approve("r1", by=by)
+            return
+        record = asked[-1 - which % len(asked)]
+        amount = record.request.amount + usd(off) if record.request else None
+        self.story.approve(record.id, amount=amount, by=by)
 
     def a_worker_looks(self, what: str, due: bool, delay: timedelta) -> None:
         if due and self.story.ledger.due is not None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from refund_domain.answers import Accepted, Answer, Declined, Look, OutcomeUnknown, Picture
-from refund_domain.commands import Actor, Choice, IssueRefund, Reason
+from refund_domain.commands import Actor, ApproveRefund, Choice, IssueRefund, Reason
 from refund_domain.decide import Events, decide
 from refund_domain.events import (
     Event,
@@ -22,6 +22,7 @@ from refund_domain.events import (
     SendClaimed,
 )
 from refund_domain.inputs import (
+    ApproveRequest,
     FreeLook,
     GatewayAnswered,
     Input,
@@ -32,7 +33,7 @@ from refund_domain.inputs import (
 )
 from refund_domain.ledger import EMPTY, Ledger, RefundRecord, Status, fold, record_of, status_of
 from refund_domain.money import Currency, Money
-from refund_domain.payments import GatewayRefund, Payment, PaymentRef, PaymentStatus, Ref
+from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
@@ -44,6 +45,7 @@ POLICY = Policy()
 REF = PaymentRef("platform", "ch_1")
 USD = Currency.of("USD")
 MARIA = Actor(id="maria", tenant="acme")
+OMAR = Actor(id="omar", tenant="acme")
 STRANGER = Actor(id="sam", tenant="zenith")
 WHOLE = 200_00
 LIVE_WORDS = ("pending", "requires_action", "succeeded", "a_new_word")
@@ -151,6 +153,13 @@ class Story:
         )
         return self.give(RequestRefund(at=self.now, refund_id=refund_id, command=command))
 
+    def approve(self, refund_id: str = "r1", *, amount: Money | None = None, by: Actor = OMAR) -> Events | Refused:
+        """A second person's word, on the amount that was requested if no other is given."""
+        record = record_of(self.ledger, refund_id)
+        asked = self.payment.captured if record is None or record.request is None else record.request.amount
+        command = ApproveRefund(payment=REF, refund_id=refund_id, amount=amount or asked, by=by)
+        return self.give(ApproveRequest(at=self.now, command=command))
+
     def look(self, look: Look | None = None, *, at: datetime | None = None) -> Events | Refused:
         """An owed look, at what there is now if no other is given."""
         latest = max(filter(None, (self.now, self.ledger.latest)))
@@ -165,7 +174,13 @@ class Story:
         return self.give(GatewayAnswered(at=at or self.now, refund_id=record.id, claim=number, answer=answer))
 
     def outside(
-        self, minor: int, record_id: str = "o1", *, ref: Ref = REF, by: Actor = MARIA, amount: Money | None = None
+        self,
+        minor: int,
+        record_id: str = "o1",
+        *,
+        ref: AnyPayment = REF,
+        by: Actor = MARIA,
+        amount: Money | None = None,
     ) -> Events | Refused:
         """A record of money given back by hand."""
         return self.give(

@@ -24,6 +24,7 @@ from refund_domain.events import (
     OutsideRecorded,
     PaymentSeen,
     PersonAsked,
+    RefundApproved,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
@@ -33,6 +34,7 @@ from refund_domain.events import (
     StreamOpened,
 )
 from refund_domain.inputs import (
+    ApproveRequest,
     FreeLook,
     GatewayAnswered,
     Input,
@@ -65,11 +67,12 @@ UNDER_WAY = (Status.REQUESTED, Status.IN_DOUBT)
 NEWS = (StreamOpened, PaymentSeen, RefundObserved, LookScheduled)
 OF_INPUT: dict[type[Input], tuple[type[Event], ...]] = {
     RequestRefund: (RefundRequested, LookScheduled),
+    ApproveRequest: (RefundApproved, LookScheduled),
     OwedLook: (PaymentSeen, RefundObserved, SendClaimed, RefundDropped, RefundNotMade, PersonAsked, LookScheduled),
     FreeLook: NEWS,
     GatewayAnswered: (SendAnswered, RefundObserved, LookScheduled),
     RecordOutside: (StreamOpened, OutsideRecorded),
-    SettleAttention: (AttentionSettled, RefundNotMade, LookScheduled),
+    SettleAttention: (AttentionSettled, RefundNotMade, RefundDropped, LookScheduled),
 }
 """What each kind of input may be followed by. A free look never claims, drops, ends or asks."""
 
@@ -143,6 +146,17 @@ def law_a_look_stays_due_while_anything_is_open(step: Step) -> None:
         assert after.due is not None
     if head(after).doubt_since is not None:
         assert head(after).look_at is not None, "a doubt that no figure of an older head would count"
+
+
+def law_what_needs_a_second_person_is_claimed_after_anothers_word(step: Step) -> None:
+    """Nobody's refund is sent on their own word where the policy of the request wanted another's, too."""
+    for event in step.events:
+        if not isinstance(event, SendClaimed):
+            continue
+        for request in (each for each in step.history if isinstance(each, RefundRequested)):
+            if request.refund_id == event.send.refund_id and request.needs_second:
+                words = [each for each in step.history if isinstance(each, RefundApproved)]
+                assert [word for word in words if word.refund_id == request.refund_id and word.by != request.by]
 
 
 def law_every_change_of_status_is_a_step_of_the_table(step: Step) -> None:

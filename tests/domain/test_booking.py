@@ -14,7 +14,7 @@ from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Ref
 from refund_domain.cancellation import CancellationNotice, cancellation_notice
 from refund_domain.commands import Action, FormError
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment
 from refund_domain.payouts import FromBankAccount, FromPayout, Payout
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.views import PaymentView
@@ -37,7 +37,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 def booked(world: World, *amounts: str, cash: bool = False) -> Booking:
     """A booking paid by card in these amounts, and in cash if so said; not in the order of its refs."""
-    refs: list[Ref] = [world.pay(amount) for amount in amounts]
+    refs: list[AnyPayment] = [world.pay(amount) for amount in amounts]
     return Booking(label="1042", payments=(*reversed(refs), *([CASH] if cash else [])))
 
 

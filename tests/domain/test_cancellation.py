@@ -11,7 +11,7 @@ from refund_domain.arrival import weekdays
 from refund_domain.cancellation import cancellation_notice
 from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.views import PaymentView, view_payment
 from tests.domain.histories import POLICY, REF, START, WHOLE, Story, kinds, standing, usd
 
@@ -19,7 +19,7 @@ EUR = Currency.of("EUR")
 CASH = OutsideRef(id="cash-1", method="cash", amount=usd(40_00))
 
 
-def holding(left: Money | None, ref: Ref = REF) -> PaymentView:
+def holding(left: Money | None, ref: AnyPayment = REF) -> PaymentView:
     """A payment of which so much is left."""
     return PaymentView(ref=ref, payment=None, seen_at=None, left=left)
 

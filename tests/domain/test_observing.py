@@ -366,6 +366,7 @@ def test_observer_that_enters_the_service_again_changes_nothing(world: World, ea
     entered: list[object] = []
 
     def enter(told: Observation) -> None:
+        assert isinstance(told.ref, PaymentRef)
         entered.append(world.refunds.quote(told.ref, by=MARIA))
         world.refunds.recover()
 

@@ -61,6 +61,7 @@ JUST: list[dict[str, object]] = [
 ]
 SPANS = [name for name, kind in Policy.__annotations__.items() if kind == "timedelta"]
 WINDOWS = [name for name, kind in Policy.__annotations__.items() if kind == "timedelta | None"]
+AMOUNTS = ["second_person_from", "most_per_actor_a_day", "most_a_day"]  # tried in test_limits
 SWITCHES = [name for name, kind in Policy.__annotations__.items() if kind == "bool"]
 
 
@@ -86,11 +87,12 @@ def test_the_default_policy_holds_the_documented_values() -> None:
     assert (policy.ach_window, policy.card_window) == (180 * DAYS, None)
     assert (policy.allow_fraudulent, policy.accept_unsettled_ach, policy.gateway_caps) == (False, False, True)
     assert policy.return_application_fee is False
+    assert (policy.second_person_from, policy.most_per_actor_a_day, policy.most_a_day) == (None, (), ())
 
 
 def test_every_field_of_a_policy_is_covered_here() -> None:
     """The lists of this file name every field, so that a new one cannot go unchecked."""
-    named = {*SPANS, *WINDOWS, *SWITCHES, "as_of", "arrival_days"}
+    named = {*SPANS, *WINDOWS, *SWITCHES, *AMOUNTS, "as_of", "arrival_days"}
     assert named == {field.name for field in attrs.fields(Policy)}
     assert (len(SPANS), len(WINDOWS), len(SWITCHES)) == (18, 2, 6)
 

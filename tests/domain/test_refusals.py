@@ -52,6 +52,10 @@ STABLE = {
     "not_asked_for": (409, Move.NOBODY),
     "not_allowed": (403, Move.HOST),
     "not_found": (404, Move.HOST),
+    "sending_paused": (409, Move.STAFF),
+    "second_person_needed": (403, Move.STAFF),
+    "approval_denied": (409, Move.STAFF),
+    "limit_reached": (429, Move.STAFF),
 }
 EVERY = pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.code)
 

@@ -19,7 +19,7 @@ from refund_domain.connect import PLATFORM, DestinationCharge, DirectCharge, Tra
 from refund_domain.events import EVENTS, SendClaimed
 from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
-from refund_domain.payments import ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus, Ref
+from refund_domain.payments import AnyPayment, ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus
 from refund_domain.payouts import FromBankAccount, FromPayout, Payout, forecast_funding
 from refund_domain.policy import Policy
 from refund_domain.quotes import make_quote
@@ -32,6 +32,7 @@ from refund_domain.refusals import (
     Disputed,
     External,
     InFlight,
+    LimitReached,
     MethodNotSupported,
     NotAllowed,
     NotCaptured,
@@ -39,6 +40,7 @@ from refund_domain.refusals import (
     NotSettled,
     Refusal,
     Refused,
+    SendingPaused,
     WindowOver,
 )
 from refund_domain.rules import (
@@ -98,7 +100,7 @@ def disputed(status: str, minor: int = WHOLE, dispute_id: str = "dp_1") -> Dispu
 
 
 @given(ref=given_a.refs())
-def test_r1_only_what_was_taken_through_the_platform_is_refunded_through_it(ref: Ref) -> None:
+def test_r1_only_what_was_taken_through_the_platform_is_refunded_through_it(ref: AnyPayment) -> None:
     """R1: money taken outside is External, a payment at the gateway never is."""
     said = through_platform(ref)
     assert said == (External(method=ref.method) if isinstance(ref, OutsideRef) else None)
@@ -712,6 +714,17 @@ REACHED: dict[str, Callable[[], tuple[Refusal, ...]]] = {
     "too_much_outside": lambda: _after(lambda story: story.outside(WHOLE + 1)),
     "cannot_be_stopped": lambda: (cannot_be_stopped("r1"),),
     "not_asked_for": lambda: _after(lambda story: story.settle("r1", "failed", Choice.NOTED)),
+    "second_person_needed": lambda: _after(
+        lambda story: setattr(story, "policy", Policy(second_person_from=())),
+        Story.request,
+        lambda story: story.approve(by=MARIA),
+    ),
+    "approval_denied": lambda: _after(
+        lambda story: setattr(story, "policy", Policy(second_person_from=())),
+        Story.request,
+        lambda story: story.settle("r1", "second_person", Choice.DENIED),
+        Story.approve,
+    ),
     "not_found": lambda: _after(lambda story: story.request(by=STRANGER)),
 }
 """By code: a history in which the rules or the decider say exactly that. NotAllowed is the service's."""
@@ -720,7 +733,7 @@ REACHED: dict[str, Callable[[], tuple[Refusal, ...]]] = {
 @pytest.mark.parametrize("kind", REFUSALS, ids=lambda kind: kind.code)
 def test_every_refusal_is_reached(kind: type[Refusal]) -> None:
     """Each class of refusal but the service's own is given by a rule or by the decider; none is left over."""
-    if kind is NotAllowed:
+    if kind in (NotAllowed, SendingPaused, LimitReached):
         assert kind.code not in REACHED
         return
     assert kind in {type(reason) for reason in REACHED[kind.code]()}

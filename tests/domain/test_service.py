@@ -12,7 +12,7 @@ import pytest
 from refund_adapters.memory import Course, Fault, MemoryGateway, MemoryJournal
 from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, PaymentRef, RefundService, Status
 from refund_domain.answers import Answer, Declined, Send
-from refund_domain.commands import Action, Choice, Reason
+from refund_domain.commands import Action, ApproveRefund, Choice, Reason
 from refund_domain.connect import PlatformCharge
 from refund_domain.errors import (
     GatewayUnreadable,
@@ -25,7 +25,7 @@ from refund_domain.errors import (
 from refund_domain.events import LookScheduled, RefundRequested, SendAnswered, SendClaimed
 from refund_domain.ledger import EMPTY
 from refund_domain.money import Money
-from refund_domain.payments import Ref
+from refund_domain.payments import Control, ControlRef, Ref
 from refund_domain.payouts import FromPayout, Payout
 from refund_domain.policy import Policy
 from refund_domain.quotes import Quote, make_quote
@@ -70,8 +70,17 @@ CALLS: dict[Action, Call] = {
         ref, subject="payment", code="x", choice=Choice.NOTED, by=by
     ),
     Action.RECORD_OUTSIDE: lambda w, ref, command, by: w.refunds.record_outside(ref, USD_20, by=by, how="cash"),
+    Action.APPROVE: lambda w, ref, command, by: w.refunds.approve(
+        ApproveRefund(payment=ref, refund_id="r1", amount=command.amount, by=by)
+    ),
+    Action.PAUSE: lambda w, ref, command, by: w.refunds.pause(by=by, why="an audit"),
+    Action.RESUME: lambda w, ref, command, by: w.refunds.resume(by=by),
 }
 """Every call of the service that has an actor, by its action."""
+
+OWN_SWITCH = ControlRef(kind=Control.TENANT, name=MARIA.tenant)
+ASKED_OF = {Action.ATTENTION: None, Action.PAUSE: OWN_SWITCH, Action.RESUME: OWN_SWITCH}
+"""What `allow` is asked about, where it is not the payment."""
 
 
 @pytest.fixture(params=KINDS)
@@ -113,8 +122,8 @@ def test_allow_is_asked_once_and_first(world: World, action: Action) -> None:
     CALLS[action](world, ref, command, MARIA)
     assert world.wire.calls[0] == "allow"
     assert world.wire.calls.count("allow") == 1
-    assert len(world.wire.calls) > 1
-    assert world.wire.asked == [(MARIA, action, None if action is Action.ATTENTION else ref)]
+    assert len(world.wire.calls) + len(world.wire.controls) > 1
+    assert world.wire.asked == [(MARIA, action, ASKED_OF.get(action, ref))]
 
 
 def _raises(actor: Actor, action: Action, ref: Ref | None) -> bool:
@@ -811,7 +820,7 @@ def test_nothing_waits_that_was_not_asked(world: World) -> None:
         told = world.refunds.settle(ref, subject=subject, code=code, choice=choice, by=MARIA)
         assert codes_of(told) == ("not_asked_for",)
     assert world.events(ref) == before
-    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "noted"}
+    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "noted", "denied"}
 
 
 def test_mended_set_up_goes_on(world: World) -> None:

@@ -21,6 +21,8 @@ from refund_domain import (
     RefundService,
     bookings,
     bookings_async,
+    guard,
+    guard_async,
     loop,
     loop_async,
     operate,
@@ -55,15 +57,17 @@ from tests.domain.worlds import (
 PAIRS = {
     "service": (service, service_async),
     "bookings": (bookings, bookings_async),
+    "guard": (guard, guard_async),
     "loop": (loop, loop_async),
     "operate": (operate, operate_async),
 }
-"""The modules that there are twice: the service, its way with bookings, the loop it stands on,
+"""The modules that there are twice: the service, its way with bookings, what guards it, the loop they stand on,
 and what operators ask of a journal."""
 
 NAMES = {
     "AsyncRefundService": "RefundService",
     "AsyncBookings": "Bookings",
+    "AsyncGuard": "Guard",
     "AsyncLoop": "Loop",
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",

@@ -67,9 +67,9 @@ def reaches(strategy: SearchStrategy[Any], wanted: Callable[[Any], bool]) -> boo
 def test_the_strategies_the_kit_promises_are_there() -> None:
     """A strategy for every kind of public value, by name."""
     promised = (
-        "currencies money ids texts times dates payment_refs outside_refs refs traces disputes gateway_refunds "
-        "application_fees transfers "
-        "payments pictures looks sends answers reasons actions choices actors issue_refunds refusals refused "
+        "currencies money ids texts times dates payment_refs outside_refs control_refs refs traces disputes "
+        "gateway_refunds application_fees transfers payments pictures looks sends answers reasons actions choices "
+        "actors issue_refunds approve_refunds refusals refused "
         "events heads payouts payout_lists funding_parts fundings arrival_windows policies"
     )
     assert set(STRATEGIES) == set(promised.split())

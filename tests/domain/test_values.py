@@ -19,11 +19,13 @@ from hypothesis.strategies import SearchStrategy
 from refund_domain import answers, arrival, commands, events, money, payments, payouts, policy, ports, refusals
 from refund_domain._checks import check_count, check_id, check_text, check_time
 from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
-from refund_domain.commands import Actor, FormError, IssueRefund, Reason
+from refund_domain.commands import Actor, ApproveRefund, FormError, IssueRefund, Reason
 from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     PLATFORM,
+    Control,
+    ControlRef,
     Dispute,
     GatewayRefund,
     OutsideRef,
@@ -52,6 +54,7 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     Money: given_a.money(),
     PaymentRef: given_a.payment_refs(),
     OutsideRef: given_a.outside_refs(),
+    ControlRef: given_a.control_refs(),
     Dispute: given_a.disputes(),
     Trace: given_a.traces(),
     GatewayRefund: given_a.gateway_refunds(marks=("mark-1",)),
@@ -66,6 +69,7 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     OutcomeUnknown: given_a.answers(kinds=[OutcomeUnknown]),
     Actor: given_a.actors(),
     IssueRefund: given_a.issue_refunds(),
+    ApproveRefund: given_a.approve_refunds(),
     refusals.Refused: given_a.refused(),
     payouts.Payout: given_a.payouts(),
     payouts.FromPayout: given_a.funding_parts(kinds=[payouts.FromPayout]),
@@ -237,6 +241,11 @@ PAYMENT = Payment(ref=REF, method="card", captured=usd(5), given_back=usd(0), ta
 FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
     (REF, {"account": [*ID, *bad("outside")], "charge": ID}),
     (OutsideRef(id="c", method="cash", amount=usd(5)), {"id": ID, "method": text(40), "amount": POSITIVE}),
+    (ControlRef(kind=Control.TENANT, name="acme"), {"kind": wrong(None, "tenant", True), "name": text(300)}),
+    (
+        ApproveRefund(payment=REF, refund_id="r1", amount=usd(5), by=MARIA),
+        {"payment": REFERENCE, "refund_id": ID, "amount": POSITIVE, "by": wrong(None, "maria", ("maria", "acme"))},
+    ),
     (DISPUTE, {"id": ID, "amount": [*MONEY, *bad(usd(-1))], "status": text(60)}),
     (Trace(kind="refund"), {"kind": text(60), "reference": optional(text(100))}),
     (

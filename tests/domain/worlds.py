@@ -29,12 +29,13 @@ from refund_domain import (
 from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.bulk import BulkProgress, BulkReport
-from refund_domain.commands import Action, Choice
+from refund_domain.commands import Action, ApproveRefund, Choice
+from refund_domain.controls import Switch
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.health import Health
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment, ControlRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
 from refund_domain.ports import Head, JoiningJournal, Loaded, RefundFeed, Tailed
@@ -86,6 +87,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.controls: list[str] = []
         self.asked: list[tuple[Actor, Action, Ref | None]] = []
         self.before: dict[int, Callable[[], None]] = {}
         self.after: dict[int, Callable[[], None]] = {}
@@ -101,6 +103,13 @@ class Wire:
         if (hook := self.after.get(number)) is not None:
             hook()
         return result
+
+    def aside(self, name: str, effect: Callable[[], T]) -> T:
+        """A call that is not numbered, written down apart: reading a switch, whenever a send could come of it."""
+        self.controls.append(name)
+        if (hook := self.each.get(name)) is not None:
+            hook()
+        return effect()
 
     def clear(self) -> None:
         self.__init__()  # type: ignore[misc]
@@ -163,9 +172,15 @@ class WiredJournal:
         return self._inner.durable
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        if isinstance(ref, ControlRef):
+            return self._wire.aside(f"load {ref}", lambda: self._inner.load(ref, after))
         return self._wire.call("load", lambda: self._inner.load(ref, after))
 
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        if isinstance(ref, ControlRef):
+            return self._wire.aside(
+                f"append {ref}", lambda: self._inner.append(ref, events, expected=expected, head=head)
+            )
         return self._wire.call("append", lambda: self._inner.append(ref, events, expected=expected, head=head))
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
@@ -273,7 +288,7 @@ class Driven:
     def __init__(self, service: AsyncRefundService) -> None:
         self._service = service
 
-    def quote(self, ref: Ref, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
+    def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
         return driven(self._service.quote(ref, by=by, payouts=payouts))
 
     def issue(self, command: IssueRefund) -> Refund | Refused:
@@ -282,7 +297,7 @@ class Driven:
     def request(self, command: IssueRefund) -> Refund | Refused:
         return driven(self._service.request(command))
 
-    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         return driven(self._service.show(ref, by=by))
 
     def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
@@ -308,7 +323,7 @@ class Driven:
         )
 
     def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         return driven(self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id))
 
@@ -319,6 +334,18 @@ class Driven:
         self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
     ) -> PaymentView | Refused:
         return driven(self._service.settle(ref, subject=subject, code=code, choice=choice, by=by))
+
+    def approve(self, command: ApproveRefund) -> Refund | Refused:
+        return driven(self._service.approve(command))
+
+    def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
+        return driven(self._service.pause(by=by, why=why, account=account))
+
+    def resume(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+        return driven(self._service.resume(by=by, account=account))
+
+    def paused(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+        return driven(self._service.paused(by=by, account=account))
 
     def receive(self, signal: Signal) -> Received:
         return driven(self._service.receive(signal))
@@ -371,7 +398,7 @@ class DrivenWithin:
         return driven(self._service.request(command))
 
     def record_outside(
-        self, ref: Ref, amount: Money, *, by: Actor, how: str, record_id: str | None = None
+        self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
     ) -> PaymentView | Refused:
         return driven(self._service.record_outside(ref, amount, by=by, how=how, record_id=record_id))
 
@@ -471,7 +498,7 @@ class World:
         """What a person decides after seeing a fresh quote."""
         return self.refunds.quote(ref, by=by).verified(by=by)
 
-    def view(self, ref: Ref, *, by: Actor = MARIA) -> PaymentView:
+    def view(self, ref: AnyPayment, *, by: Actor = MARIA) -> PaymentView:
         """What `show` shows, through a service of its own, so that no counted call is spent on it."""
         service = RefundService(
             self.gateway, self.store, allow=anybody, policy=self.policy, monotonic=self.clock.monotonic

@@ -24,13 +24,21 @@ from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnk
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.doubt import Step, Verdict, Zone
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import LookScheduled, PaymentSeen, SendClaimed
+from refund_domain.events import AllowanceTaken, LookScheduled, PaymentSeen, RefundApproved, SendClaimed
 from refund_domain.feeds import FeedPage
-from refund_domain.inputs import FreeLook, GatewayAnswered, OwedLook, RecordOutside, RequestRefund, SettleAttention
+from refund_domain.inputs import (
+    ApproveRequest,
+    FreeLook,
+    GatewayAnswered,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
 from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
-from refund_domain.refusals import AmountChanged, Disputed, Refused
+from refund_domain.refusals import AmountChanged, Disputed, LimitReached, Refused
 from refund_domain.service_async import AsyncRefundService
 from refund_domain.signals import Subject
 from refund_domain.stream import Handed, Merged, Reported, appended, claim_in, in_doubt
@@ -40,6 +48,7 @@ Apply = Callable[[], AbstractContextManager[object]]
 
 TOLD: Final = "cap-off-webhooks"
 RECONCILED: Final = "cap-off-reconciled"
+GUARDED: Final = "cap-off-guarded"
 STEPS: Final = 300
 """How many steps a seed runs under faults."""
 
@@ -543,6 +552,46 @@ def _split_anew(known: Any, record: Any, request: Any, at: Any, policy: Any) -> 
 
 _ALL: Final = (Verdict.CLEAR, Verdict.ALARMED, Verdict.DECLINED, Verdict.BURNT)
 
+# --- pauses, second persons, limits ------------------------------------------------------------------------
+
+
+def _own_word_counts(given_ledger: Any, given: ApproveRequest, policy: Any) -> Any:
+    """Whoever asked may approve."""
+    record = ledger.record_of(given_ledger, given.command.refund_id)
+    if record is not None and record.request is not None and record.request.by.id == given.command.by.id:
+        somebody = attrs.evolve(given.command, by=attrs.evolve(given.command.by, id="somebody"))
+        said = _real_approve(given_ledger, attrs.evolve(given, command=somebody), policy)
+        if isinstance(said, Refused):
+            return said
+        return tuple(
+            attrs.evolve(event, by=given.command.by) if isinstance(event, RefundApproved) else event
+            for event in said
+        )
+    return _real_approve(given_ledger, given, policy)
+
+
+async def _limit_read_only(self: Any, asked: AllowanceTaken) -> Any:
+    """There was room when it was looked at; by when the request is on record others have taken it."""
+    held = await self._held(asked)
+    return tuple(refusal for refusal in held if isinstance(refusal, LimitReached))
+
+
+async def _pause_of_first_sends(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> OwedLook:
+    """What was sent once is sent again, pause or no pause."""
+    if any(record.claims for record in stream.ledger.refunds):
+        return attrs.evolve(given, paused=False)
+    return await _real_unless_paused(self, stream, ref, given)
+
+
+async def _pause_of_no_send(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> OwedLook:
+    """What is on record is sent, pause or no pause."""
+    return attrs.evolve(given, paused=False)
+
+
+_real_approve = decide._approve
+_real_unless_paused = AsyncRefundService._unless_paused
+
+
 MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(name="no key", apply=_keyed(lambda send: None), seeds=30, by=("key",)),
     Mutant(name="fresh key", apply=_keyed(lambda send: f"{send.refund_id}-{send.claim}"), seeds=30, by=("key",)),
@@ -825,6 +874,41 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         apply=swap(_real_split, _fee_returned(lambda fee, policy: fee is not None and fee.left.amount_minor > 0)),
         seeds=30,
         by=("split",),
+    ),
+    Mutant(
+        name="the requester's own approval counts",
+        apply=swap(decide._approve, _own_word_counts),
+        seeds=20,
+        by=("unapproved",),
+        mode=GUARDED,
+    ),
+    Mutant(
+        name="nobody's approval is waited for",
+        apply=lambda: patch.object(ledger.RefundRecord, "awaits_second", property(lambda self: False)),
+        seeds=80,
+        by=("unapproved",),
+        mode=GUARDED,
+    ),
+    Mutant(
+        name="a limit is read and not reserved",
+        apply=method("_reserve", _limit_read_only),
+        seeds=90,
+        by=("limit",),
+        mode=GUARDED,
+    ),
+    Mutant(
+        name="a pause holds first sends only",
+        apply=method("_unless_paused", _pause_of_first_sends),
+        seeds=80,
+        by=("paused",),
+        mode=GUARDED,
+    ),
+    Mutant(
+        name="a pause holds requests only",
+        apply=method("_unless_paused", _pause_of_no_send),
+        seeds=50,
+        by=("paused",),
+        mode=GUARDED,
     ),
     Mutant(name="a repeat asks for another split", apply=swap(doubt._claim, _split_anew), seeds=90, by=("split",)),
 )

@@ -25,7 +25,7 @@ from refund_adapters.simulation.modes import (
     PROMISED,
     RECONCILED,
 )
-from refund_adapters.simulation.ports import FAULTS_AT, PAGE_FAULTS
+from refund_adapters.simulation.ports import FAULTS_AT, PAGE_FAULTS, SEND_FAULTS
 from refund_adapters.simulation.run import replay
 from refund_adapters.simulation.scenario import Taken
 from refund_adapters.simulation.shrink import shorten, told
@@ -55,6 +55,8 @@ def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
     assert (tally.failing, dict(tally.broken)) == ([], {})
     assert tally.refunds > 200
     missing = [fault for faults in FAULTS_AT.values() for fault in faults if not tally.counts[f"fault {fault}"]]
+    if MODES[mode].guards:  # much is held back there, so that a fault of sends may not come up in so few seeds
+        missing = [fault for fault in missing if fault not in SEND_FAULTS]
     assert missing == ([] if MODES[mode].reconciles else list(PAGE_FAULTS))
     rarely = [name for name in _RECONCILED if tally.counts[name] < 10]
     assert rarely == ([] if MODES[mode].reconciles else list(_RECONCILED))
@@ -65,6 +67,8 @@ def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
     received = [f"signal forged: {twist}" for twist in TWISTS] + [f"signal {each}" for each in _RECEIVED]
     seldom = [name for name in received if tally.counts[name] < 10]
     assert seldom == ([] if MODES[mode].webhooks else received)
+    unguarded = [name for name in _GUARDED if tally.counts[name] < 30]
+    assert unguarded == ([] if MODES[mode].guards else list(_GUARDED))
 
 
 _SENT = {
@@ -78,6 +82,12 @@ _RECONCILED = (
     "reconciled: unreconciled", "reconciled: page lost", "reconciled: to its end",
 )  # fmt: skip
 """What is asked for, and what comes of it, where accounts are reconciled."""
+
+_GUARDED = (
+    "op approve", "approved", "second person needed",
+    "control Paused", "control Resumed", "control AllowanceTaken",
+)  # fmt: skip
+"""What is tried where people pause, and where a policy wants second persons and limits."""
 
 _RECEIVED = (
     "merged", "handed", "reported", "refund.created", "refund.updated", "refund.failed", "charge.refunded",

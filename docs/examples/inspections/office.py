@@ -9,7 +9,7 @@ import attrs
 
 from refund_adapters.memory import MemoryBank
 from refund_domain import Actor, Money, OutsideRef
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment
 from refund_domain.quotes import Booking
 
 
@@ -39,7 +39,7 @@ class Inspection:
     number: str
     tenant: str
     what: str
-    payments: tuple[Ref, ...]
+    payments: tuple[AnyPayment, ...]
     cancelled: bool = False
 
     @property
@@ -76,7 +76,7 @@ class Office:
 def sample(bank: MemoryBank) -> Office:
     """Two firms, three people, three bookings; the payments are taken by the bank in memory."""
 
-    def card(amount: str) -> Ref:
+    def card(amount: str) -> AnyPayment:
         return bank.charge(Money.parse(amount, "USD"))
 
     cash = OutsideRef(id="receipt-88", method="cash", amount=Money.parse("40.00", "USD"))

@@ -14,7 +14,7 @@ from refund_adapters.wording import CHOICE, MOVE, quote_rows, to_staff
 from refund_domain import OutsideRef, PaymentRef, Refund, RefundService, Refused
 from refund_domain.cancellation import cancellation_notice
 from refund_domain.commands import Choice, FormError
-from refund_domain.payments import Ref
+from refund_domain.payments import AnyPayment
 from refund_domain.quotes import IssueBooking, NotTried
 from refund_domain.views import PaymentView
 
@@ -98,7 +98,7 @@ class Pages:
             body += f"<h2>{escape(name(ref))}</h2><ul>{self.payment(user, number, ref)}</ul>"
         return Answer(200, f"{body}<p><a href='/bookings/{escape(number)}/refund'>Refund …</a>")
 
-    def payment(self, user: User, number: str, ref: Ref) -> str:
+    def payment(self, user: User, number: str, ref: AnyPayment) -> str:
         """One payment: each refund in a sentence, what was given back outside, what is left."""
         view = self.refunds.show(ref, by=user.actor)
         if isinstance(view, Refused):
@@ -177,7 +177,7 @@ class Pages:
         return f"<form method='post' action='{escape(action)}'>{inside}</form>"
 
 
-def name(ref: Ref) -> str:
+def name(ref: AnyPayment) -> str:
     """A payment's name on a page."""
     return f"{ref.method}, {ref.amount}" if isinstance(ref, OutsideRef) else f"Payment {ref.charge}"
 

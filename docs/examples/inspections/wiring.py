@@ -5,7 +5,7 @@ from __future__ import annotations
 from docs.examples.inspections.office import Office
 from refund_domain import Actor, PaymentGateway, RefundJournal, RefundService
 from refund_domain.commands import Action
-from refund_domain.payments import Ref
+from refund_domain.payments import Control, ControlRef, Ref
 
 
 def build(gateway: PaymentGateway, journal: RefundJournal, office: Office) -> RefundService:
@@ -19,6 +19,8 @@ def build(gateway: PaymentGateway, journal: RefundJournal, office: Office) -> Re
         user = office.user(actor.id)
         if user is None or user.tenant != actor.tenant:
             return False
+        if isinstance(ref, ControlRef) and ref.kind is Control.ACCOUNT:
+            return False  # the switch of an account holds for all tenants: nobody's here
         return user.role == "office" or action is Action.SHOW
 
     return RefundService(gateway, journal, allow=may)

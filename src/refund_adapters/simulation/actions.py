@@ -12,8 +12,8 @@ from typing import NamedTuple
 class Start(NamedTuple):
     """A person or a worker begins operation `op`: `kind` of `workers.KINDS` on payment `pay`.
 
-    `arg` is the operation whose quote is used, or a number the kind understands; `who` 0 is the owner's staff,
-    1 a stranger of another tenant.
+    `arg` is the operation whose quote is used, or a number the kind understands; `who` 0 and 2 are the owner's
+    staff, 1 is a stranger of another tenant.
     """
 
     op: int

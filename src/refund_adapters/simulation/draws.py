@@ -20,6 +20,7 @@ from refund_adapters.simulation.actions import (
     Resume,
     Start,
 )
+from refund_adapters.simulation.guarded import draw_guard
 from refund_adapters.simulation.modes import Broken
 from refund_adapters.simulation.webhooks import TWISTS
 from refund_domain.ledger import in_flight
@@ -173,6 +174,12 @@ class Draws:
         kind, arg = self._sensible(pay) if rng.random() < rates.sense else self._kind()
         if rates.reconcile and rng.random() < rates.reconcile:
             kind, arg = rng.choice(_RECONCILING), rng.randrange(1 << 16)
+        if rates.guard:
+            meddles = draw_guard(world, rng)
+            if meddles is not None:
+                kind, pay, arg, who = meddles
+            elif who == 0 and kind in ("issue", "request") and rng.random() < 0.3:
+                who = 2
         if kind in ("recover", "dispatch", *_RECONCILING):
             who = 0
         number = self._next_op
@@ -180,7 +187,7 @@ class Draws:
         if kind == "quote" and who == 0:
             self._quotes.append(number)
             self._quoted[pay] = number, world.us
-        elif kind in ("issue", "request") and who == 0:
+        elif kind in ("issue", "request") and who != 1:
             self._commands.append(arg)
         return Start(number, worker, kind, pay, arg, who)
 

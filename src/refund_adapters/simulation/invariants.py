@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation import received, splits
 from refund_adapters.simulation.books import Book, Violation
+from refund_adapters.simulation.guarded import Guards
 from refund_adapters.simulation.rest import refunds_of
 from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Send
 from refund_domain.commands import IssueRefund
@@ -19,6 +20,7 @@ from refund_domain.events import (
     LookScheduled,
     OutsideRecorded,
     PaymentSeen,
+    RefundApproved,
     RefundNotMade,
     RefundRequested,
     SendAnswered,
@@ -33,7 +35,7 @@ from refund_domain.ledger import (
     record_of,
     status_of,
 )
-from refund_domain.payments import GatewayRefund, PaymentRef, Ref
+from refund_domain.payments import ControlRef, GatewayRefund, PaymentRef, Ref
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.workers import Op
@@ -64,6 +66,7 @@ class Checker:
         self._decided: set[tuple[str, int]] = set()
         self._received = 0
         self._first_arrival: dict[str, int] = {}
+        self.guards = Guards(world)
 
     def broken(self, name: str, what: str) -> None:
         """Write down that this invariant did not hold."""
@@ -95,13 +98,16 @@ class Checker:
 
     def appended(self, op: Op, ref: Ref, events: Sequence[Event]) -> None:
         """These events have been committed to this stream by this operation."""
+        if isinstance(ref, ControlRef):
+            self.guards.appended(ref, events)
+            return
         book = self._books.get(ref)
         if book is None:
             self.broken("signal", f"op {op.id} wrote to {ref}, and there is no such payment")
             return
         if op.merges:
             received.writes(self, op, book, events)
-        if op.kind not in ("recover", "dispatch") and op.who != 0:
+        if op.kind not in ("recover", "dispatch") and op.strange:
             self.broken("tenant", f"op {op.id} of another tenant wrote to {ref}")
         for event in events:
             self._step(book, event, op)
@@ -118,6 +124,7 @@ class Checker:
             return
         if isinstance(event, SendClaimed):
             self._may_send(book, event.send.refund_id)
+            self.guards.claimed(book, event.send)
             key = event.send.refund_id, event.send.claim
             book.claims[key] = (event.send, op.id, self._world.us)
         elif isinstance(event, SendAnswered):
@@ -134,6 +141,9 @@ class Checker:
             book.requests[event.refund_id] = event
             if (event.request_id, event.amount.amount_minor) not in self._decided:
                 self.broken("unrequested", f"{event.refund_id} was requested, but no person decided so")
+            self.guards.requested(event)
+        elif isinstance(event, RefundApproved):
+            self.guards.approved(event, book)
         elif isinstance(event, OutsideRecorded):
             book.outside_minor += event.amount.amount_minor
             self._within_captured(book)
@@ -206,6 +216,7 @@ class Checker:
             self.broken("unclaimed", f"op {op.id} sends something else than it claimed by {key}")
         if self._world.us - at_us > self._world.licence_us:
             self.broken("licence", f"claim {key} is sent {(self._world.us - at_us) / 1e6:.0f} s after its append")
+        self.guards.sends(op, send, book.ledger.tenant)
         self._in_time(book, send)
         self._verified(op, book, send)
         world = self._world

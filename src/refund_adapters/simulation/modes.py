@@ -39,7 +39,8 @@ class Broken(StrEnum):
 class Mode:
     """One kind of world. `caps`: whether the gateway refuses more than was captured, and the policy trusts it.
     `webhooks`: whether anything tells of changes, or every look is the library's own idea. `reconciles`: whether
-    workers reconcile payments and accounts.
+    workers reconcile payments and accounts. `guards`: whether people pause and resume, and the policy wants second
+    persons and limits.
 
     The spans are the truth of this world, which the policy does not know: `key_life` how long a key is kept,
     `executes_most` and `completes_most` the latest a request given up or a 5xx takes effect, `list_lag_most` how
@@ -50,6 +51,7 @@ class Mode:
     caps: bool
     webhooks: bool = False
     reconciles: bool = False
+    guards: bool = False
     broken: Broken | None = None
     key_life: timedelta = 24 * _HOUR
     executes_most: timedelta = _HOUR
@@ -74,7 +76,8 @@ RECONCILED: Final = tuple(
     attrs.evolve(mode, name=f"{mode.name}-reconciled", reconciles=True)
     for mode in (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD)
 )
-PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD, *RECONCILED)
+GUARDED: Final = attrs.evolve(CAP_OFF, name="cap-off-guarded", guards=True)
+PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD, *RECONCILED, GUARDED)
 """The worlds in which the promise holds."""
 BROKEN: Final = (
     Mode(name="broken-key_life", caps=False, broken=Broken.KEY_LIFE, key_life=10 * _MINUTE),

@@ -37,7 +37,7 @@ def recover_all(world: World) -> None:
     while world.flying and checker.found is None:
         for op in world.flying:
             world.resume(op.id, WORKS, 0)
-    number = _FIRST_OP
+    number = _resume_all(world, _FIRST_OP)
     for _ in range(MOST_ROUNDS):
         number = _round(world, number)
         if checker.found is not None:
@@ -109,6 +109,15 @@ def _mend(world: World) -> None:
             if refund.status not in ("succeeded", "failed", "canceled") and bank.next_at is None:
                 bank.settle(refund.id, "succeeded")
     world.checker.bank_moved()
+
+
+def _resume_all(world: World, number: int) -> int:
+    """No pause stands any more."""
+    for pay in range(len(world.payments) if world.mode.guards else 0):
+        for arg in (0, 1):  # the tenant's switch, the account's
+            world.run(Start(number, number % len(world.workers), "resume", pay, arg, 0))
+            number += 1
+    return number
 
 
 def _round(world: World, number: int) -> int:

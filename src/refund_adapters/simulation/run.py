@@ -22,6 +22,7 @@ from refund_adapters.simulation.actions import (
 )
 from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.draws import Draws
+from refund_adapters.simulation.guarded import draw_guards
 from refund_adapters.simulation.modes import Mode
 from refund_adapters.simulation.recovery import recover_all
 from refund_adapters.simulation.scenario import Scenario, draw_scenario
@@ -54,6 +55,8 @@ def run_seed(
     """Run one seed for so many steps under faults, then to rest. The invariants named in `deaf` are not judged."""
     rng = Random(seed)
     scenario = draw_scenario(rng, mode, seed)
+    if mode.guards:
+        scenario = draw_guards(scenario, Random(f"guarded {seed}"))
     world = World(scenario, mode, make_handle)
     world.checker.deaf = deaf
     draws = Draws(rng, world)

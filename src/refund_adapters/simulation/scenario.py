@@ -56,7 +56,8 @@ class Rates:
     """How often what befalls a seed, as chances a step or a call, each in [0, 1].
 
     `brought` to `forged` are of webhooks: how eagerly a signal that is due is brought, how many are lost, doubled,
-    late, and how often one is forged. `reconcile` is how often an operation is a reconciliation.
+    late, and how often one is forged. `reconcile` is how often an operation is a reconciliation, `guard` how often
+    one is an approval, a pause or its end.
     """
 
     advance: float
@@ -83,6 +84,7 @@ class Rates:
     late: float = 0
     forged: float = 0
     reconcile: float = 0
+    guard: float = 0
 
 
 QUIET: Final = Rates(
@@ -97,7 +99,8 @@ class Scenario:
     """All of a seed but what happens: see `draws` for that.
 
     `offsets` are each worker's clock against true time, `lags` the list lags of the bank's refunds in turn,
-    `from_zero` whether every load folds from the first event instead of going on from what is known.
+    `from_zero` whether every load folds from the first event instead of going on from what is known. Of a
+    guarded world alone: from how much on a second person is needed, and what may be asked for in a day.
     """
 
     payments: tuple[Taken, ...]
@@ -110,6 +113,9 @@ class Scenario:
     from_zero: bool
     rates: Rates
     fee_returned: bool = False
+    second_from_minor: int | None = None
+    most_per_actor_minor: int | None = None
+    most_minor: int | None = None
 
 
 def draw_scenario(rng: Random, mode: Mode, seed: int) -> Scenario:

@@ -34,7 +34,7 @@ def returned(checker: Checker, op: Op, result: object) -> None:
         received.returns(checker, op, result)
     elif op.merges:
         reconciling.returns(checker, op, result)
-    elif op.who != 0:
+    elif op.strange:
         _saw_nothing(checker, op, result)
     elif isinstance(result, Refund) and op.command is not None:
         command = op.command

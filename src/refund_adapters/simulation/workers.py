@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from refund_adapters.simulation import reconciling
+from refund_adapters.simulation import guarded, reconciling
 from refund_adapters.simulation.ports import SimGateway, SimJournal
 from refund_adapters.simulation.scenario import USD
 from refund_domain.answers import Look
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.money import Money
-from refund_domain.payments import PaymentRef, Ref
+from refund_domain.payments import AnyPayment, PaymentRef, Ref
 from refund_domain.quotes import Quote
 from refund_domain.service_async import AsyncRefundService
 from refund_domain.signals import Signal
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 OWNER: Final = "acme"
 STRANGER: Final = "globex"
-STAFF: Final = (Actor(id="maria", tenant=OWNER), Actor(id="eve", tenant=STRANGER))
+STAFF: Final = (Actor(id="maria", tenant=OWNER), Actor(id="eve", tenant=STRANGER), Actor(id="omar", tenant=OWNER))
 """Who acts, by the number in `Start.who`."""
 
 KINDS: Final = (
     "quote issue request tampered_id tampered_amount dispatch recover show outside settle attention "
-    "reconcile reconcile_account".split()
+    "reconcile reconcile_account approve pause resume".split()
 )
 MERGING: Final = ("receive", "reconcile", "reconcile_account")
 """What looks and merges what the look shows, and does nothing else."""
@@ -49,11 +49,12 @@ class Op:
 
     __slots__ = (
         "command", "flight", "held_until_us", "id", "kind", "loaded", "merges", "owes", "pay", "picture", "quote",
-        "run", "sent", "signal", "stop", "troubled", "who", "worker", "wrote",
+        "run", "sent", "signal", "stop", "strange", "troubled", "who", "worker", "wrote",
     )  # fmt: skip
 
     def __init__(self, number: int, worker: Worker, kind: str, pay: int, who: int) -> None:
         self.id, self.worker, self.kind, self.pay, self.who = number, worker, kind, pay, who
+        self.strange = STAFF[who].tenant != OWNER
         self.flight: Flight | None = None
         self.stop = "begin"
         self.sent = self.troubled = False
@@ -89,7 +90,7 @@ class FoldingService(AsyncRefundService):
         )
         self._world = world
 
-    async def _load(self, ref: Ref) -> Stream:
+    async def _load(self, ref: AnyPayment) -> Stream:
         if self._world.scenario.from_zero:
             return await super()._load(ref)
         book = self._world.checker.known(ref)
@@ -165,6 +166,8 @@ def begin(world: World, op: Op, arg: int) -> Flight | None:
             return service.reconcile(ref)
         case "reconcile_account":
             return reconciling.begin(world, op, ref, arg)
+        case "approve" | "pause" | "resume":
+            return guarded.begin(world, op, ref, arg, by)
         case "settle":
             return _answer(world, op, ref, arg, by)
         case _:

@@ -9,6 +9,7 @@ from typing import Final
 
 from refund_adapters.memory import MemoryBank
 from refund_adapters.simulation.actions import Deliver, Start
+from refund_adapters.simulation.guarded import guarded_policy
 from refund_adapters.simulation.invariants import Checker
 from refund_adapters.simulation.modes import Mode
 from refund_adapters.simulation.ports import WORKS, Handle, Shared
@@ -53,9 +54,10 @@ class World:
         self.licence_us = Policy().licence // _US
         self.resend_us = (Policy().resend_within + 2 * Policy().clock_skew) // _US
         self.key_life_us = Policy().key_life // _US
-        self.policy: Policy = mode.policy(
+        plain = mode.policy(
             accept_unsettled_ach=scenario.unsettled_accepted, return_application_fee=scenario.fee_returned
         )
+        self.policy: Policy = guarded_policy(plain, scenario)
         self.shared = Shared()
         self._make_handle = make_handle or (lambda clock: Handle(self.shared, clock))
         self._lag = 0

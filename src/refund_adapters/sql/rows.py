@@ -19,7 +19,7 @@ from refund_domain.erasure import is_erasure
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import Event
 from refund_domain.health import Figures, RecoveryNote
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Tailed
 
 A = TypeVar("A")
@@ -56,7 +56,7 @@ def moment(at: int) -> datetime:
 
 def stream_of(ref: Ref, version: int, name: str) -> str:
     """The stream's name. Refuses what is no ref and no version, `name` being what the caller calls it."""
-    check_type(ref, (PaymentRef, OutsideRef), "ref")
+    check_type(ref, (PaymentRef, OutsideRef, ControlRef), "ref")
     check_count(version, name, 0, _MOST_VERSIONS)
     return str(ref)
 
@@ -74,15 +74,15 @@ def event_rows(events: Sequence[Event], expected: int) -> list[tuple[int, int, s
 
 
 def head_row(ref: Ref, head: Head) -> tuple[str, int | None, bool, int | None]:
-    """Tenant, due time, waiting and begin of the doubt as the index holds them. Behind an outside ref is no
-    gateway: nothing there is ever due or in doubt."""
+    """Tenant, due time, waiting and begin of the doubt as the index holds them. Where no gateway
+    stands behind a ref, nothing is ever due or in doubt."""
     check_type(head, Head, "head")
     check_text(head.tenant, "head.tenant", 255)
     check_type(head.waiting, bool, "head.waiting")
     for time, name in ((head.look_at, "head.look_at"), (head.doubt_since, "head.doubt_since")):
         if time is not None:
             check_time(time, name)
-    if isinstance(ref, OutsideRef):
+    if not isinstance(ref, PaymentRef):
         return head.tenant, None, False, None
     return head.tenant, maybe(head.look_at, microseconds), head.waiting, maybe(head.doubt_since, microseconds)
 

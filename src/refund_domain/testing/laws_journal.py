@@ -17,9 +17,9 @@ import attrs
 
 from refund_domain.commands import Actor
 from refund_domain.errors import JournalConflict, UnknownEvent
-from refund_domain.events import Event, LookScheduled, OutsideRecorded, StreamOpened
+from refund_domain.events import Event, LookScheduled, OutsideRecorded, Paused, Resumed, StreamOpened
 from refund_domain.money import Money
-from refund_domain.payments import OutsideRef, PaymentRef, Ref
+from refund_domain.payments import Control, ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, RefundJournal
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
 from refund_domain.testing.laws_desk import HOUR, IDLE, REF, Desk, news
@@ -139,13 +139,15 @@ def broken_append(desk: Desk) -> None:
 
 
 def streams_apart(desk: Desk) -> None:
-    """Each ref is a stream of its own: by account, by charge, by the case of a letter, inside and outside."""
+    """Each ref is a stream of its own: by account, by charge, by the case of a letter, inside, outside, beside."""
     refs: tuple[Ref, ...] = (
         REF,
         PaymentRef("platform", "ch_2"),
         PaymentRef("platform", "CH_1"),
         PaymentRef("acct_1", "ch_1"),
         OutsideRef(id="ch_1", method="cash", amount=Money.parse("1", "USD")),
+        *(ControlRef(kind=kind, name="acct_1") for kind in Control),
+        ControlRef(kind=Control.TENANT, name="Söhne & Co. / ~ch_1"),
     )
     at = desk.now()
     for number, ref in enumerate(refs, 1):
@@ -164,6 +166,26 @@ def outside_refs(desk: Desk) -> None:
     desk.must_hold(cash, events)
     desk.must_hold(attrs.evolve(cash, method="check"), events)
     must(desk.journal.due(10) == () == desk.journal.waiting("acme", 10), "money taken outside due or waiting")
+
+
+def control_refs(desk: Desk) -> None:
+    """A switch and an allowance have streams like any other, and are never due or waiting."""
+    at, by = desk.now(), Actor(id="maria", tenant="acme")
+    for kind in Control:
+        ref = ControlRef(kind=kind, name="acct_1")
+        paused = Paused(at=at, by=by, why="an audit")
+        desk.append(ref, paused, expected=0, head=Head(tenant="acme", look_at=None, waiting=False))
+        must(_conflicts_at(desk, ref, Resumed(at=at, by=by)), "two first flips of one switch")
+        desk.must_hold(ref, (paused,))
+    must(desk.journal.due(10) == () == desk.journal.waiting("acme", 10), "a switch or an allowance due or waiting")
+
+
+def _conflicts_at(desk: Desk, ref: Ref, event: Event) -> bool:
+    try:
+        desk.append(ref, event, expected=0)
+    except JournalConflict:
+        return True
+    return False
 
 
 # --- the laws: time and heads -----------------------------------------------------------------------------
@@ -341,6 +363,7 @@ _OF_ANY: Final = (
     broken_append,
     streams_apart,
     outside_refs,
+    control_refs,
     time_is_told,
     due_in_order,
     head_is_replaced,

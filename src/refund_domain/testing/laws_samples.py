@@ -10,16 +10,20 @@ from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUn
 from refund_domain.commands import Action, Actor, Choice, Reason
 from refund_domain.connect import ApplicationFee, DestinationCharge, DirectCharge, PlatformCharge, Transfer
 from refund_domain.events import (
+    AllowanceTaken,
     AttentionSettled,
     Event,
     LookScheduled,
     OutsideRecorded,
+    Paused,
     PaymentSeen,
     PersonAsked,
+    RefundApproved,
     RefundDropped,
     RefundNotMade,
     RefundObserved,
     RefundRequested,
+    Resumed,
     SendAnswered,
     SendClaimed,
     StreamOpened,
@@ -27,6 +31,7 @@ from refund_domain.events import (
 from refund_domain.money import Money
 from refund_domain.payments import (
     ChargeKind,
+    Control,
     Dispute,
     GatewayRefund,
     Payment,
@@ -37,6 +42,7 @@ from refund_domain.payments import (
 from refund_domain.refusals import (
     AlreadyRefunded,
     AmountChanged,
+    ApprovalDenied,
     BelowMinimum,
     CannotBeStopped,
     ChargeNotSupported,
@@ -44,6 +50,7 @@ from refund_domain.refusals import (
     Disputed,
     External,
     InFlight,
+    LimitReached,
     MethodNotSupported,
     NotAllowed,
     NotAskedFor,
@@ -55,7 +62,10 @@ from refund_domain.refusals import (
     ReasonNotAllowed,
     Refusal,
     RequestReused,
+    SecondPersonNeeded,
+    SendingPaused,
     TooMuchOutside,
+    Whose,
     WindowOver,
 )
 
@@ -112,7 +122,8 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         RefundObserved(at=at, refund=bare),
         RefundObserved(at=odd, refund=full),
         request,
-        attrs.evolve(request, note=None, reason=Reason.REQUESTED_BY_CUSTOMER),
+        attrs.evolve(request, note=None, reason=Reason.REQUESTED_BY_CUSTOMER, needs_second=True),
+        RefundApproved(at=at, refund_id="r1", by=maria),
         SendClaimed(at=at, send=send),
         *(SendClaimed(at=at, send=attrs.evolve(send, payment=_AT_PLATFORM, split=split)) for split in _HELD_THERE),
         *(SendAnswered(at=at, refund_id="r1", claim=n, answer=answer) for n, answer in enumerate(answers, 1)),
@@ -124,6 +135,9 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         OutsideRecorded(at=at, record_id="o1", amount=yen, how=text, by=maria),
         LookScheduled(at=at, due=None),
         LookScheduled(at=at, due=odd, tries=7, alarm="credentials"),
+        Paused(at=at, by=maria, why=text),
+        Resumed(at=odd, by=maria),
+        AllowanceTaken(at=at, payment=_REF, request_id="q1", amount=usd, by=maria),
     )
 
 
@@ -179,4 +193,8 @@ def _every_refusal(at: datetime, usd: Money, yen: Money) -> tuple[Refusal, ...]:
         NotAskedFor(),
         NotAllowed(action=Action.ISSUE),
         NotFound(),
+        SendingPaused(scope=Control.ACCOUNT, since=at),
+        SecondPersonNeeded(refund_id="r0"),
+        ApprovalDenied(by="maria"),
+        *(LimitReached(whose=whose, limit=usd, left=Money.zero(usd.currency), until=at) for whose in Whose),
     )

@@ -15,7 +15,7 @@ from refund_domain._checks import check_type
 from refund_domain.commands import Actor, Choice, FormError, IssueRefund
 from refund_domain.ledger import HOLDS
 from refund_domain.money import Money
-from refund_domain.payments import GatewayRefund, PaymentRef, Ref
+from refund_domain.payments import AnyPayment, GatewayRefund, PaymentRef
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.quotes import Quote
 from refund_domain.reconcile import Outcome
@@ -52,7 +52,7 @@ class Bank(Protocol):
 class Desk(Protocol):
     """What a wiring uses of a service: `RefundService` is one, `Awaited` makes one of an asynchronous service."""
 
-    def quote(self, ref: Ref, *, by: Actor) -> Quote:
+    def quote(self, ref: AnyPayment, *, by: Actor) -> Quote:
         """See `RefundService.quote`."""
 
     def issue(self, command: IssueRefund) -> Refund | Refused:
@@ -64,7 +64,7 @@ class Desk(Protocol):
     def dispatch(self, ref: PaymentRef) -> PaymentView:
         """See `RefundService.dispatch`."""
 
-    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """See `RefundService.show`."""
 
     def attention(self, *, by: Actor) -> tuple[Waiting, ...] | Refused:
@@ -75,7 +75,7 @@ class Desk(Protocol):
     ) -> PaymentView | Refused:
         """See `RefundService.settle`."""
 
-    def record_outside(self, ref: Ref, amount: Money, *, by: Actor, how: str) -> PaymentView | Refused:
+    def record_outside(self, ref: AnyPayment, amount: Money, *, by: Actor, how: str) -> PaymentView | Refused:
         """See `RefundService.record_outside`."""
 
     def receive(self, signal: Signal) -> Received:
@@ -215,7 +215,7 @@ class Awaited:
         self._run = run
         weather.awaited_worker = service.recover
 
-    def quote(self, ref: Ref, *, by: Actor) -> Quote:
+    def quote(self, ref: AnyPayment, *, by: Actor) -> Quote:
         """As the service's."""
         return self._run(self._service.quote(ref, by=by))
 
@@ -231,7 +231,7 @@ class Awaited:
         """As the service's."""
         return self._run(self._service.dispatch(ref))
 
-    def show(self, ref: Ref, *, by: Actor) -> PaymentView | Refused:
+    def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """As the service's."""
         return self._run(self._service.show(ref, by=by))
 
@@ -245,7 +245,7 @@ class Awaited:
         """As the service's."""
         return self._run(self._service.settle(ref, subject=subject, code=code, choice=choice, by=by))
 
-    def record_outside(self, ref: Ref, amount: Money, *, by: Actor, how: str) -> PaymentView | Refused:
+    def record_outside(self, ref: AnyPayment, amount: Money, *, by: Actor, how: str) -> PaymentView | Refused:
         """As the service's."""
         return self._run(self._service.record_outside(ref, amount, by=by, how=how))
 

@@ -12,10 +12,18 @@ gateway's open words (methods, statuses, codes) are mostly the known ones and no
 >>> yen_have_no_decimals()
 """
 
-from refund_domain.testing.strategies._commands import actions, actors, choices, issue_refunds, reasons
+from refund_domain.testing.strategies._commands import (
+    actions,
+    actors,
+    approve_refunds,
+    choices,
+    issue_refunds,
+    reasons,
+)
 from refund_domain.testing.strategies._events import events, heads, refusals, refused
 from refund_domain.testing.strategies._payments import (
     application_fees,
+    control_refs,
     disputes,
     gateway_refunds,
     outside_refs,
@@ -58,8 +66,10 @@ __all__ = [
     "actors",
     "answers",
     "application_fees",
+    "approve_refunds",
     "arrival_windows",
     "choices",
+    "control_refs",
     "currencies",
     "dates",
     "disputes",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from refund_domain._checks import check_text
-from refund_domain.commands import NOTE_LIMIT, Action, Actor, Choice, IssueRefund, Reason
+from refund_domain.commands import NOTE_LIMIT, Action, Actor, ApproveRefund, Choice, IssueRefund, Reason
 from refund_domain.money import Currency
 from refund_domain.payments import (
     PaymentRef,
@@ -62,4 +62,19 @@ def issue_refunds(
         by=actors() if by is None else st.just(by),
         reason=reasons(),
         note=maybe(texts(max_size=min(60, NOTE_LIMIT))),
+    )
+
+
+def approve_refunds(
+    *, payment: PaymentRef | None = None, by: Actor | None = None, currency: Currency | None = None
+) -> SearchStrategy[ApproveRefund]:
+    """A second person's decisions on refunds of `payment` (or any) by `by` (or anyone)."""
+    check_optional(payment, PaymentRef, "payment")
+    check_optional(by, Actor, "by")
+    return st.builds(
+        ApproveRefund,
+        payment=payment_refs() if payment is None else st.just(payment),
+        refund_id=ids(),
+        amount=money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR),
+        by=actors() if by is None else st.just(by),
     )

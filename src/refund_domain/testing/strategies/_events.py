@@ -13,11 +13,12 @@ from refund_domain._checks import check_count
 from refund_domain.money import Currency
 from refund_domain.payments import (
     ChargeKind,
+    Control,
     PaymentRef,
 )
 from refund_domain.ports import Head
 from refund_domain.testing.strategies._commands import actions, actors, choices, reasons
-from refund_domain.testing.strategies._payments import gateway_refunds, payments, transfers
+from refund_domain.testing.strategies._payments import gateway_refunds, payment_refs, payments, transfers
 from refund_domain.testing.strategies._plain import (
     MOST_CAPTURED_MINOR,
     by_id,
@@ -66,6 +67,12 @@ def refusals(
         no.NotAskedFor: st.builds(no.NotAskedFor),
         no.NotAllowed: st.builds(no.NotAllowed, action=actions()),
         no.NotFound: st.builds(no.NotFound),
+        no.SecondPersonNeeded: st.builds(no.SecondPersonNeeded, refund_id=ids()),
+        no.ApprovalDenied: st.builds(no.ApprovalDenied, by=texts()),
+        no.LimitReached: st.builds(
+            no.LimitReached, whose=st.sampled_from(no.Whose), limit=amount, left=amount, until=times()
+        ),
+        no.SendingPaused: st.builds(no.SendingPaused, scope=st.sampled_from(Control), since=times()),
     }
     return of_kinds(table, kinds)
 
@@ -104,6 +111,7 @@ def events(
             quoted_at=times(),
             by=actors(),
             note=maybe(texts()),
+            needs_second=st.booleans(),
         ),
         ev.SendClaimed: st.builds(ev.SendClaimed, at=at, send=sends(payment=ref, currency=currency)),
         ev.SendAnswered: st.builds(
@@ -124,6 +132,17 @@ def events(
             ev.OutsideRecorded, at=at, record_id=ids(), amount=amount, how=texts(), by=actors()
         ),
         ev.LookScheduled: st.builds(ev.LookScheduled, at=at, due=maybe(times()), tries=st.integers(0, 30)),
+        ev.RefundApproved: st.builds(ev.RefundApproved, at=at, refund_id=refund_id, by=actors()),
+        ev.AllowanceTaken: st.builds(
+            ev.AllowanceTaken,
+            at=at,
+            payment=payment_refs() if ref is None else st.just(ref),
+            request_id=ids(),
+            amount=amount,
+            by=actors(),
+        ),
+        ev.Paused: st.builds(ev.Paused, at=at, by=actors(), why=texts()),
+        ev.Resumed: st.builds(ev.Resumed, at=at, by=actors()),
     }
     return of_kinds(table, kinds)
 

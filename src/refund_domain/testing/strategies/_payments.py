@@ -14,14 +14,16 @@ from refund_domain.connect import ApplicationFee, Transfer
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import (
     PLATFORM,
+    AnyPayment,
     ChargeKind,
+    Control,
+    ControlRef,
     Dispute,
     GatewayRefund,
     OutsideRef,
     Payment,
     PaymentRef,
     PaymentStatus,
-    Ref,
     Trace,
 )
 from refund_domain.testing.strategies._plain import (
@@ -75,8 +77,13 @@ def outside_refs(*, currency: Currency | None = None) -> SearchStrategy[OutsideR
     return st.builds(OutsideRef, id=ids(), method=methods, amount=amounts)
 
 
-def refs(*, currency: Currency | None = None) -> SearchStrategy[Ref]:
-    """Anything that has a stream in the journal."""
+def control_refs() -> SearchStrategy[ControlRef]:
+    """What is kept beside the payments: switches and allowances."""
+    return st.builds(ControlRef, kind=st.sampled_from(Control), name=texts())
+
+
+def refs(*, currency: Currency | None = None) -> SearchStrategy[AnyPayment]:
+    """Any payment, wherever it was taken."""
     return payment_refs() | outside_refs(currency=currency)
 
 

@@ -124,6 +124,10 @@ def policies() -> SearchStrategy[Policy]:
     return _policies()
 
 
+def _limits() -> SearchStrategy[tuple[Money, ...]]:
+    return st.lists(money(min_minor=0), max_size=3, unique_by=lambda amount: amount.currency).map(tuple)
+
+
 @st.composite
 def _policies(draw: DrawFn) -> Policy:
     def span(least_s: int, most_s: int) -> timedelta:
@@ -163,6 +167,9 @@ def _policies(draw: DrawFn) -> Policy:
         poll_most=poll_most,
         watch=watch,
         watch_most=watch_most,
+        second_person_from=draw(st.none() | _limits()),
+        most_per_actor_a_day=draw(_limits()),
+        most_a_day=draw(_limits()),
         ach_window=draw(windows),
         card_window=draw(windows),
         accept_unsettled_ach=draw(COIN),

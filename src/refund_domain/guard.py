@@ -1,0 +1,162 @@
+"""Who may, and what holds refunds back: the host's word, pauses, approvals, limits (`guard_async` is its twin).
+
+Everything here is asked before a request or an approval is on record; the loop itself asks for pauses again before
+each claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+from refund_domain._checks import check_id, check_text, check_type
+from refund_domain.allowance import day_of, limited, taken
+from refund_domain.commands import Action, Actor, ApproveRefund, IssueRefund
+from refund_domain.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
+from refund_domain.decide import decide
+from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
+from refund_domain.inputs import ApproveRequest, RequestRefund
+from refund_domain.ledger import RefundRecord, Status
+from refund_domain.loop import Loop
+from refund_domain.payments import ControlRef, PaymentRef, Ref
+from refund_domain.refusals import NotAllowed, Refusal, Refused
+from refund_domain.stream import Decided, Stream
+from refund_domain.views import Refund, view_refund
+from refund_domain.watch import Watch
+
+Allow = Callable[[Actor, Action, Ref | None], bool]
+"""The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
+the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good, and the
+switch of an account holds for every tenant there."""
+
+
+class Guard(Loop):
+    """The part of a service that asks the host who may, and holds back what a policy or a pause holds back."""
+
+    _allow: Allow
+    _is_business_day: Callable[[date], bool]
+
+    def approve(self, command: ApproveRefund) -> Refund | Refused:
+        """Let a requested refund that needs a second person be sent, and send it: look, compare, claim, send.
+
+        Refused: the person who asked for it (`SecondPersonNeeded`), an amount other than the requested one. Once
+        it is approved, calling again approves nothing. Raises as `issue` does: nothing once a send may have left.
+        """
+        check_type(command, ApproveRefund, "command")
+        if not self._may(command.by, Action.APPROVE, command.payment):
+            return Refused((NotAllowed(action=Action.APPROVE),))
+        self._outside_transactions()
+        stream = self._load(command.payment)
+        stream, said = self._command(stream, ApproveRequest(at=stream.now, command=command))
+        if isinstance(said, Refused):
+            return said
+        stream = self._drive(stream)
+        record = next(record for record in stream.ledger.refunds if record.id == command.refund_id)
+        return self._shown(stream, command.payment, record)
+
+    def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
+        """Send nothing new for this gateway account, or, without one, for the actor's own tenant.
+
+        Until `resume`: quotes and requests are refused with `SendingPaused`, and what is on record already is not
+        sent, neither first nor again. What was sent goes its way and is looked at as ever (R6); a send that was
+        licensed before may still leave for up to a minute. Where it is paused already, the first pause stands.
+        `why` is for `paused`, and stands in no refusal.
+        """
+        ref = _switch(by, account)
+        check_text(why, "why", WHY_LIMIT)
+        if not self._may(by, Action.PAUSE, ref):
+            return Refused((NotAllowed(action=Action.PAUSE),))
+        return self._flip(ref, by, why)
+
+    def resume(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+        """Let this account, or the actor's own tenant, send again.
+
+        What is on record goes on by itself with its next look, after at most about as long as the pause was, and
+        never more than an hour under the default policy.
+        """
+        ref = _switch(by, account)
+        if not self._may(by, Action.RESUME, ref):
+            return Refused((NotAllowed(action=Action.RESUME),))
+        return self._flip(ref, by, None)
+
+    def paused(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+        """The switch of this account, or of the actor's own tenant; no network."""
+        ref = _switch(by, account)
+        if not self._may(by, Action.SHOW, ref):
+            return Refused((NotAllowed(action=Action.SHOW),))
+        return switch_of(ref, (self._journal.load(ref)).events)
+
+    # --- small parts --------------------------------------------------------------------------------
+
+    def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+        try:
+            return self._allow(by, action, ref) is True
+        except Exception:
+            return False
+
+    def _command(
+        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch | None = None
+    ) -> tuple[Stream, Decided]:
+        """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
+        watch = watch or self._watch
+        said = decide(stream.ledger, given, self._policy)
+        if said and not isinstance(said, Refused):
+            command = given.command
+            held = self._pauses(command.payment.account, command.by.tenant)
+            if isinstance(given, RequestRefund) and not held:
+                held = self._reserve(_asked(given.command, given.at))
+            if not held:
+                return self._record(stream, given, watch)
+            said = Refused(held)
+        if isinstance(said, Refused):
+            watch.refused(stream, said)
+        return stream, said
+
+    def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+        """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""
+        if not limited(self._policy):
+            return ()
+
+        def decided(events: tuple[Event, ...], at: datetime) -> Decided:
+            return taken(events, asked, self._policy)
+
+        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
+        return said.reasons if isinstance(said, Refused) else ()
+
+    def _held(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+        """What would hold this request back as of now; nothing is taken."""
+        held = self._pauses(asked.payment.account, asked.by.tenant)
+        if not limited(self._policy):
+            return held
+        loaded = self._journal.load(day_of(asked.by.tenant, asked.at))
+        said = taken(loaded.events, asked, self._policy)
+        return (*held, *said.reasons) if isinstance(said, Refused) else held
+
+    def _shown(self, stream: Stream, payment: PaymentRef, record: RefundRecord) -> Refund | Refused:
+        """The refund as it stands; a dropped one is a refusal."""
+        now = stream.now_after(self._monotonic())
+        refund = view_refund(stream.ledger, record, payment, now, self._policy, self._is_business_day)
+        return Refused(record.reasons) if refund.status is Status.DROPPED else refund
+
+    def _flip(self, ref: ControlRef, by: Actor, why: str | None) -> Switch:
+        def decided(events: tuple[Event, ...], at: datetime) -> Decided:
+            wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
+            return flipped(switch_of(ref, events), wanted)
+
+        events, _ = self._keep(ref, by.tenant, decided)
+        return switch_of(ref, events)
+
+
+def _switch(by: Actor, account: str | None) -> ControlRef:
+    """The switch that is meant: of this account, or of the actor's own tenant. Refuses what is neither."""
+    check_type(by, Actor, "by")
+    if account is None:
+        return tenant_switch(by.tenant)
+    check_id(account, "account")
+    return account_switch(account)
+
+
+def _asked(command: IssueRefund, at: datetime) -> AllowanceTaken:
+    return AllowanceTaken(
+        at=at, payment=command.payment, request_id=command.request_id, amount=command.amount, by=command.by
+    )
