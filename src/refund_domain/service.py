@@ -20,7 +20,6 @@ from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.guard import Allow, Guard
 from refund_domain.inputs import (
@@ -47,7 +46,6 @@ from refund_domain.reconcile import (
     received_as,
 )
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
-from refund_domain.rules import refundable
 from refund_domain.signals import Signal
 from refund_domain.stream import (
     Decided,
@@ -147,10 +145,7 @@ class RefundService(Guard):
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
-            amount = refundable(stream.ledger)
-            if amount is not None:
-                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
-                held = self._held(asked)
+            held = self._held(stream, ref, request_id=request_id, by=by)
         return make_quote(
             stream.ledger,
             ref,
