@@ -100,7 +100,7 @@ def test_dropped_says_why() -> None:
 
 
 def test_who_is_waited_for_is_told_before_and_after_the_button() -> None:
-    """A quote says that a second person comes, a refund whose word does not count; once approved, nothing of it."""
+    """A quote says that a second person comes, a refund whose word does not count, and else nothing of it."""
     waiting = attrs.evolve(refund(Status.REQUESTED), waits_for_second=True)
     assert "Another person than maria must approve it" in to_staff(waiting)
     assert "Another person" not in to_staff(refund(Status.REQUESTED))
