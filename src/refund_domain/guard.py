@@ -20,6 +20,7 @@ from refund_domain.ledger import RefundRecord, Status
 from refund_domain.loop import Loop
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import NotAllowed, Refusal, Refused
+from refund_domain.rules import refundable
 from refund_domain.stream import Decided, Stream
 from refund_domain.views import Refund, view_refund
 from refund_domain.watch import Watch
@@ -123,12 +124,13 @@ class Guard(Loop):
         _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
         return said.reasons if isinstance(said, Refused) else ()
 
-    def _held(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
-        """What would hold this request back as of now; nothing is taken."""
-        held = self._pauses(asked.payment.account, asked.by.tenant)
-        if not limited(self._policy):
+    def _held(self, stream: Stream, payment: PaymentRef, *, request_id: str, by: Actor) -> tuple[Refusal, ...]:
+        """What would hold a request back that a quote of now leads to; nothing is taken."""
+        held, amount = self._pauses(payment.account, by.tenant), refundable(stream.ledger)
+        if amount is None or not limited(self._policy):
             return held
-        loaded = self._journal.load(day_of(asked.by.tenant, asked.at))
+        asked = AllowanceTaken(at=stream.now, payment=payment, request_id=request_id, amount=amount, by=by)
+        loaded = self._journal.load(day_of(by.tenant, stream.now))
         said = taken(loaded.events, asked, self._policy)
         return (*held, *said.reasons) if isinstance(said, Refused) else held
 

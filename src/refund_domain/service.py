@@ -22,7 +22,6 @@ from refund_domain.bookings import Bookings, Sleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.guard import Allow
 from refund_domain.health import Health
@@ -51,7 +50,6 @@ from refund_domain.reconcile import (
     received_as,
 )
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
-from refund_domain.rules import refundable
 from refund_domain.signals import Signal
 from refund_domain.stream import (
     Decided,
@@ -161,10 +159,7 @@ class RefundService(Bookings):
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
-            amount = refundable(stream.ledger)
-            if amount is not None:
-                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
-                held = self._held(asked)
+            held = self._held(stream, ref, request_id=request_id, by=by)
         return make_quote(
             stream.ledger,
             ref,

@@ -18,7 +18,6 @@ from refund_domain.bookings_async import AsyncBookings, AsyncSleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import AllowanceTaken
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.guard_async import AsyncAllow
 from refund_domain.health import Health
@@ -47,7 +46,6 @@ from refund_domain.reconcile import (
     received_as,
 )
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
-from refund_domain.rules import refundable
 from refund_domain.service import new_id
 from refund_domain.signals import Signal
 from refund_domain.stream import (
@@ -152,10 +150,7 @@ class AsyncRefundService(AsyncBookings):
             stream, said = await self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found
-            amount = refundable(stream.ledger)
-            if amount is not None:
-                asked = AllowanceTaken(at=stream.now, payment=ref, request_id=request_id, amount=amount, by=by)
-                held = await self._held(asked)
+            held = await self._held(stream, ref, request_id=request_id, by=by)
         return make_quote(
             stream.ledger,
             ref,

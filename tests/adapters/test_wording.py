@@ -99,6 +99,17 @@ def test_dropped_says_why() -> None:
     assert str(no) in to_staff(attrs.evolve(refund(Status.DROPPED), reasons=(no,)))
 
 
+def test_who_is_waited_for_is_told_before_and_after_the_button() -> None:
+    """A quote says that a second person comes, a refund whose word does not count, and else nothing of it."""
+    waiting = attrs.evolve(refund(Status.REQUESTED), waits_for_second=True)
+    assert "Another person than maria must approve it" in to_staff(waiting)
+    assert "Another person" not in to_staff(refund(Status.REQUESTED))
+    quote = Quote(request_id="q1", ref=CARD, quoted_at=NOW, amount=USD_200)
+    told = ("Then", "another person must approve it before it is sent")
+    assert told in quote_rows(attrs.evolve(quote, needs_second=True))
+    assert told not in quote_rows(quote)
+
+
 def test_refusal_shows_every_reason_with_its_move() -> None:
     """All reasons are told at once, each under its heading and with whose move is next."""
     refused = Refused((Disputed(amount=USD_200), AlreadyRefunded(refund_id="r1")))

@@ -12,8 +12,9 @@ from refund_adapters.memory import Course, Fault
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, Status
 from refund_domain.commands import Action
 from refund_domain.controls import Switch, account_switch, tenant_switch
+from refund_domain.controls import switch_of as fold_switch
 from refund_domain.errors import JournalConflict, JournalUnavailable, TooContended
-from refund_domain.events import Paused, Resumed, SendClaimed
+from refund_domain.events import Paused, Resumed, SendClaimed, StreamOpened
 from refund_domain.inputs import OwedLook
 from refund_domain.ledger import EMPTY, evolve
 from refund_domain.payments import PLATFORM, Control, ControlRef, Ref
@@ -175,9 +176,11 @@ def test_flip_beaten_for_ever_or_in_a_transaction_is_raised(world: World) -> Non
 
 
 def test_switches_in_a_payments_stream_change_nothing() -> None:
-    """The fold of a payment is total: a control's event, which never stands there, has no meaning."""
+    """Both folds are total: a control's event means nothing of a payment, and a payment's nothing of a switch."""
     ledger = evolve(EMPTY, Paused(at=START, by=MARIA, why=WHY))
     assert attrs.evolve(ledger, latest=None) == EMPTY
+    switch = account_switch(PLATFORM)
+    assert fold_switch(switch, (StreamOpened(at=START, tenant="acme"),)) == Switch(ref=switch)
 
 
 # --- while it stands ---------------------------------------------------------------------------------------
