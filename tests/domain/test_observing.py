@@ -17,12 +17,13 @@ from refund_adapters.memory import Course, Fault, MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
 from refund_domain import IssueRefund, Money, OutsideRef, PaymentRef, Refund, RefundService, Refused, Status
 from refund_domain.answers import Answer, Look
-from refund_domain.commands import Actor, Choice
+from refund_domain.commands import Actor, ApproveRefund, Choice
 from refund_domain.errors import JournalConflict, JournalUnavailable, TooContended
 from refund_domain.events import EVENTS, Event, RefundNotMade
 from refund_domain.ledger import EMPTY
 from refund_domain.observations import ANSWERS, MEANINGS, Kind, Observation, written
 from refund_domain.payments import Ref
+from refund_domain.policy import Policy
 from refund_domain.stream import Stream, opened
 from refund_domain.watch import UNWATCHED, Watch, tell
 from tests.domain.worlds import (
@@ -154,6 +155,25 @@ def test_every_event_is_told_once_and_in_order(world: World, ear: Ear) -> None:
         Kind.REFUND_SEEN,
         Kind.NOT_MADE,
     }
+
+
+@pytest.mark.parametrize("form", KINDS)
+def test_what_holds_refunds_back_is_told(form: Form, ear: Ear) -> None:
+    """A pause, a part of a day and a second person's word are told with their owner, without a person or a text."""
+    policy = Policy(second_person_from=(), most_a_day=(Money.parse("900.00", "USD"),))
+    world = World(form, policy=policy, observe=ear)
+    paul = Actor(id="paul", tenant=MARIA.tenant)
+    world.refunds.pause(by=MARIA, why="Maria's own words")
+    world.refunds.resume(by=MARIA)
+    assert ear.kinds() == [Kind.PAUSED, Kind.RESUMED]
+    ref = world.pay()
+    refund = refund_of(world.refunds.issue(world.decision(ref)))
+    taken = ear.only(Kind.ALLOWANCE_TAKEN)
+    assert (taken.amount, taken.tenant) == (refund.amount, MARIA.tenant)
+    world.refunds.approve(ApproveRefund(payment=ref, refund_id=refund.id, amount=refund.amount, by=paul))
+    approved = ear.only(Kind.APPROVED)
+    assert (approved.ref, approved.refund_id, approved.tenant) == (ref, refund.id, MARIA.tenant)
+    assert not any(word in str(ear.told) for word in ("paul", MARIA.id, "own words"))
 
 
 def test_every_kind_of_event_has_a_kind_of_its_own() -> None:
