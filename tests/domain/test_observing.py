@@ -159,7 +159,7 @@ def test_every_event_is_told_once_and_in_order(world: World, ear: Ear) -> None:
 
 @pytest.mark.parametrize("form", KINDS)
 def test_what_holds_refunds_back_is_told(form: Form, ear: Ear) -> None:
-    """A pause, a part of a day and a second person's word are told with their owner, without a person or a text."""
+    """A pause, a part of a day and a second person's word are told with their owner, and no person or text."""
     policy = Policy(second_person_from=(), most_a_day=(Money.parse("900.00", "USD"),))
     world = World(form, policy=policy, observe=ear)
     paul = Actor(id="paul", tenant=MARIA.tenant)
