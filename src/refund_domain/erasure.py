@@ -1,8 +1,9 @@
 """Names and notes out of what is kept, and every fact of the money left: the one change an event may ever take.
 
-Who acted is found by type: each `Actor`, wherever it stands. What people write is found by name: the fields in
-`WRITTEN`, wherever they stand. A test walks every event's fields and fails for a text of which nobody has said
-whether people write it. Erasing goes with folding: what erased events amount to is the erased ledger.
+Who acted is found by type: each `Actor`, wherever it stands. What people write is found by its field, wherever it
+stands: one named in `WRITTEN`, or a text that is kept out of reprs. A test walks every event's fields and fails
+for a text of which nobody has said whether people write it. Erasing goes with folding: what erased events amount
+to is the erased ledger.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from refund_domain.commands import Actor
 T = TypeVar("T")
 
 WRITTEN: Final = ("note", "how")
-"""The names of the fields that hold what a person wrote."""
+"""The names of fields in which people write; one that is kept out of reprs (`repr=False`) needs no name here."""
 
 ERASED_TEXT: Final = "[erased]"
 """What stands in place of what a person wrote. Where nothing was written nothing stands."""
@@ -64,9 +65,9 @@ def _without(value: T, pseudonym: Callable[[Actor], str | None], texts: bool) ->
         members = tuple([_without(member, pseudonym, texts) for member in value])
         return value if all(map(_same, members, value)) else cast(T, members)
     changed: dict[str, object] = {}
-    for name in _names(value):
+    for name, written in _fields(value):
         member: object = getattr(value, name)
-        is_text = texts and name in WRITTEN and isinstance(member, str)
+        is_text = texts and written and isinstance(member, str)
         new = ERASED_TEXT if is_text else _without(member, pseudonym, texts)
         if new is not member:
             changed[name] = new
@@ -78,7 +79,7 @@ def is_erasure(before: object, after: object) -> bool:
     if type(before) is not type(after) or _bare(before) != _bare(after):
         return False
     names = zip(actors_in(before), actors_in(after), strict=True)
-    texts = zip(_texts_in(before), _texts_in(after), strict=True)
+    texts = zip(written_in(before), written_in(after), strict=True)
     return all(old == new or is_erased(new) for old, new in names) and all(
         old == new or new == ERASED_TEXT for old, new in texts
     )
@@ -92,22 +93,28 @@ def actors_in(value: object) -> Iterator[Actor]:
         yield from actors_in(member)
 
 
-def _texts_in(value: object) -> Iterator[object]:
-    yield from (getattr(value, name) for name in _names(value) if name in WRITTEN)
+def written_in(value: object) -> Iterator[str]:
+    """What people wrote in this value, in the order of its fields."""
+    for name, written in _fields(value):
+        member: object = getattr(value, name)
+        if written and isinstance(member, str):
+            yield member
     for member in _members(value):
-        yield from _texts_in(member)
+        yield from written_in(member)
 
 
 def _members(value: object) -> tuple[object, ...]:
     if isinstance(value, tuple):
         return value
-    return tuple([getattr(value, name) for name in _names(value)])
+    return tuple([getattr(value, name) for name, _ in _fields(value)])
 
 
-def _names(value: object) -> tuple[str, ...]:
-    """The fields of an attrs value, none of any other."""
+def _fields(value: object) -> tuple[tuple[str, bool], ...]:
+    """The fields of an attrs value, and whether people write in them; none of any other value."""
     kind = type(value)
-    return tuple([field.name for field in attrs.fields(kind)]) if attrs.has(kind) else ()
+    if not attrs.has(kind):
+        return ()
+    return tuple([(field.name, field.name in WRITTEN or field.repr is False) for field in attrs.fields(kind)])
 
 
 def _bare(value: T) -> T:

@@ -95,7 +95,7 @@ def test_every_event_tells_who_and_what(event: Event) -> None:
     assert tuple(row) == COLUMNS
     assert row["who"] == ", ".join(dict.fromkeys(actor.id for actor in actors_in(event)))
     written = [getattr(event, name) for name in WRITTEN if getattr(event, name, None)]
-    assert row["note"] == "".join(written)
+    assert row["note"] == "\n".join(written)
     assert decode(row["data"]) == event
     assert row["event"] in {kind.__name__ for kind in EVENTS}
 

@@ -17,7 +17,7 @@ import attrs
 
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
-from refund_domain.erasure import actors_in
+from refund_domain.erasure import actors_in, written_in
 from refund_domain.money import Money
 from refund_domain.ports import OperatedJournal, Tailed
 
@@ -32,7 +32,6 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "reason": ("reason", "send.reason", "refund.failure_reason", "answer.refund.failure_reason"),
     "decision": ("choice",),
     "code": ("answer.code", "answer.why", "code", "alarm"),
-    "note": ("note", "how"),
     "seen_at": ("quoted_at",),
 }
 """Where each column is found in an event: the first of these that holds anything."""
@@ -89,6 +88,7 @@ def audit_row(told: Tailed) -> dict[str, str]:
         "version": str(told.version),
         "at": event.at.isoformat(),
         "event": type(event).__name__,
+        "note": "\n".join(written_in(event)),
         "who": ", ".join(dict.fromkeys(actor.id for actor in actors_in(event))),
         "data": encode(event),
         "position": told.position,
