@@ -783,7 +783,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="reconciliation reads the first page only, and nobody judges what it says",
         apply=_run("_read_as", _last_page),
-        seeds=36,
+        seeds=225,
         by=("stuck",),
         mode=RECONCILED,
         deaf=("passed_over",),
