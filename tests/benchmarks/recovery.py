@@ -127,7 +127,7 @@ def _rows(parts: list[Part], size: int) -> list[Timed]:
         if part.looked
     ]
     tenth = len(times) // 10
-    early, late = "of the first tenth", "of the last tenth"
+    early, late = "a refund of the first tenth recovered", "a refund of the last tenth recovered"
     by_name = {early: times[:tenth], late: times[-tenth:]}
     whole = summary(f"a refund in doubt recovered, {size:,} of them, SQLite", times)
     note = (
