@@ -35,7 +35,7 @@ from refund_domain import (
     RefundService,
     Refused,
 )
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Ask, Look
 from refund_domain.commands import Action, Choice
 from refund_domain.connect import PLATFORM
 from refund_domain.errors import GatewayUnreadable
@@ -158,7 +158,7 @@ class _Raising:
             raise RuntimeError(TEXT)
         return self.inner.look(ref)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """The inner one's, after what was to happen before; a raw exception of it names everything."""
         if self.before_send is not None:
             before, self.before_send = self.before_send, None

@@ -16,14 +16,21 @@ from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
 from refund_domain.evidence import Evidence, evidence
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.pulling import legs_told
 from refund_domain.refusals import Move
 from refund_domain.rules import disputed_minor, listed_minor
 
-_NOTED: Final = (Choice.NOTED,)
+_NOTED: Final[tuple[Choice, ...]] = (Choice.NOTED,)
+_STUCK: Final[tuple[Choice, ...]] = (Choice.KEEP_LOOKING, Choice.LEAVE, Choice.NOTED)
 _MOST_NAMED: Final = 5
 _PULLED_BACK: Final = (
     "The refund's money came back to the platform, while the transfer to the connected account was pulled back, "
     "and the platform's fee perhaps returned: check both in the dashboard and pass on what is owed."
+)
+
+_NO_PLAN: Final = (
+    "This refund is known by its mark alone, as its journal was lost, and transfers of the payment still hold "
+    "money: check in the dashboard which of them to reverse."
 )
 
 
@@ -31,8 +38,8 @@ _PULLED_BACK: Final = (
 class Attention:
     """One thing a person should know or decide: `subject` and `code` name it in `settle`.
 
-    `subject` is the refund's id, the gateway's refund id, or "payment". `choices` are the answers it takes.
-    `says` is a sentence without any client's data.
+    `subject` is the refund's id, the gateway's refund id, "payment", or a refund's id and a transfer's. `choices`
+    are the answers it takes. `says` is a sentence without any client's data.
     """
 
     subject: str
@@ -101,9 +108,14 @@ def _items(ledger: Ledger) -> Iterator[Attention]:
 def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
     status, seen = status_of(ledger, record), shown(ledger, record)
     if record.asked_at is not None and seen is None and record.ended is None:
-        choices = (Choice.NOT_MADE, Choice.KEEP_LOOKING)
         says = "No complete look shows this refund. Check the gateway's dashboard: was it made?"
-        yield Attention(subject=record.id, code="not_shown", choices=choices, move=Move.STAFF, says=says)
+        yield Attention(
+            subject=record.id,
+            code="not_shown",
+            choices=(Choice.NOT_MADE, Choice.KEEP_LOOKING),
+            move=Move.STAFF,
+            says=says,
+        )
     if record.alarm is not None and status in (Status.REQUESTED, Status.IN_DOUBT):
         says = f"Sending stopped ({record.alarm}): mend the set-up, then go on."
         yield Attention(
@@ -118,6 +130,11 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
             f"This refund was held to be {record.surprise} and exists after all ({status}); check what was repaid."
         )
         yield _note(record.id, f"adopted_after_{record.surprise}", says)
+    for told in legs_told(ledger, record):
+        choices = _STUCK if told.stuck else _NOTED
+        yield Attention(subject=told.subject, code=told.code, choices=choices, move=Move.STAFF, says=told.says)
+    if not record.claims and status in (Status.PENDING, Status.SUCCEEDED) and _holds_transfers(ledger):
+        yield _note(record.id, "transfers_unknown", _NO_PLAN)
     match status:
         case Status.FAILED | Status.CANCELED:
             reason = None if seen is None else seen.refund.failure_reason
@@ -182,6 +199,10 @@ def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:
     if record.claims:
         return isinstance(record.claims[0].send.split, DestinationCharge)
     return ledger.payment is not None and ledger.payment.kind is ChargeKind.DESTINATION
+
+
+def _holds_transfers(ledger: Ledger) -> bool:
+    return ledger.payment is not None and ledger.payment.kind is ChargeKind.SEPARATE
 
 
 def _note(subject: str, code: str, says: str) -> Attention:

@@ -43,6 +43,7 @@ class Choice(StrEnum):
 
     NOT_MADE = "not_made"
     KEEP_LOOKING = "keep_looking"
+    LEAVE = "leave"
     NOTED = "noted"
 
 

@@ -60,6 +60,17 @@ class GatewayAnswered:
 
 
 @attrs.frozen(kw_only=True)
+class LegReplied:
+    """The answer to the reversal of this claim; `at` is when its call began."""
+
+    at: datetime
+    refund_id: str
+    transfer: str
+    claim: int
+    answer: Answer
+
+
+@attrs.frozen(kw_only=True)
 class RecordOutside:
     """A person gave `amount` back outside the platform, `how` they say; nothing moves."""
 
@@ -82,4 +93,4 @@ class SettleAttention:
     by: Actor
 
 
-Input = RequestRefund | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention
+Input = RequestRefund | OwedLook | FreeLook | GatewayAnswered | LegReplied | RecordOutside | SettleAttention

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, NotSent, OutcomeUnknown, Picture, Unread
 from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
-from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook
+from refund_domain.inputs import FreeLook, Input, OwedLook
 from refund_domain.ledger import fold
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.policy import Policy
@@ -20,6 +20,7 @@ from refund_domain.stream import (
     MOST_LOOKS,
     Stream,
     answered_as,
+    answered_with,
     appended,
     caught_up,
     claim_in,
@@ -102,18 +103,16 @@ class AsyncLoop:
         return stream
 
     async def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
-        """One owed look; and if its decision claimed a send, that send and its answer."""
+        """One owed look; and if its decision claimed a call, that call and its answer."""
         started, at = self._monotonic(), stream.now
         look = await self._look(ref)
         stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
         claim = claim_in(said)
         if claim is None:
             return stream
-        send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
-        given = GatewayAnswered(
-            at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
-        )
+        asked = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
+        answer = NotSent(why="the licence to send had run out") if asked is None else await self._send(asked)
+        given = answered_with(claim, stream.now, answer)
         try:
             return (await self._record(stream, given))[0]
         except Exception:
@@ -126,8 +125,8 @@ class AsyncLoop:
         except Exception as error:
             return Unread(why=f"the gateway raised {named(error)}")
 
-    async def _send(self, send: Send) -> Answer:
+    async def _send(self, asked: Ask) -> Answer:
         try:
-            return answered_as(await self._gateway.send(send))
+            return answered_as(await self._gateway.send(asked), asked)
         except Exception as error:
             return OutcomeUnknown(why=f"the gateway raised {named(error)}")

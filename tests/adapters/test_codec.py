@@ -112,7 +112,7 @@ def dropped(*reasons: no.Refusal) -> RefundDropped:
     return RefundDropped(at=AT, refund_id="r1", reasons=reasons)
 
 
-def answered(answer: Answer) -> SendAnswered:
+def answered(answer: SendAnswer) -> SendAnswered:
     return SendAnswered(at=AT, refund_id="r1", claim=2, answer=answer)
 
 

@@ -23,13 +23,13 @@ from refund_adapters.memory import (
     MemoryJournal,
 )
 from refund_adapters.sql import SqliteJournal
-from refund_domain.answers import Answer, Look, Send
-from refund_domain.events import EVENTS, Event, SendAnswered
+from refund_domain.answers import Answer, Ask, Look
+from refund_domain.events import EVENTS, Event, LegAnswered, SendAnswered
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, PaymentGateway, Tailed
 from refund_domain.refusals import REFUSALS
-from refund_domain.stream import ANSWERS
+from refund_domain.stream import LEG_ANSWERS, SEND_ANSWERS
 from refund_domain.testing import laws, laws_gateway, laws_journal, laws_within
 from refund_domain.testing.laws import LawBroken, Report, Verdict
 from refund_domain.testing.laws_desk import Desk
@@ -135,7 +135,7 @@ class DrivenGateway:
     def look(self, ref: PaymentRef, /) -> Look:
         return driven(self._inner.look(ref))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         return driven(self._inner.send(send))
 
 
@@ -267,7 +267,8 @@ def test_samples_hold_every_kind_of_event_answer_and_refusal() -> None:
     """What the journal laws write and read back leaves no class of event, answer or refusal out."""
     samples = sample_events(START)
     assert {type(event) for event in samples} == set(EVENTS)
-    assert {type(event.answer) for event in samples if isinstance(event, SendAnswered)} == set(ANSWERS)
+    assert {type(event.answer) for event in samples if isinstance(event, SendAnswered)} == set(SEND_ANSWERS)
+    assert {type(event.answer) for event in samples if isinstance(event, LegAnswered)} == set(LEG_ANSWERS)
     reasons = {type(reason) for event in samples for reason in getattr(event, "reasons", ())}
     assert reasons == set(REFUSALS)
 
@@ -377,7 +378,7 @@ def test_stuck_race_breaks_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
     class Stuck(MemoryGateway):
-        def send(self, send: Send, /) -> Answer:
+        def send(self, send: Ask, /) -> Answer:
             released.wait(20)
             return super().send(send)
 

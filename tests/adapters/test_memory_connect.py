@@ -215,7 +215,7 @@ def test_a_fee_returns_by_hand_at_most_once(bank: MemoryBank) -> None:
     """A person returns a part or the rest; more than what was taken never goes back."""  # failure: A18
     ref = bank.charge(usd("200.00"), account=SELLER, application_fee=usd("10.00"))
     fee = fee_of(bank, ref)
-    assert bank.connect.return_fee(fee, usd("4.00")) == CameBack(id="fr_1", amount=usd("4.00"))
+    assert bank.connect.return_fee(fee, usd("4.00")) == CameBack(id="fr_1", amount=usd("4.00"), of=fee)
     assert shown(bank, ref).application_fee == ApplicationFee(taken=usd("10.00"), returned=usd("4.00"))
     assert refused(bank.connect.return_fee(fee, usd("6.01"))) == (400, None, "amount")
     assert isinstance(ask(bank, ref, 20_000, "k1", reverse=None, fee=True), Made)

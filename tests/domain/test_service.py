@@ -11,7 +11,7 @@ import pytest
 
 from refund_adapters.memory import Course, Fault, MemoryGateway, MemoryJournal
 from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, PaymentRef, RefundService, Status
-from refund_domain.answers import Answer, Declined, Send
+from refund_domain.answers import Answer, Ask, Declined, Send
 from refund_domain.commands import Action, Choice, Reason
 from refund_domain.connect import PlatformCharge
 from refund_domain.errors import (
@@ -446,7 +446,7 @@ class Says(MemoryGateway):
 
     answers: tuple[Answer, ...] = ()
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         if not self.answers:
             return super().send(send)
         answer, *rest = self.answers

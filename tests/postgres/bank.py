@@ -8,7 +8,7 @@ from __future__ import annotations
 import psycopg
 
 from refund_domain import Money, PaymentRef
-from refund_domain.answers import Accepted, Answer, Look, Picture, Send
+from refund_domain.answers import Accepted, Answer, Ask, Look, Picture
 from refund_domain.payments import GatewayRefund, Payment
 
 AMOUNT = Money.parse("200.00", "USD")
@@ -44,7 +44,7 @@ class TableBank:
         payment = Payment(ref=ref, method="card", captured=AMOUNT, given_back=given_back, taken_at=taken_at)
         return Picture(payment=payment, refunds=refunds)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """Make the refund; the same key again is the same refund."""
         self._connection.execute(
             "INSERT INTO bank_refunds (refund_key, charge) VALUES (%s, %s) ON CONFLICT DO NOTHING",

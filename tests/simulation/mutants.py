@@ -24,7 +24,7 @@ from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnk
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.doubt import Step, Verdict, Zone
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import LookScheduled, PaymentSeen, SendClaimed
+from refund_domain.events import LegClaimed, LookScheduled, PaymentSeen, SendClaimed
 from refund_domain.feeds import FeedPage
 from refund_domain.inputs import FreeLook, GatewayAnswered, OwedLook, RecordOutside, RequestRefund, SettleAttention
 from refund_domain.ledger import Status
@@ -33,7 +33,7 @@ from refund_domain.payments import PaymentRef
 from refund_domain.refusals import AmountChanged, Disputed, Refused
 from refund_domain.service_async import AsyncRefundService
 from refund_domain.signals import Subject
-from refund_domain.stream import Handed, Merged, Reported, appended, claim_in, in_doubt
+from refund_domain.stream import Handed, Merged, Reported, answered_with, appended, claim_in, in_doubt
 from refund_domain.stream import head as stream_head
 
 Apply = Callable[[], AbstractContextManager[object]]
@@ -133,14 +133,15 @@ async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef) -> Any:
     given = OwedLook(at=at, latest=stream.latest, look=look)
     said = _real_decide(stream.ledger, given, self._policy)
     claim = None if isinstance(said, Refused) else claim_in(said)
-    answer = None if claim is None else await self._send(claim.send)
+    answer = None if claim is None else await self._send(_asked_by(claim))
     stream, said = await self._record(stream, given)
     if claim is None or answer is None:
         return stream
-    answered = GatewayAnswered(
-        at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
-    )
-    return (await self._record(stream, answered))[0]
+    return (await self._record(stream, answered_with(claim, stream.now, answer)))[0]
+
+
+def _asked_by(claim: SendClaimed | LegClaimed) -> Any:
+    return claim.send if isinstance(claim, SendClaimed) else claim.reversal
 
 
 async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = False, drop: bool = False) -> Any:
@@ -155,7 +156,7 @@ async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = Fa
         return stream
     send = decide.licensed(said, stream.at_least(at, started, self._monotonic()), self._policy)
     answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
-    given = GatewayAnswered(at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer)
+    given = answered_with(claim, stream.now, answer)
     if drop:
         said = _real_decide(stream.ledger, given, self._policy)
         if isinstance(said, Refused) or not said:
@@ -198,7 +199,7 @@ def _without_claim(known: Any, given: Any, policy: Any) -> Any:
     said = _real_decide(known, given, policy)
     if isinstance(said, Refused):
         return said
-    return tuple(event for event in said if not isinstance(event, SendClaimed))
+    return tuple(event for event in said if not isinstance(event, SendClaimed | LegClaimed))
 
 
 async def _no_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
@@ -209,7 +210,7 @@ async def _no_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
     claim = None if isinstance(said, Refused) else claim_in(said)
     stream, _ = await self._record(stream, given)
     if claim is not None:
-        await self._send(claim.send)
+        await self._send(_asked_by(claim))
     return stream
 
 
@@ -229,7 +230,7 @@ def _books_on_last(known: Any, given: Any, policy: Any) -> Any:
 
 def _always_licensed(events: Any, now: Any, policy: Any) -> Any:
     claim = claim_in(tuple(events))
-    return None if claim is None else claim.send
+    return None if claim is None else _asked_by(claim)
 
 
 # --- beliefs and observations -------------------------------------------------------------------------------
@@ -642,7 +643,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(name="outside ignored", apply=swap(_real_refundable, _outside_ignored), seeds=30, by=("amount",)),
     Mutant(
         name="an overtaken look decides",
-        apply=swap(doubt._behind, lambda *_: False),
+        apply=swap(doubt.behind, lambda *_: False),
         seeds=633,
         by=("after_end", "amount", "split"),
     ),
