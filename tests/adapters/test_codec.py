@@ -19,21 +19,38 @@ from hypothesis import strategies as st
 from refund_adapters.sql import codec
 from refund_adapters.sql.codec import decode, encode
 from refund_domain import refusals as no
-from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
+from refund_domain.answers import (
+    Accepted,
+    Answer,
+    Declined,
+    NotSent,
+    OutcomeUnknown,
+    Reversal,
+    Reversed,
+    Send,
+    SendAnswer,
+)
 from refund_domain.commands import Action, Actor, Choice, Reason
 from refund_domain.connect import (
     ApplicationFee,
     DestinationCharge,
     DirectCharge,
+    Leg,
     PlatformCharge,
+    SeparateCharge,
     Split,
     Transfer,
+    TransferReversal,
 )
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import (
     EVENTS,
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
     LookScheduled,
     OutsideRecorded,
     PaymentSeen,
@@ -88,6 +105,10 @@ SEND = Send(
     split=DirectCharge(return_fee=True),
 )
 TRANSFER = Transfer(id="tr_1", amount=FIFTY, reversed=Money(1, FIFTY.currency))
+BACK = TransferReversal(id="trr_1", amount=Money(1, FIFTY.currency), mark="r1:tr_1:1")
+REVERSAL = Reversal(
+    id="r1:tr_1:1", refund_id="r1", transfer="tr_1", attempt=1, claim=1, payment=AT_PLATFORM, amount=FIFTY
+)
 LEAN_PAYMENT = Payment(ref=REF, method="card", captured=FIFTY, given_back=Money(0, FIFTY.currency), taken_at=AT)
 FULL_PAYMENT = Payment(
     ref=REF,
@@ -120,6 +141,16 @@ EXAMPLES: dict[str, Event] = {
     "StreamOpened": StreamOpened(at=AT, tenant="acme"),
     "PaymentSeen": PaymentSeen(at=EXACT, payment=LEAN_PAYMENT),
     "PaymentSeen, full": PaymentSeen(at=AT, payment=FULL_PAYMENT),
+    "PaymentSeen, with reversals": PaymentSeen(
+        at=AT,
+        payment=attrs.evolve(
+            LEAN_PAYMENT,
+            transfers=(
+                attrs.evolve(TRANSFER, reversals=(BACK,)),
+                attrs.evolve(TRANSFER, id="tr_2", reversals=(attrs.evolve(BACK, mark=None),)),
+            ),
+        ),
+    ),
     "RefundObserved": RefundObserved(at=AT, refund=LEAN_REFUND),
     "RefundObserved, full": RefundObserved(at=AT, refund=FULL_REFUND),
     "RefundObserved, reversal": RefundObserved(
@@ -153,6 +184,14 @@ EXAMPLES: dict[str, Event] = {
     ),
     "SendClaimed, destination": SendClaimed(
         at=AT, send=attrs.evolve(SEND, payment=AT_PLATFORM, split=DestinationCharge(return_fee=True))
+    ),
+    "SendClaimed, separate": SendClaimed(
+        at=AT,
+        send=attrs.evolve(
+            SEND,
+            payment=AT_PLATFORM,
+            split=SeparateCharge(legs=(Leg(transfer="tr_1", amount=FIFTY, by_hand=Money(1, FIFTY.currency)),)),
+        ),
     ),
     "SendAnswered, Accepted": answered(Accepted(refund=FULL_REFUND)),
     "SendAnswered, Declined": answered(Declined(code="charge_disputed")),
@@ -191,6 +230,15 @@ EXAMPLES: dict[str, Event] = {
     "RefundNotMade": RefundNotMade(at=AT, refund_id="r1"),
     "RefundNotMade, full": RefundNotMade(at=AT, refund_id="r1", by=MARIA),
     "PersonAsked": PersonAsked(at=AT, refund_id="r1"),
+    "LegClaimed": LegClaimed(at=AT, reversal=REVERSAL),
+    "LegAnswered, Reversed": LegAnswered(
+        at=AT, refund_id="r1", transfer="tr_1", claim=1, answer=Reversed(reversal=BACK)
+    ),
+    "LegAnswered, Declined": LegAnswered(
+        at=AT, refund_id="r1", transfer="tr_1", claim=2, answer=Declined(code="balance_insufficient")
+    ),
+    "LegObserved": LegObserved(at=AT, refund_id="r1", transfer="tr_1", reversal=BACK),
+    "LegNotMade": LegNotMade(at=AT, refund_id="r1", transfer="tr_1", attempt=1),
     "AttentionSettled": AttentionSettled(
         at=AT, subject="r1", code="ask_person", choice=Choice.KEEP_LOOKING, by=MARIA
     ),
@@ -224,6 +272,8 @@ DEFAULTS: dict[str, object] = {
     "Payment.settles_on": None,
     "Payment.status": PaymentStatus.SUCCEEDED,
     "Payment.transfers": (),
+    "Transfer.reversals": (),
+    "TransferReversal.mark": None,
     "RefundNotMade.by": None,
     "RefundRequested.note": None,
     "Trace.reference": None,
@@ -570,7 +620,7 @@ WRONG: dict[str, tuple[type[Exception], Event]] = {
         AttentionSettled(at=AT, subject="r1", code="c", choice=cast(Choice, "noted"), by=MARIA),
     ),
     "another class": (TypeError, StreamOpened(at=AT, tenant=cast(str, MARIA))),
-    "an event for an answer": (TypeError, answered(cast(Answer, no.NothingLeft()))),
+    "an event for an answer": (TypeError, answered(cast(SendAnswer, no.NothingLeft()))),
     "an actor for money": (TypeError, dropped(no.Disputed(amount=cast(Money, MARIA)))),
     "a code for a currency": (TypeError, dropped(no.Disputed(amount=cast(Any, "5 USD")))),
     "a currency of another exponent": (ValueError, dropped(no.Disputed(amount=Money(1, Currency("USD", 3, 1))))),

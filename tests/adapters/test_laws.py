@@ -46,7 +46,14 @@ from tests.stripe_mock import server
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 GATEWAY_LAWS = tuple(law.__name__ for law in laws_gateway.LAWS)
-SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee")
+LEG_LAWS = (
+    "separate_charge",
+    "same_reversal_again",
+    "more_than_passed_on",
+    "unknown_transfer",
+    "one_reversal_raced",
+)
+SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee", *LEG_LAWS)
 JOURNAL_LAWS = tuple(law.__name__ for law in laws_journal.LAWS)
 HOST_LAWS = tuple(law.__name__ for law in laws_within.HOST_LAWS)
 
@@ -84,6 +91,10 @@ class MemoryLawBank:
     def passed_on(self, ref: PaymentRef) -> Money:
         (transfer,) = self.inner.connect.transfers(ref)
         return transfer.left
+
+    def separate(self, amount: Money, passed_on: Money) -> tuple[PaymentRef, str]:
+        ref = self.inner.charge(amount, group="order-1")
+        return ref, self.inner.connect.transfer("acct_1", passed_on, group="order-1")
 
 
 class StripeLawBank:

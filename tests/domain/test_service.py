@@ -811,7 +811,7 @@ def test_nothing_waits_that_was_not_asked(world: World) -> None:
         told = world.refunds.settle(ref, subject=subject, code=code, choice=choice, by=MARIA)
         assert codes_of(told) == ("not_asked_for",)
     assert world.events(ref) == before
-    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "noted"}
+    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "leave", "noted"}
 
 
 def test_mended_set_up_goes_on(world: World) -> None:
