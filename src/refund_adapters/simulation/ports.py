@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from refund_adapters.memory import Fault, MemoryJournal, Planned
 from refund_adapters.memory.gateway import look_at, page_from, send_to
 from refund_adapters.simulation import received, reconciling
-from refund_domain.answers import Answer, Ask, Declined, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Declined, Look, Unread
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
@@ -119,8 +119,7 @@ class SimGateway:
         """
         world = self._world
         op = world.driven
-        if isinstance(ask, Send):
-            world.checker.licensed(op, ask)
+        world.checker.licensed(op, ask)
         stopped_us = world.us
         await stop(SEND)
         fault, delay_s = world.fault, world.delay_s
@@ -131,7 +130,7 @@ class SimGateway:
         finally:
             world.checker.bank_moved()
         await stop(SENT)
-        op.owes = ask.refund_id, ask.claim
+        op.owes = ask
         return answer
 
 
