@@ -20,8 +20,7 @@ from refund_domain.pulling import legs_told
 from refund_domain.refusals import Move
 from refund_domain.rules import disputed_minor, listed_minor
 
-_NOTED: Final[tuple[Choice, ...]] = (Choice.NOTED,)
-_STUCK: Final[tuple[Choice, ...]] = (Choice.KEEP_LOOKING, Choice.LEAVE, Choice.NOTED)
+_NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5
 _PULLED_BACK: Final = (
     "The refund's money came back to the platform, while the transfer to the connected account was pulled back, "
@@ -131,8 +130,9 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         )
         yield _note(record.id, f"adopted_after_{record.surprise}", says)
     for told in legs_told(ledger, record):
-        choices = _STUCK if told.stuck else _NOTED
-        yield Attention(subject=told.subject, code=told.code, choices=choices, move=Move.STAFF, says=told.says)
+        yield Attention(
+            subject=told.subject, code=told.code, choices=told.choices, move=Move.STAFF, says=told.says
+        )
     if not record.claims and status in (Status.PENDING, Status.SUCCEEDED) and _holds_transfers(ledger):
         yield _note(record.id, "transfers_unknown", _NO_PLAN)
     match status:

@@ -133,12 +133,18 @@ def _not_before(ledger: Ledger, record: RefundRecord, leg: LegRecord, at: dateti
     """When a leg may be asked for: at first now; after a no or an alarm in a day, or at a person's word."""
     if not leg.claims or (leg.tries and leg.alarm is None):
         return at
-    last, subject = leg.claims[-1].at, subject_of(record, leg)
-    urged = any(
-        done.choice is Choice.KEEP_LOOKING and done.subject == subject and done.at >= last
+    return at if _urged(ledger, record, leg) else leg.claims[-1].at + policy.look_daily
+
+
+def _urged(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> bool:
+    """Whether a person has said "go on" since this leg was last asked for."""
+    subject = subject_of(record, leg)
+    return any(
+        done.choice is Choice.KEEP_LOOKING
+        and done.subject == subject
+        and (not leg.claims or done.at >= leg.claims[-1].at)
         for done in ledger.settled
     )
-    return at if urged else last + policy.look_daily
 
 
 def _next_reversal(record: RefundRecord, leg: LegRecord, payment: Payment | None) -> Reversal | None:
@@ -245,12 +251,16 @@ def _next_in_doubt(
 
 @attrs.frozen(kw_only=True)
 class LegTold:
-    """What a person should know of one leg: `settle` knows it by `subject` and `code`."""
+    """What a person should know of one leg: `settle` knows it by `subject` and `code`, and takes `choices`."""
 
     subject: str
     code: str
     says: str
-    stuck: bool
+    choices: tuple[Choice, ...]
+
+
+_TOLD: Final = (Choice.NOTED,)
+_STUCK: Final = (Choice.KEEP_LOOKING, Choice.LEAVE, Choice.NOTED)
 
 
 def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
@@ -263,7 +273,7 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 f"The refund's money came back to the platform, while {leg.made.amount} of transfer {name} were "
                 "pulled back: pass on what is owed to the connected account."
             )
-            yield LegTold(subject=subject_of(record, leg), code="transfer_pulled_back", says=says, stuck=False)
+            yield LegTold(subject=subject_of(record, leg), code="transfer_pulled_back", says=says, choices=_TOLD)
         owed = status in _LIVE and state in (LegState.OWED, LegState.IN_DOUBT)
         if owed and (why := _stuck(ledger, record, leg)):
             says = (
@@ -271,7 +281,10 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 "It is tried daily: let the connected account be topped up, reverse the transfer by hand, try "
                 "again now, or leave it, so that the platform bears it."
             )
-            yield LegTold(subject=subject_of(record, leg), code="transfer_not_reversed", says=says, stuck=True)
+            choices = _STUCK[1:] if _urged(ledger, record, leg) else _STUCK
+            yield LegTold(
+                subject=subject_of(record, leg), code="transfer_not_reversed", says=says, choices=choices
+            )
 
 
 def _stuck(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> str | None:

@@ -18,10 +18,18 @@ from refund_domain.answers import (
     NotSent,
     OutcomeUnknown,
     Picture,
+    Reversal,
+    Reversed,
     Send,
     Unread,
 )
-from refund_domain.connect import ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
+from refund_domain.connect import (
+    ChargeKind,
+    DestinationCharge,
+    DirectCharge,
+    PlatformCharge,
+    TransferReversal,
+)
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
 
@@ -34,7 +42,11 @@ class Broken(MemoryGateway):
         self.bank = bank
 
     def send(self, ask: Ask, /) -> Answer:
-        return self.refund(ask) if isinstance(ask, Send) else super().send(ask)
+        return self.refund(ask) if isinstance(ask, Send) else self.reverse(ask)
+
+    def reverse(self, asked: Reversal) -> Answer:
+        """A reversal as the subclass would have it."""
+        return super().send(asked)
 
     def refund(self, send: Send) -> Answer:
         """A refund as the subclass would have it."""
@@ -353,6 +365,65 @@ class ReturnsTheFeeTwice(Broken):
         return super().refund(send)
 
 
+class PullsBackWithTheRefund(Broken):
+    """Reverses the transfers of a separate charge with its refund, and again when asked to."""
+
+    def refund(self, send: Send) -> Answer:
+        for transfer in self.bank.connect.transfers(send.payment):
+            self.bank.connect.reverse(transfer.id, Money(1, send.amount.currency))
+        return super().refund(send)
+
+
+class HidesReversals(Broken):
+    """Shows how much of a transfer came back, and not by what."""
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        look = super().look(ref)
+        if not isinstance(look, Picture):
+            return look
+        bare = tuple(attrs.evolve(one, reversals=()) for one in look.payment.transfers)
+        return attrs.evolve(look, payment=attrs.evolve(look.payment, transfers=bare))
+
+
+class ReversesUnmarked(Broken):
+    """Reverses without a mark, and says it had one."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        reply = self.bank.connect.reverse(asked.transfer, asked.amount, key=asked.id)
+        name = getattr(reply, "id", None)
+        made = None if name is None else TransferReversal(id=name, amount=asked.amount, mark=asked.id)
+        return Declined(code="no") if made is None else Reversed(reversal=made)
+
+
+class ClaimInLegKey(Broken):
+    """Gives each claim of a leg a key of its own."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        key = f"{asked.id}-{asked.claim}"
+        reply = self.bank.connect.reverse(asked.transfer, asked.amount, key=key, mark=asked.id)
+        name = getattr(reply, "id", None)
+        made = None if name is None else TransferReversal(id=name, amount=asked.amount, mark=asked.id)
+        return Declined(code="no") if made is None else Reversed(reversal=made)
+
+
+class ReversesWhatIsLeft(Broken):
+    """Asked for more than is left of a transfer, it reverses what is left."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        answer = super().reverse(asked)
+        if isinstance(answer, Declined):
+            self.bank.connect.reverse(asked.transfer)
+        return answer
+
+
+class UnknownForNoLeg(Broken):
+    """Takes every no to a reversal for an open outcome."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        answer = super().reverse(asked)
+        return OutcomeUnknown(why="http_400") if isinstance(answer, Declined) else answer
+
+
 BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
     ("fresh_charge", ShowsTooMuch),
     ("fresh_charge", ShowsAnother),
@@ -395,4 +466,12 @@ BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
     ("direct_fee", KeepsTheFee),
     ("direct_fee", ReturnsTheFee),
     ("direct_fee", ReturnsTheFeeTwice),
+    ("separate_charge", PullsBackWithTheRefund),
+    ("separate_charge", HidesReversals),
+    ("separate_charge", ReversesUnmarked),
+    ("same_reversal_again", ClaimInLegKey),
+    ("more_than_passed_on", ReversesWhatIsLeft),
+    ("more_than_passed_on", UnknownForNoLeg),
+    ("unknown_transfer", UnknownForNoLeg),
+    ("one_reversal_raced", ClaimInLegKey),
 )

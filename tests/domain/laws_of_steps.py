@@ -292,7 +292,11 @@ def law_a_leg_is_claimed_for_a_live_refund_and_for_no_more_than_is_left(step: St
     assert not any(isinstance(event, SendClaimed) for event in step.events)
     assert isinstance(given, OwedLook)
     assert isinstance(given.look, Picture)
-    words = [one.status for one in observations(step.written) if one.mark == asked.refund_id]
+    record = record_of(step.before, asked.refund_id)
+    assert record is not None
+    assert record.request is not None
+    shown = [one for one in observations(step.written) if one.mark == record.id]
+    words = [one.status for one in shown if one.amount == record.request.amount]
     assert naive_status(words) in (Status.PENDING, Status.SUCCEEDED)
     plan = next(e.send.split for e in step.history if isinstance(e, SendClaimed) and _of(e, asked.refund_id))
     assert isinstance(plan, SeparateCharge)

@@ -184,8 +184,16 @@ def _apart(scenario: Scenario, rng: Random) -> Scenario:
             payments.append(taken)
             continue
         whole = taken.amount_minor
+        # More than the charge: one transfer for several charges of its group.
         passed = rng.choice(
-            ((whole,), (3 * whole // 4,), (whole // 2, whole // 4), (1, whole - 1), (whole, whole // 2, 7))
+            (
+                (whole,),
+                (2 * whole,),
+                (3 * whole // 4,),
+                (whole // 2, whole // 4),
+                (1, 3 * whole),
+                (whole, whole, 7),
+            )
         )
         payments.append(
             attrs.evolve(

@@ -197,8 +197,10 @@ def _answer(world: World, op: Op, ref: PaymentRef, arg: int, by: Actor) -> Fligh
         return None
     item = items[arg % len(items)]
     choice = truthful(world, ref, item.subject, item.choices)
-    if Choice.LEAVE in item.choices and arg % 8 == 7:
-        choice = Choice.LEAVE
+    if Choice.LEAVE in item.choices:
+        choice = Choice.LEAVE if arg % 8 == 7 else Choice.KEEP_LOOKING
+    if choice not in item.choices:
+        return None
     return op.worker.service.settle(ref, subject=item.subject, code=item.code, choice=choice, by=by)
 
 

@@ -14,17 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import attrs
 
-from refund_domain.answers import (
-    Accepted,
-    Answer,
-    Declined,
-    Missing,
-    OutcomeUnknown,
-    Picture,
-    Reversal,
-    Reversed,
-    Send,
-)
+from refund_domain.answers import Accepted, Answer, Declined, Missing, OutcomeUnknown, Picture, Send
 from refund_domain.commands import Reason
 from refund_domain.connect import (
     PLATFORM,
@@ -32,27 +22,22 @@ from refund_domain.connect import (
     ChargeKind,
     DestinationCharge,
     DirectCharge,
-    Leg,
     PlatformCharge,
-    SeparateCharge,
     Split,
-    Transfer,
-    TransferReversal,
 )
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.ports import PaymentGateway
 from refund_domain.rules import DISPUTE_COUNTS
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
+from refund_domain.testing.laws_legs import LEG_LAWS, RACERS
 
-RACERS: Final = 8
 MANY: Final = 101
 """One more refund than the largest page of any gateway known."""
 
 _CAPTURED: Final = Money.parse("200.00", "USD")
 _PART: Final = Money.parse("30.00", "USD")
 _FEE: Final = Money.parse("10.00", "USD")
-_PASSED_ON: Final = Money.parse("150.00", "USD")
 _YEN: Final = Money.parse("5000", "JPY")
 _DEAD: Final = ("failed", "canceled")
 
@@ -88,14 +73,6 @@ class SplitBank(Bank, Protocol):
         """What the connected account still holds of what was passed on with this payment, the fee not counted."""
 
 
-@runtime_checkable
-class LegBank(Bank, Protocol):
-    """A bank that can stage separate charges, too; one that cannot lists those laws in `lacks`."""
-
-    def separate(self, amount: Money, passed_on: Money) -> tuple[PaymentRef, str]:
-        """Take such a payment on the platform, and pass this much of it on by a transfer of its own: its id."""
-
-
 @attrs.frozen
 class Scene:
     """One law's stage: the gateway on trial, and its bank."""
@@ -109,24 +86,6 @@ class Scene:
         if not isinstance(self.bank, SplitBank):
             broken("a bank that stages no split charges and does not list this law in `lacks`")
         return self.bank
-
-    def separate(self) -> tuple[PaymentRef, Transfer]:
-        """A separate charge, and its transfer as a look shows it; the law is broken by a bank that stages none."""
-        if not isinstance(self.bank, LegBank):
-            broken("a bank that stages no separate charges and does not list this law in `lacks`")
-        ref, transfer = self.bank.separate(_CAPTURED, _PASSED_ON)
-        payment = self.look(ref).payment
-        must(payment.kind is ChargeKind.SEPARATE, f"kind {payment.kind.value} of a separate charge")
-        must([one.id for one in payment.transfers] == [transfer], f"transfers {payment.transfers!r}")
-        return ref, payment.transfers[0]
-
-    def came_back(self, ref: PaymentRef) -> tuple[TransferReversal, ...]:
-        """What came back of the one transfer; figure and list must say the same."""
-        transfers = self.look(ref).payment.transfers
-        must(len(transfers) == 1, f"transfers {transfers!r}")
-        listed, gone = transfers[0].reversals, transfers[0].reversed
-        must(sum(each.amount.amount_minor for each in listed) == gone.amount_minor, f"{listed!r} beside {gone}")
-        return listed
 
     def fee(self, ref: PaymentRef) -> ApplicationFee:
         """The platform's fee as a look shows it."""
@@ -413,96 +372,6 @@ def direct_fee(scene: Scene) -> None:
         must((fee.taken, fee.returned) == (_FEE, returned), f"{fee!r} with return_fee={return_fee}")
 
 
-# --- the laws: the legs of a separate charge ----------------------------------------------------------------
-
-
-def _reversal(ref: PaymentRef, transfer: Transfer, amount: Money) -> Reversal:
-    """A reversal as the library asks for it, with an id of its own."""
-    mine = os.urandom(16).hex()
-    return Reversal(
-        id=f"{mine}:{transfer.id}:1",
-        refund_id=mine,
-        transfer=transfer.id,
-        attempt=1,
-        claim=1,
-        payment=ref,
-        amount=amount,
-    )
-
-
-def _reversed(answer: object, asked: Reversal) -> TransferReversal:
-    """The reversal in an answer that must say yes to this one."""
-    if not isinstance(answer, Reversed):
-        broken(f"{answer!r} to a reversal that could be made")
-    made = answer.reversal
-    must((made.amount, made.mark) == (asked.amount, asked.id), f"{made!r} for {asked!r}")
-    return made
-
-
-def separate_charge(scene: Scene) -> None:
-    """A refund of a separate charge leaves its transfer; each reversal pulls back its own amount, and is shown."""
-    ref, transfer = scene.separate()
-    nothing = Money.zero(_PASSED_ON.currency)
-    must((transfer.amount, transfer.reversed) == (_PASSED_ON, nothing), f"{transfer!r} before anything came back")
-    legs = (Leg(transfer=transfer.id, amount=_PASSED_ON, by_hand=nothing),)
-    send = send_of(ref, _CAPTURED, split=SeparateCharge(legs=legs))
-    _accepted(scene.gateway.send(send), send)
-    must(not scene.came_back(ref), "a transfer pulled back by the refund itself")
-    for amount in (_PART, _PASSED_ON - _PART):
-        asked = _reversal(ref, transfer, amount)
-        made = _reversed(scene.gateway.send(asked), asked)
-        back = scene.came_back(ref)
-        must(made in back, f"{back!r} after {made!r}")
-    must(len(scene.made(ref)) == 1, "another refund")
-    kind = scene.look(ref).payment.kind
-    must(kind is ChargeKind.PLATFORM, f"kind {kind.value} after all came back")
-
-
-def same_reversal_again(scene: Scene) -> None:
-    """The same reversal under its next claim is the same one, and another amount under its id makes nothing."""
-    ref, transfer = scene.separate()
-    first = _reversal(ref, transfer, _PART)
-    again = attrs.evolve(first, claim=2)
-    made = [_reversed(scene.gateway.send(asked), asked).id for asked in (first, again)]
-    must(made[0] == made[1], f"two reversals: {made}")
-    answer = scene.gateway.send(attrs.evolve(first, claim=3, amount=_PART + _PART))
-    must(isinstance(answer, OutcomeUnknown) and not answer.resend, f"{answer!r} to another amount")
-    back = scene.came_back(ref)
-    must([each.id for each in back] == made[:1], f"{back!r}")
-
-
-def more_than_passed_on(scene: Scene) -> None:
-    """A reversal of more than what is left of a transfer is Declined, and nothing of it comes back."""
-    ref, transfer = scene.separate()
-    first = _reversal(ref, transfer, _PART)
-    made = _reversed(scene.gateway.send(first), first)
-    answer = scene.gateway.send(_reversal(ref, transfer, _PASSED_ON))
-    must(isinstance(answer, Declined), f"{answer!r}")
-    back = scene.came_back(ref)
-    must(back == (made,), f"{back!r}")
-
-
-def unknown_transfer(scene: Scene) -> None:
-    """A reversal of a transfer that does not exist is Declined."""
-    ref, transfer = scene.separate()
-    unknown = attrs.evolve(transfer, id=f"tr_{os.urandom(12).hex()}")
-    answer = scene.gateway.send(_reversal(ref, unknown, _PART))
-    must(isinstance(answer, Declined), f"{answer!r}")
-
-
-def one_reversal_raced(scene: Scene) -> None:
-    """Eight threads that ask for one reversal at once make one; whoever is told yes is told of that one."""
-    ref, transfer = scene.separate()
-    asked = _reversal(ref, transfer, _PART)
-    claims = [attrs.evolve(asked, claim=claim) for claim in range(1, RACERS + 1)]
-    answers = race([partial(scene.gateway.send, claim) for claim in claims])
-    must(not any(isinstance(answer, Exception) for answer in answers), f"answers {answers!r}")
-    ids = {_reversed(answer, asked).id for answer in answers if isinstance(answer, Reversed)}
-    must(len(ids) == 1, f"answers {answers!r}")
-    back = scene.came_back(ref)
-    must({each.id for each in back} == ids and len(back) == 1, f"{back!r}")
-
-
 LAWS: Final[tuple[Callable[[Scene], None], ...]] = (
     fresh_charge,
     unknown_charge,
@@ -523,11 +392,7 @@ LAWS: Final[tuple[Callable[[Scene], None], ...]] = (
     destination_charge,
     destination_fee,
     direct_fee,
-    separate_charge,
-    same_reversal_again,
-    more_than_passed_on,
-    unknown_transfer,
-    one_reversal_raced,
+    *LEG_LAWS,
 )
 """Every law of the gateway port, in the order in which they are tried."""
 
