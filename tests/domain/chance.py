@@ -239,6 +239,8 @@ class Play:
     def time_passes(self, jump: str) -> None:
         story = self.story
         since = [record.doubted_since for record in story.ledger.refunds if record.doubted_since]
+        doubted = [leg.doubted_since for record in story.ledger.refunds for leg in record.legs]
+        since += [at for at in doubted if at is not None]
         if jump in JUMPS:
             story.wait(JUMPS[jump])
         elif jump == "due" and story.ledger.due:

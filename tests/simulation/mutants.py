@@ -603,7 +603,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="fresh key for a leg",
         apply=swap(_real_reversal, _own_id_each_claim),
-        seeds=30,
+        seeds=260,
         by=("leg_doubled",),
         mode=APART,
     ),
@@ -615,7 +615,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         mode=APART,
     ),
     Mutant(
-        name="leg not capped", apply=swap(pulling._still, _as_planned), seeds=30, by=("leg_amount",), mode=APART
+        name="leg not capped", apply=swap(pulling._still, _as_planned), seeds=40, by=("leg_amount",), mode=APART
     ),
     Mutant(
         name="whole refund again when a leg fails",
@@ -627,7 +627,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="a leg's no is final",
         apply=swap(pulling._not_before, lambda known, record, leg, at, policy: _never(leg, at)),
-        seeds=30,
+        seeds=50,
         by=("stuck",),
         mode=APART,
     ),

@@ -1,4 +1,4 @@
-"""`StripeGateway`: the port to Stripe, over stripe-python, for platform, direct and destination charges.
+"""`StripeGateway`: the port to Stripe, over stripe-python, for charges of every kind.
 
 The norm is docs/explanation/stripe-facts.md. Which calls are made stands in `_steps`, what their words mean in
 `_translate` and `_faults`, how bytes travel in `clients`. Here they are driven, and nothing else;
