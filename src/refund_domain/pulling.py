@@ -297,4 +297,4 @@ def _stuck(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> str | None:
     if leg.burnt or leg.not_made:
         return "no answer"
     stuck = leg.doubted_since is None and _next_reversal(record, leg, ledger.payment) is None
-    return "the transfer is not shown" if stuck else None
+    return "nothing can be asked of it now" if stuck else None
