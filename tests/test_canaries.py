@@ -37,7 +37,7 @@ from refund_domain import (
     RefundService,
     Refused,
 )
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Unread
 from refund_domain.commands import Action, Choice
 from refund_domain.connect import PLATFORM
 from refund_domain.errors import GatewayUnreadable
@@ -208,7 +208,7 @@ class _Raising:
             return TEXT  # type: ignore[return-value]
         return self.inner.page(account, window, subject, after)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """The inner one's, after what was to happen before; a raw exception of it names everything."""
         if self.before_send is not None:
             before, self.before_send = self.before_send, None

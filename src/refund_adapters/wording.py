@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from refund_domain.commands import Choice
 from refund_domain.ledger import Status
 from refund_domain.money import Money
+from refund_domain.pulling import LegState
 from refund_domain.quotes import Quote
 from refund_domain.refusals import Move, Refusal, Refused
 from refund_domain.rules import METHODS, Family
@@ -103,6 +104,17 @@ PENDING: Final[dict[str, str]] = {
 }
 """Why a refund is pending, by the gateway's word (docs/explanation/stripe-facts.md, "Reasons")."""
 
+LEG: Final[dict[LegState, str]] = {
+    LegState.PLANNED: "pulled back from the connected account once the refund is made",
+    LegState.OWED: "still to be pulled back from the connected account",
+    LegState.IN_DOUBT: "asked back from the connected account; how that ended is being checked",
+    LegState.DONE: "pulled back from the connected account",
+    LegState.ELSEWHERE: "pulled back by others already",
+    LegState.LEFT: "left at the connected account; the platform bears it",
+    LegState.OFF: "not pulled back, as the refund was not made",
+}
+"""What becomes of each transfer of a separate charge: for staff, and never a word on the client's money."""
+
 REFUSAL: Final[dict[str, str]] = {
     "external": "Paid outside",
     "method_not_supported": "Method not refundable here",
@@ -144,6 +156,7 @@ MOVE: Final[dict[Move, str]] = {
 CHOICE: Final[dict[Choice, str]] = {
     Choice.NOT_MADE: "I checked the gateway: it was not made",
     Choice.KEEP_LOOKING: "Go on",
+    Choice.LEAVE: "Leave it with the platform",
     Choice.NOTED: "Noted",
     Choice.DENIED: "Deny it",
 }
@@ -196,6 +209,7 @@ def to_staff(said: Refund | Refused) -> str:
         lines.append(_detail(said.status, said.detail))
     if said.next_step is not None:
         lines.append(said.next_step.says)
+    lines += [f"Transfer {leg.transfer}, {leg.amount}: {LEG[leg.state]}." for leg in said.legs]
     return " ".join(lines)
 
 
@@ -251,6 +265,8 @@ def _quote_rows(quote: Quote) -> Iterator[tuple[str, str]]:
         for part in quote.funding.parts:
             yield "Comes from", str(part)
         yield "Note", quote.funding.caveat
+    for leg in quote.pulls_back:
+        yield "Pulled back", f"{leg.amount} of transfer {leg.transfer}"
     if quote.fee_kept is not None:
         yield "Fee not returned", str(quote.fee_kept)
     if quote.application_fee_kept is not None:

@@ -1,8 +1,9 @@
-"""What crosses the gateway port: what a look shows, what a send asks for, and the four answers to a send.
+"""What crosses the gateway port: what a look shows, what may be asked for, and the answers to that.
 
-Answers are values, never exceptions, because an exception is not a "no". Each answer says one thing about
-the money: it moved (`Accepted`), this request made nothing (`Declined`), the request never executed
-(`NotSent`), nobody knows (`OutcomeUnknown`).
+Asked for is a refund (`Send`) or the reversal of one transfer behind it (`Reversal`). Answers are values, never
+exceptions, because an exception is not a "no". Each answer says one thing about the money: it moved (`Accepted`,
+of a reversal `Reversed`), this request made nothing (`Declined`), the request never executed (`NotSent`), nobody
+knows (`OutcomeUnknown`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import attrs
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.commands import Reason
-from refund_domain.connect import SPLITS, Split, check_held_by
+from refund_domain.connect import PLATFORM, SPLITS, SeparateCharge, Split, TransferReversal, check_held_by
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, Payment, PaymentRef
 
@@ -87,6 +88,47 @@ class Send:
         check_held_by(self.split, self.payment.account)
         if self.amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing: a refund of 0 is a refusal, never a call")
+        if isinstance(self.split, SeparateCharge):
+            pulled = [leg.amount for leg in self.split.legs]
+            if pulled[0].currency != self.amount.currency:
+                raise ValueError("split: its legs must be in the currency of amount")
+            if sum(amount.amount_minor for amount in pulled) > self.amount.amount_minor:
+                raise ValueError("split: its legs must not pull back more than the client gets")
+
+
+@attrs.frozen(kw_only=True)
+class Reversal:
+    """One request to pull back this much of one transfer: a leg of a refund, and exactly one HTTP request.
+
+    `id` is both the idempotency key and the mark. It belongs to one attempt: every claim of an attempt asks for
+    the same thing under the same id, and only `claim` rises; an attempt that is over is followed by one with an
+    id of its own. `payment` is the charge whose refund this is a leg of; it must be the platform's (ValueError).
+    """
+
+    id: str
+    refund_id: str
+    transfer: str
+    attempt: int
+    claim: int
+    payment: PaymentRef
+    amount: Money
+
+    def __attrs_post_init__(self) -> None:
+        check_id(self.id, "id")
+        check_id(self.refund_id, "refund_id")
+        check_id(self.transfer, "transfer")
+        check_count(self.attempt, "attempt", 1)
+        check_count(self.claim, "claim", 1)
+        check_type(self.payment, PaymentRef, "payment")
+        check_type(self.amount, Money, "amount")
+        if self.payment.account != PLATFORM:
+            raise ValueError("payment must be the platform's: no other account passes a charge on by transfers")
+        if self.amount.amount_minor <= 0:
+            raise ValueError("amount must be more than nothing")
+
+
+Ask = Send | Reversal
+"""What may be asked of a gateway."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +139,16 @@ class Accepted:
 
     def __attrs_post_init__(self) -> None:
         check_type(self.refund, GatewayRefund, "refund")
+
+
+@attrs.frozen(kw_only=True)
+class Reversed:
+    """The gateway made, or had made, this reversal of a transfer."""
+
+    reversal: TransferReversal
+
+    def __attrs_post_init__(self) -> None:
+        check_type(self.reversal, TransferReversal, "reversal")
 
 
 @attrs.frozen(kw_only=True)
@@ -141,7 +193,13 @@ class OutcomeUnknown:
         _check_words(self.why, self.alarm, self.trail)
 
 
-Answer = Accepted | Declined | NotSent | OutcomeUnknown
+SendAnswer = Accepted | Declined | NotSent | OutcomeUnknown
+"""The answers to a `Send`."""
+
+LegAnswer = Reversed | Declined | NotSent | OutcomeUnknown
+"""The answers to a `Reversal`."""
+
+Answer = SendAnswer | LegAnswer
 
 
 def _check_words(why: str, alarm: str | None, trail: str | None = None) -> None:

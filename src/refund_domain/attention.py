@@ -16,6 +16,7 @@ from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
 from refund_domain.evidence import Evidence, evidence
 from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.pulling import legs_told
 from refund_domain.refusals import Move
 from refund_domain.rules import disputed_minor, listed_minor
 
@@ -26,13 +27,18 @@ _PULLED_BACK: Final = (
     "and the platform's fee perhaps returned: check both in the dashboard and pass on what is owed."
 )
 
+_NO_PLAN: Final = (
+    "This refund is known by its mark alone, as its journal was lost, and transfers of the payment still hold "
+    "money: check in the dashboard which of them to reverse."
+)
+
 
 @attrs.frozen(kw_only=True)
 class Attention:
     """One thing a person should know or decide: `subject` and `code` name it in `settle`.
 
-    `subject` is the refund's id, the gateway's refund id, or "payment". `choices` are the answers it takes.
-    `says` is a sentence without any client's data.
+    `subject` is the refund's id, the gateway's refund id, "payment", or a refund's id and a transfer's. `choices`
+    are the answers it takes. `says` is a sentence without any client's data.
     """
 
     subject: str
@@ -101,9 +107,14 @@ def _items(ledger: Ledger) -> Iterator[Attention]:
 def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
     status, seen = status_of(ledger, record), shown(ledger, record)
     if record.asked_at is not None and seen is None and record.ended is None:
-        choices = (Choice.NOT_MADE, Choice.KEEP_LOOKING)
         says = "No complete look shows this refund. Check the gateway's dashboard: was it made?"
-        yield Attention(subject=record.id, code="not_shown", choices=choices, move=Move.STAFF, says=says)
+        yield Attention(
+            subject=record.id,
+            code="not_shown",
+            choices=(Choice.NOT_MADE, Choice.KEEP_LOOKING),
+            move=Move.STAFF,
+            says=says,
+        )
     if record.request is not None and record.awaits_second and status is Status.REQUESTED:
         says = (
             f"{record.request.by.id} asks for a refund of {record.request.amount}: another person must approve it."
@@ -125,6 +136,12 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
             f"This refund was held to be {record.surprise} and exists after all ({status}); check what was repaid."
         )
         yield _note(record.id, f"adopted_after_{record.surprise}", says)
+    for told in legs_told(ledger, record):
+        yield Attention(
+            subject=told.subject, code=told.code, choices=told.choices, move=Move.STAFF, says=told.says
+        )
+    if not record.claims and status in (Status.PENDING, Status.SUCCEEDED) and _holds_transfers(ledger):
+        yield _note(record.id, "transfers_unknown", _NO_PLAN)
     match status:
         case Status.FAILED | Status.CANCELED:
             reason = None if seen is None else seen.refund.failure_reason
@@ -189,6 +206,10 @@ def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:
     if record.claims:
         return isinstance(record.claims[0].send.split, DestinationCharge)
     return ledger.payment is not None and ledger.payment.kind is ChargeKind.DESTINATION
+
+
+def _holds_transfers(ledger: Ledger) -> bool:
+    return ledger.payment is not None and ledger.payment.kind is ChargeKind.SEPARATE
 
 
 def _note(subject: str, code: str, says: str) -> Attention:

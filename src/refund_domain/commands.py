@@ -46,6 +46,7 @@ class Choice(StrEnum):
 
     NOT_MADE = "not_made"
     KEEP_LOOKING = "keep_looking"
+    LEAVE = "leave"
     NOTED = "noted"
     DENIED = "denied"
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from refund_domain._checks import check_id, check_type
+from refund_domain._checks import check_id, check_tuple, check_type
 from refund_domain.money import Money
 
 PLATFORM: Final = "platform"
@@ -66,11 +66,33 @@ class ApplicationFee:
 
 
 @attrs.frozen(kw_only=True)
+class TransferReversal:
+    """One reversal of a transfer as the gateway shows it, ours or anybody's: so much of it came back.
+
+    `mark` is the id under which this library asked for it, None for all others. Refuses (ValueError) an amount of
+    nothing.
+    """
+
+    id: str
+    amount: Money
+    mark: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_id(self.id, "id")
+        check_type(self.amount, Money, "amount")
+        if self.mark is not None:
+            check_id(self.mark, "mark")
+        if self.amount.amount_minor <= 0:
+            raise ValueError("amount must be more than nothing")
+
+
+@attrs.frozen(kw_only=True)
 class Transfer:
     """Money of a payment that the platform passed on to a connected account, and how much of it came back.
 
-    `reversed` is what came back. Refuses (ValueError) amounts that are negative or in two currencies, and more
-    reversed than was passed on.
+    `reversed` is what came back, `reversals` are what brought it: all of them, where a look has listed them.
+    Refuses (ValueError) amounts that are negative or in two currencies, more reversed than was passed on, and
+    reversals beyond what is reversed.
 
     >>> transfer = Transfer(id="tr_1", amount=Money.parse("150.00", "USD"), reversed=Money.parse("50.00", "USD"))
     >>> str(transfer.left)
@@ -80,20 +102,34 @@ class Transfer:
     id: str
     amount: Money
     reversed: Money
+    reversals: tuple[TransferReversal, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         check_id(self.id, "id")
         check_type(self.amount, Money, "amount")
         check_type(self.reversed, Money, "reversed")
+        check_tuple(self.reversals, TransferReversal, "reversals")
         if self.amount.currency != self.reversed.currency:
             raise ValueError("reversed must be in the currency of amount")
         if not 0 <= self.reversed.amount_minor <= self.amount.amount_minor:
             raise ValueError("reversed must be from nothing to all that was passed on")
+        if any(each.amount.currency != self.amount.currency for each in self.reversals):
+            raise ValueError("reversals must be in the currency of amount")
+        if sum(each.amount.amount_minor for each in self.reversals) > self.reversed.amount_minor:
+            raise ValueError("reversals must not add up to more than reversed")
+        if len({each.id for each in self.reversals}) != len(self.reversals):
+            raise ValueError("reversals must name each reversal once")
 
     @property
     def left(self) -> Money:
         """What the connected account still holds of it."""
         return self.amount - self.reversed
+
+    @property
+    def by_hand(self) -> Money:
+        """What came back of it without a mark of this library's: pulled back by a person, or by other software."""
+        marked = sum(each.amount.amount_minor for each in self.reversals if each.mark is not None)
+        return Money(self.reversed.amount_minor - marked, self.reversed.currency)
 
 
 @attrs.frozen
@@ -125,11 +161,56 @@ class DestinationCharge:
         check_type(self.return_fee, bool, "return_fee")
 
 
-Split = PlatformCharge | DirectCharge | DestinationCharge
-"""What a send asks for beside the amount; `rules.split_of` makes it from what a look showed and the policy.
-Separate charges have no class here: they are refused."""
+@attrs.frozen(kw_only=True)
+class Leg:
+    """What the refund of a separate charge pulls back of one transfer, after the refund and apart from it.
 
-SPLITS: Final[tuple[type[Split], ...]] = (PlatformCharge, DirectCharge, DestinationCharge)
+    `by_hand` is what had come back of it by other hands when this was planned: what comes back so later counts
+    towards `amount`. Refuses (ValueError) an amount of nothing, and two currencies.
+
+    >>> leg = Leg(transfer="tr_1", amount=Money.parse("150.00", "USD"), by_hand=Money.parse("0.00", "USD"))
+    >>> str(leg.amount)
+    '150.00 USD'
+    """
+
+    transfer: str
+    amount: Money
+    by_hand: Money
+
+    def __attrs_post_init__(self) -> None:
+        check_id(self.transfer, "transfer")
+        check_type(self.amount, Money, "amount")
+        check_type(self.by_hand, Money, "by_hand")
+        if self.amount.currency != self.by_hand.currency:
+            raise ValueError("by_hand must be in the currency of amount")
+        if self.amount.amount_minor <= 0 or self.by_hand.amount_minor < 0:
+            raise ValueError("amount must be more than nothing, and by_hand not less")
+
+
+@attrs.frozen(kw_only=True)
+class SeparateCharge:
+    """The platform's, of which transfers of its own making hold a part: a plain refund, and then its legs.
+
+    The refund pulls nothing back by itself. Each leg is a call of its own behind it, so that one which fails makes
+    the refund no less done. Refuses (ValueError) no leg at all, one transfer twice, and two currencies.
+    """
+
+    legs: tuple[Leg, ...]
+
+    def __attrs_post_init__(self) -> None:
+        check_tuple(self.legs, Leg, "legs")
+        if not self.legs:
+            raise ValueError("legs must name at least one: without any it is a PlatformCharge")
+        if len({leg.transfer for leg in self.legs}) != len(self.legs):
+            raise ValueError("legs must name each transfer once")
+        if len({leg.amount.currency for leg in self.legs}) != 1:
+            raise ValueError("legs must be in one currency")
+
+
+Split = PlatformCharge | DirectCharge | DestinationCharge | SeparateCharge
+"""What a send asks for beside the amount; `rules.split_of` makes it from what a look showed and the policy."""
+
+SPLITS: Final[tuple[type[Split], ...]] = (PlatformCharge, DirectCharge, DestinationCharge, SeparateCharge)
 """The classes of `Split`, for checks."""
 
 

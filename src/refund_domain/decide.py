@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from refund_domain.answers import Accepted, OutcomeUnknown, Picture, Send
+from refund_domain.answers import Accepted, Ask, OutcomeUnknown, Picture, Reversed
 from refund_domain.attention import attention
 from refund_domain.commands import Choice
 from refund_domain.doubt import steps, unreadable
 from refund_domain.events import (
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
     LookScheduled,
     OutsideRecorded,
     PaymentSeen,
@@ -33,6 +35,7 @@ from refund_domain.inputs import (
     FreeLook,
     GatewayAnswered,
     Input,
+    LegReplied,
     OwedLook,
     RecordOutside,
     RequestRefund,
@@ -48,8 +51,10 @@ from refund_domain.ledger import (
     record_of,
     status_of,
 )
+from refund_domain.legs import leg_of
 from refund_domain.payments import GatewayRefund, OutsideRef, PaymentRef
 from refund_domain.policy import Policy
+from refund_domain.pulling import leg_ready, leg_steps, legs_seen
 from refund_domain.refusals import (
     AmountChanged,
     ApprovalDenied,
@@ -86,6 +91,8 @@ def decide(ledger: Ledger, given: Input, policy: Policy) -> Events | Refused:
             return _free_look(ledger, given, policy)
         case GatewayAnswered():
             return _answer(ledger, given, policy)
+        case LegReplied():
+            return _leg_answer(ledger, given, policy)
         case RecordOutside():
             return _record_outside(ledger, given)
         case SettleAttention():
@@ -97,12 +104,15 @@ def owed(ledger: Ledger, now: datetime) -> bool:
     return ledger.due is not None and ledger.due <= now
 
 
-def licensed(appended: Sequence[Event], now: datetime, policy: Policy) -> Send | None:
-    """The send that the events this worker has just appended oblige it to make, while the claim is young."""
+def licensed(appended: Sequence[Event], now: datetime, policy: Policy) -> Ask | None:
+    """The call that the events this worker has just appended oblige it to make, while the claim is young."""
     for event in appended:
         # A clock that jumped back since the claim cannot tell how young it is: not licensed.
-        if isinstance(event, SendClaimed) and -policy.clock_skew <= now - event.at <= policy.licence:
+        young = -policy.clock_skew <= now - event.at <= policy.licence
+        if isinstance(event, SendClaimed) and young:
             return event.send
+        if isinstance(event, LegClaimed) and young:
+            return event.reversal
     return None
 
 
@@ -247,7 +257,7 @@ def _news(ledger: Ledger, seen: Events, at: datetime, policy: Policy) -> Events:
 
 def _seen(ledger: Ledger, picture: Picture, at: datetime) -> Events:
     """The observations in this picture that are news to the ledger."""
-    news = _refunds_seen(ledger, picture.refunds, at)
+    news = (*_refunds_seen(ledger, picture.refunds, at), *legs_seen(ledger, picture.payment, at))
     if picture.payment != ledger.payment and (ledger.seen_at is None or at >= ledger.seen_at):
         return (PaymentSeen(at=at, payment=picture.payment), *news)
     return news
@@ -272,7 +282,7 @@ def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
         return _news(ledger, _seen(ledger, look, at), at, policy) if isinstance(look, Picture) else ()
     seen = _seen(ledger, look, at) if isinstance(look, Picture) else ()
     after = fold(ledger, seen)
-    moves = steps(after, given, policy)
+    moves = steps(after, given, policy) or leg_steps(after, given, policy)
     tries = 0 if seen else ledger.tries + 1
     due = next_look(fold(after, moves), at, tries, policy)
     alarm = None if due is None else unreadable(after, given, policy)
@@ -287,15 +297,38 @@ def _answer(ledger: Ledger, given: GatewayAnswered, policy: Policy) -> Events:
     if record is None or not 1 <= given.claim <= len(record.claims):
         return ()
     answer, at = given.answer, given.at
-    if isinstance(answer, Accepted) and not is_shown_by(record, answer.refund):
+    if isinstance(answer, Reversed) or (isinstance(answer, Accepted) and not is_shown_by(record, answer.refund)):
         answer = OutcomeUnknown(why="the body accepted is not this refund", resend=False, alarm="not_our_refund")
     if record.claims[given.claim - 1].answer is not None:
         # Answered already: nothing more is booked on the claim, but what the answer shows is news all the same.
         shown = (answer.refund,) if isinstance(answer, Accepted) else ()
         return _news(ledger, _refunds_seen(ledger, shown, at), at, policy)
     answered = SendAnswered(at=at, refund_id=record.id, claim=given.claim, answer=answer)
-    tries = 0 if isinstance(answer, Accepted) else ledger.tries
-    due = next_look(fold(ledger, (answered,)), at, tries, policy)
+    return _then_due(ledger, answered, at, 0 if isinstance(answer, Accepted) else ledger.tries, policy)
+
+
+def _leg_answer(ledger: Ledger, given: LegReplied, policy: Policy) -> Events:
+    record = record_of(ledger, given.refund_id)
+    leg = None if record is None else leg_of(record.legs, given.transfer)
+    if leg is None or not 1 <= given.claim <= len(leg.claims) or leg.claims[given.claim - 1].answer is not None:
+        return ()
+    answer = given.answer
+    if isinstance(answer, Accepted) or (isinstance(answer, Reversed) and not leg.shows(answer.reversal)):
+        answer = OutcomeUnknown(
+            why="the body accepted is not this reversal", resend=False, alarm="not_our_reversal"
+        )
+    answered = LegAnswered(
+        at=given.at, refund_id=given.refund_id, transfer=given.transfer, claim=given.claim, answer=answer
+    )
+    return _then_due(ledger, answered, given.at, 0 if isinstance(answer, Reversed) else ledger.tries, policy)
+
+
+def _then_due(
+    ledger: Ledger, answered: SendAnswered | LegAnswered, at: datetime, tries: int, policy: Policy
+) -> Events:
+    """This answer, and when the next look is owed after it: at once where it lets a leg be asked for."""
+    after = fold(ledger, (answered,))
+    due = at if leg_ready(after, at, policy) else next_look(after, at, tries, policy)
     if (due, tries) == (ledger.due, ledger.tries):
         return (answered,)
     return (answered, LookScheduled(at=at, due=due, tries=tries, alarm=ledger.alarm))

@@ -73,7 +73,7 @@ def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     """What this owed look does to the refund under way, if there is one."""
     record = in_flight(ledger)
     request = None if record is None else record.request
-    if record is None or request is None or _behind(ledger, given, policy):
+    if record is None or request is None or behind(ledger, given, policy):
         return ()
     since = record.doubted_since
     if since is None:
@@ -81,7 +81,7 @@ def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     return _doubt(ledger, record, request, since, given, policy)
 
 
-def _behind(ledger: Ledger, given: OwedLook, policy: Policy) -> bool:
+def behind(ledger: Ledger, given: OwedLook, policy: Policy) -> bool:
     """Whether this look is older than what is known: the journal's clock fell back, or another worker's look
     began later. It may bring news but decide nothing."""
     fell_back = given.at + policy.clock_skew < given.latest
@@ -99,7 +99,7 @@ def unreadable(ledger: Ledger, given: OwedLook, policy: Policy) -> str | None:
     if isinstance(look, Missing):
         return "not_found"
     since = None if record is None else record.doubted_since
-    past_end = since is not None and _zone(given.at - since, policy) is Zone.OLD
+    past_end = since is not None and zone_of(given.at - since, policy) is Zone.OLD
     if look.alarm is None and (past_end or ledger.tries >= MOST_UNREAD):
         return "unreadable"
     return look.alarm
@@ -144,8 +144,8 @@ def _doubt(
         return ()
     if policy.gateway_caps and _ruled_out(ledger, record, at, policy):
         return (RefundNotMade(at=at, refund_id=record.id),)
-    zone = _zone(at - since, policy)
-    if zone is Zone.OLD and not _over(record, at, policy):
+    zone = zone_of(at - since, policy)
+    if zone is Zone.OLD and not without_effect(record.claims[-1].at, at, policy):
         # Claimed late under another policy than this one: no doubt ends while a send may still take effect.
         zone = Zone.STALE
     match STEPS[zone, _verdict(record)]:
@@ -161,7 +161,8 @@ def _doubt(
             return () if record.asked_at else (PersonAsked(at=at, refund_id=record.id),)
 
 
-def _zone(age: timedelta, policy: Policy) -> Zone:
+def zone_of(age: timedelta, policy: Policy) -> Zone:
+    """The zone of a doubt of this age."""
     if age < policy.resend_within:
         return Zone.FRESH
     return Zone.STALE if age < policy.end_after else Zone.OLD
@@ -181,14 +182,14 @@ def _ruled_out(ledger: Ledger, record: RefundRecord, at: datetime, policy: Polic
     if ledger.payment is None or not record.claims:
         return False
     others = sum(s.refund.amount.amount_minor for s in ledger.observed if s.live and s.refund.mark != record.id)
-    return _over(record, at, policy) and others >= ledger.payment.captured.amount_minor
+    return without_effect(record.claims[-1].at, at, policy) and others >= ledger.payment.captured.amount_minor
 
 
-def _over(record: RefundRecord, at: datetime, policy: Policy) -> bool:
-    """Whether the last claim can have no effect any more that a list does not show."""
+def without_effect(last: datetime, at: datetime, policy: Policy) -> bool:
+    """Whether the claim made `last` can have no effect any more that a list does not show."""
     # Twice executes_within, as in the policy's margins: until the send leaves, and in flight.
     after = 2 * policy.executes_within + policy.completes_within + policy.list_lag
-    return at - record.claims[-1].at >= after + policy.licence + 2 * policy.clock_skew
+    return at - last >= after + policy.licence + 2 * policy.clock_skew
 
 
 def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: datetime, policy: Policy) -> Events:
@@ -198,7 +199,7 @@ def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: d
         return (SendClaimed(at=at, send=attrs.evolve(record.claims[0].send, claim=len(record.claims) + 1)),)
     if payment is None:
         return ()  # nothing was ever seen to refund
-    split = split_of(payment, policy)
+    split = split_of(payment, policy, amount=request.amount)
     if isinstance(split, ChargeNotSupported):
         return ()  # the rules refuse such a charge before it comes to this
     send = Send(

@@ -12,8 +12,9 @@ from typing import Final
 
 import attrs
 
-from refund_domain.answers import Answer, Send
+from refund_domain.answers import LegAnswer, Reversal, Send, SendAnswer
 from refund_domain.commands import Actor, Choice, Reason
+from refund_domain.connect import TransferReversal
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, Payment, PaymentRef
 from refund_domain.refusals import Refusal
@@ -85,7 +86,7 @@ class SendAnswered:
     at: datetime
     refund_id: str
     claim: int
-    answer: Answer
+    answer: SendAnswer
 
 
 @attrs.frozen(kw_only=True)
@@ -112,6 +113,45 @@ class PersonAsked:
 
     at: datetime
     refund_id: str
+
+
+@attrs.frozen(kw_only=True)
+class LegClaimed:
+    """A worker claimed the sole right to ask for exactly this reversal of a transfer, for one minute from `at`."""
+
+    at: datetime
+    reversal: Reversal
+
+
+@attrs.frozen(kw_only=True)
+class LegAnswered:
+    """What the reversal of this claim came back with; a claim without an answer is in doubt."""
+
+    at: datetime
+    refund_id: str
+    transfer: str
+    claim: int
+    answer: LegAnswer
+
+
+@attrs.frozen(kw_only=True)
+class LegObserved:
+    """A look that began at `at` showed this reversal, ours by its mark: this leg of the refund is done."""
+
+    at: datetime
+    refund_id: str
+    transfer: str
+    reversal: TransferReversal
+
+
+@attrs.frozen(kw_only=True)
+class LegNotMade:
+    """The doubt about this attempt ended: it reversed nothing, and the leg is owed again."""
+
+    at: datetime
+    refund_id: str
+    transfer: str
+    attempt: int
 
 
 @attrs.frozen(kw_only=True)
@@ -188,6 +228,10 @@ Event = (
     | RefundDropped
     | RefundNotMade
     | PersonAsked
+    | LegClaimed
+    | LegAnswered
+    | LegObserved
+    | LegNotMade
     | AttentionSettled
     | OutsideRecorded
     | LookScheduled
@@ -207,6 +251,10 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     RefundDropped,
     RefundNotMade,
     PersonAsked,
+    LegClaimed,
+    LegAnswered,
+    LegObserved,
+    LegNotMade,
     AttentionSettled,
     OutsideRecorded,
     LookScheduled,

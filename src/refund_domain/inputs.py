@@ -70,6 +70,17 @@ class GatewayAnswered:
 
 
 @attrs.frozen(kw_only=True)
+class LegReplied:
+    """The answer to the reversal of this claim; `at` is when its call began."""
+
+    at: datetime
+    refund_id: str
+    transfer: str
+    claim: int
+    answer: Answer
+
+
+@attrs.frozen(kw_only=True)
 class RecordOutside:
     """A person gave `amount` back outside the platform, `how` they say; nothing moves."""
 
@@ -92,4 +103,13 @@ class SettleAttention:
     by: Actor
 
 
-Input = RequestRefund | ApproveRequest | OwedLook | FreeLook | GatewayAnswered | RecordOutside | SettleAttention
+Input = (
+    RequestRefund
+    | ApproveRequest
+    | OwedLook
+    | FreeLook
+    | GatewayAnswered
+    | LegReplied
+    | RecordOutside
+    | SettleAttention
+)

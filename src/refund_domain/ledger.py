@@ -13,12 +13,16 @@ from typing import Final
 
 import attrs
 
-from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
+from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown, Send, SendAnswer
 from refund_domain.commands import Choice
 from refund_domain.events import (
     AllowanceTaken,
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
     LookScheduled,
     OutsideRecorded,
     Paused,
@@ -34,6 +38,7 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
+from refund_domain.legs import LegClaim, LegRecord, Legs, answered, claimed, leg_of, planned
 from refund_domain.payments import GatewayRefund, Payment, Trace
 from refund_domain.refusals import Refusal
 
@@ -101,7 +106,7 @@ class Claim:
 
     send: Send
     at: datetime
-    answer: Answer | None = None
+    answer: SendAnswer | None = None
 
     @property
     def open(self) -> bool:
@@ -116,7 +121,8 @@ class RefundRecord:
 
     `ended` is DROPPED or NOT_MADE once decided, `asked_at` when a person was asked, `alarm` what stops
     sending until a person answers, `surprise` the ended belief a later observation contradicted, `approved` the
-    second person's word.
+    second person's word. `legs` are what it pulls back of a separate charge's transfers; none of them says
+    anything about the refund itself.
     """
 
     id: str
@@ -128,6 +134,7 @@ class RefundRecord:
     alarm: str | None = None
     surprise: Status | None = None
     approved: RefundApproved | None = None
+    legs: Legs = ()
 
     @property
     def awaits_second(self) -> bool:
@@ -296,7 +303,8 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case SendClaimed():
             claim = Claim(event.send, event.at)
             record = record_of(ledger, event.send.refund_id) or RefundRecord(event.send.refund_id)
-            return _with(ledger, latest, _claimed(record, (*record.claims, claim), record.alarm))
+            legs = record.legs or planned(event.send.split)
+            return _with(ledger, latest, _claimed(record, (*record.claims, claim), record.alarm, legs))
         case SendAnswered():
             return _answered(ledger, latest, event)
         case RefundObserved():
@@ -319,6 +327,8 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case PersonAsked():
             record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
             return _with(ledger, latest, attrs.evolve(record, asked_at=event.at))
+        case LegClaimed() | LegAnswered() | LegObserved() | LegNotMade():
+            return _with_leg(ledger, latest, event)
         case AttentionSettled():
             return _settled(ledger, latest, event)
         case OutsideRecorded():
@@ -366,7 +376,7 @@ def _copy(
     )
 
 
-def _claimed(record: RefundRecord, claims: tuple[Claim, ...], alarm: str | None) -> RefundRecord:
+def _claimed(record: RefundRecord, claims: tuple[Claim, ...], alarm: str | None, legs: Legs) -> RefundRecord:
     """The record with other claims; spelt out for the same reason as `_copy`."""
     return RefundRecord(
         record.id,
@@ -378,6 +388,7 @@ def _claimed(record: RefundRecord, claims: tuple[Claim, ...], alarm: str | None)
         alarm,
         record.surprise,
         record.approved,
+        legs,
     )
 
 
@@ -392,9 +403,9 @@ def _answered(ledger: Ledger, latest: datetime, event: SendAnswered) -> Ledger:
         # What it shows is merged while the claim is still open: a no on another claim is then no surprise.
         ledger = _observed(ledger, latest, answer.refund, event.at)
         record = record_of(ledger, event.refund_id) or record
-        return _with(ledger, latest, _claimed(record, claims, record.alarm))
+        return _with(ledger, latest, _claimed(record, claims, record.alarm, record.legs))
     alarm = record.alarm if answer.alarm is None else answer.alarm
-    return _with(ledger, latest, _claimed(record, claims, alarm))
+    return _with(ledger, latest, _claimed(record, claims, alarm, record.legs))
 
 
 def _observed(ledger: Ledger, latest: datetime, refund: GatewayRefund, seen_at: datetime) -> Ledger:
@@ -430,6 +441,32 @@ def _contradicts(ledger: Ledger, record: RefundRecord, refund: GatewayRefund) ->
         and is_shown_by(record, refund)
         and shown(ledger, record) is None
     )
+
+
+def _with_leg(
+    ledger: Ledger, latest: datetime, event: LegClaimed | LegAnswered | LegObserved | LegNotMade
+) -> Ledger:
+    """The ledger after something happened to one leg of one refund; what no refund planned changes nothing."""
+    about = event.reversal if isinstance(event, LegClaimed) else event
+    record = record_of(ledger, about.refund_id)
+    leg = None if record is None else leg_of(record.legs, about.transfer)
+    if record is None or leg is None:
+        return attrs.evolve(ledger, latest=latest)
+    after = _leg_after(leg, event)
+    legs = tuple(after if other is leg else other for other in record.legs)
+    return _with(ledger, latest, attrs.evolve(record, legs=legs))
+
+
+def _leg_after(leg: LegRecord, event: LegClaimed | LegAnswered | LegObserved | LegNotMade) -> LegRecord:
+    match event:
+        case LegClaimed():
+            return claimed(leg, LegClaim(event.reversal, event.at))
+        case LegAnswered():
+            return answered(leg, event.claim, event.answer)
+        case LegObserved():
+            return attrs.evolve(leg, made=leg.made or event.reversal)
+        case LegNotMade():
+            return attrs.evolve(leg, not_made=max(leg.not_made, event.attempt))
 
 
 def _settled(ledger: Ledger, latest: datetime, event: AttentionSettled) -> Ledger:

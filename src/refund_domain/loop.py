@@ -13,12 +13,12 @@ from datetime import datetime
 
 import attrs
 
-from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, NotSent, OutcomeUnknown, Picture, Unread
 from refund_domain.controls import account_switch, switch_of, tenant_switch
 from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
-from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook
+from refund_domain.inputs import FreeLook, Input, OwedLook
 from refund_domain.ledger import fold, in_flight
 from refund_domain.payments import AnyPayment, ControlRef, PaymentRef
 from refund_domain.policy import Policy
@@ -31,6 +31,7 @@ from refund_domain.stream import (
     Decided,
     Stream,
     answered_as,
+    answered_with,
     appended,
     caught_up,
     claim_in,
@@ -127,7 +128,7 @@ class Loop:
         return stream
 
     def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
-        """One owed look; and if its decision claimed a send, that send and its answer."""
+        """One owed look; and if its decision claimed a call, that call and its answer."""
         started, at = self._monotonic(), stream.now
         look = self._look(ref, watch)
         owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
@@ -135,11 +136,10 @@ class Loop:
         claim = claim_in(said)
         if claim is None:
             return stream
-        send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = NotSent(why="the licence to send had run out") if send is None else self._send(send, watch)
-        given = GatewayAnswered(
-            at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
-        )
+        asked = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
+        expired = NotSent(why="the licence to send had run out")
+        answer = expired if asked is None else self._send(asked, watch)
+        given = answered_with(claim, stream.now, answer)
         try:
             return self._record(stream, given, watch)[0]
         except Exception as error:
@@ -151,7 +151,8 @@ class Loop:
         """The look as it may claim. The switches are read where a send could come of it, and nowhere else; as long
         as they are not, nothing is sent."""
         tenant, free = stream.ledger.tenant, attrs.evolve(given, paused=False)
-        if tenant is None or in_flight(stream.ledger) is None:
+        nothing_to_send = in_flight(stream.ledger) is None and not any(r.legs for r in stream.ledger.refunds)
+        if tenant is None or nothing_to_send:
             return given
         if claim_in(decide(stream.ledger, free, self._policy)) is None:
             return given
@@ -196,11 +197,11 @@ class Loop:
         watch.looked(ref, look, began)
         return look
 
-    def _send(self, send: Send, watch: Watch = UNWATCHED) -> Answer:
+    def _send(self, asked: Ask, watch: Watch = UNWATCHED) -> Answer:
         began = watch.started()
         try:
-            answer = answered_as(self._gateway.send(send))
+            answer = answered_as(self._gateway.send(asked), asked)
         except Exception as error:
             answer = OutcomeUnknown(why=f"the gateway raised {named(error)}")
-        watch.sent(send, answer, began)
+        watch.sent(asked, answer, began)
         return answer

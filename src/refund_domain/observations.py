@@ -6,7 +6,7 @@ An observation is for logs and metrics and may be lost with its process: the rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -22,12 +22,17 @@ from refund_domain.answers import (
     NotSent,
     OutcomeUnknown,
     Picture,
+    Reversed,
     Unread,
 )
 from refund_domain.events import (
     AllowanceTaken,
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
     LookScheduled,
     OutsideRecorded,
     Paused,
@@ -67,6 +72,10 @@ class Kind(StrEnum):
     DROPPED = "dropped"
     NOT_MADE = "not_made"
     PERSON_ASKED = "person_asked"
+    LEG_CLAIMED = "leg_claimed"
+    LEG_ANSWERED = "leg_answered"
+    LEG_SEEN = "leg_seen"
+    LEG_NOT_MADE = "leg_not_made"
     SETTLED = "settled"
     OUTSIDE_RECORDED = "outside_recorded"
     LOOK_SCHEDULED = "look_scheduled"
@@ -77,7 +86,7 @@ class Kind(StrEnum):
 
 MEANINGS: Final[dict[Kind, str]] = {
     Kind.LOOKED: "The gateway was asked; `answer` is `picture`, `unread` or `missing`.",
-    Kind.SENT: "One request for a refund went out; `answer` is what came back.",
+    Kind.SENT: "One request for a refund, or to pull a `transfer` back, went out; `answer` is what came back.",
     Kind.REFUSED: "A rule said no to what a person asked for.",
     Kind.BEATEN: "Another worker appended first; the same input is decided again.",
     Kind.UNWRITTEN: "An answer could not be written down: the refund is in doubt, and recovery looks.",
@@ -91,6 +100,10 @@ MEANINGS: Final[dict[Kind, str]] = {
     Kind.DROPPED: "A rule said no before anything was sent.",
     Kind.NOT_MADE: "A doubt ended: there is no such refund.",
     Kind.PERSON_ASKED: "Only a person can end this doubt.",
+    Kind.LEG_CLAIMED: "A worker may pull this much of `transfer` back, behind a refund.",
+    Kind.LEG_ANSWERED: "The answer to that was written down.",
+    Kind.LEG_SEEN: "The gateway shows that `transfer` was pulled back; `gateway_id` is the reversal.",
+    Kind.LEG_NOT_MADE: "A doubt about `transfer` ended: nothing was pulled back, and it is owed again.",
     Kind.SETTLED: "A person answered what waited; `why` is its code, `answer` their choice.",
     Kind.OUTSIDE_RECORDED: "Money was given back outside.",
     Kind.LOOK_SCHEDULED: "When the next look is owed, after `tries` fruitless ones.",
@@ -104,6 +117,7 @@ ANSWERS: Final[dict[type[Answer | Look], str]] = {
     Accepted: "accepted",
     Declined: "declined",
     NotSent: "not_sent",
+    Reversed: "reversed",
     OutcomeUnknown: "outcome_unknown",
     Picture: "picture",
     Unread: "unread",
@@ -133,6 +147,7 @@ class Observation:
     refund_id: str | None = None
     gateway_id: str | None = None
     claim: int | None = None
+    transfer: str | None = None
     amount: Money | None = None
     before: Status | None = None
     after: Status | None = None
@@ -200,6 +215,8 @@ def answered(told: Observation, answer: Answer) -> Observation:
     match answer:
         case Accepted(refund=refund):
             return attrs.evolve(told, gateway_id=refund.id, amount=refund.amount, why=_word(refund))
+        case Reversed(reversal=reversal):
+            return attrs.evolve(told, gateway_id=reversal.id, amount=reversal.amount)
         case Declined():
             return attrs.evolve(told, why=answer.code, alarm=answer.alarm, trail=answer.trail)
         case NotSent() | OutcomeUnknown():
@@ -260,6 +277,8 @@ def _event(ref: Ref, before: Ledger, event: Event, after: Ledger) -> Observation
         case AttentionSettled():
             known = None if record_of(after, event.subject) is None else event.subject
             return attrs.evolve(told(Kind.SETTLED, known), why=event.code, answer=str(event.choice))
+        case LegClaimed() | LegAnswered() | LegObserved() | LegNotMade():
+            return _leg(told, event)
         case OutsideRecorded():
             return told(Kind.OUTSIDE_RECORDED, amount=event.amount)
         case LookScheduled():
@@ -271,6 +290,25 @@ def _event(ref: Ref, before: Ledger, event: Event, after: Ledger) -> Observation
             return told(Kind.RESUMED)
         case AllowanceTaken():
             return told(Kind.ALLOWANCE_TAKEN, amount=event.amount)
+
+
+def _leg(
+    told: Callable[[Kind, str, Money | None], Observation],
+    event: LegClaimed | LegAnswered | LegObserved | LegNotMade,
+) -> Observation:
+    """What is told of a leg: which transfer; the status beside it is the refund's, whatever becomes of the leg."""
+    match event:
+        case LegClaimed(reversal=asked):
+            claimed = told(Kind.LEG_CLAIMED, asked.refund_id, asked.amount)
+            return attrs.evolve(claimed, transfer=asked.transfer, claim=asked.claim)
+        case LegAnswered():
+            said = answered(told(Kind.LEG_ANSWERED, event.refund_id, None), event.answer)
+            return attrs.evolve(said, transfer=event.transfer, claim=event.claim)
+        case LegObserved(reversal=made):
+            shown = told(Kind.LEG_SEEN, event.refund_id, made.amount)
+            return attrs.evolve(shown, transfer=event.transfer, gateway_id=made.id)
+        case LegNotMade():
+            return attrs.evolve(told(Kind.LEG_NOT_MADE, event.refund_id, None), transfer=event.transfer)
 
 
 def _seen(told: Observation, before: Ledger, event: RefundObserved) -> Observation:

@@ -219,8 +219,8 @@ class Payment:
     These amounts share the payment's currency (ValueError otherwise).
 
     `application_fee` is what the platform took for itself, None where it took none. `transfers` are what the
-    platform passed on of a separate charge; a destination charge's own transfer is not among them, because its
-    refund pulls it back.
+    platform passed on of a separate charge, those that came back whole included; a destination charge's own
+    transfer is not among them, because its refund pulls it back.
     """
 
     ref: PaymentRef

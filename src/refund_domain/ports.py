@@ -11,7 +11,7 @@ from typing import Protocol
 
 import attrs
 
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Unread
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.health import Figures
@@ -25,7 +25,8 @@ class PaymentGateway(Protocol):
     `live` says whether real money moves; a journal that forgets refuses a live gateway.
 
     `look` reads one complete picture: the charge, its refunds to the last page, its disputes if the charge
-    says disputed, and what was shared of it: the platform's fee, the transfers of a separate charge. Any page
+    says disputed, and what was shared of it: the platform's fee, the transfers of a separate charge, and every
+    reversal of a transfer of which any came back. Any page
     missing, unreadable or contradictory: `Unread`, never a partial picture. A charge this account does not hold:
     `Missing`. It may retry, it never writes, and it never falls back to another account. It does not raise for
     anything the network or the gateway does.
@@ -34,7 +35,8 @@ class PaymentGateway(Protocol):
     key and as mark in the metadata, at the account of the ref, with what its `split` says. It never retries and
     never raises once the first byte may have left: any Exception after that is `OutcomeUnknown`. It answers
     `Accepted` only for a body that is this refund: amount, currency, charge and mark agree. `CancelledError` and
-    `KeyboardInterrupt` pass through.
+    `KeyboardInterrupt` pass through. Asked for a `Reversal` it does the same with one transfer, at the platform
+    and under `id`, and says yes as `Reversed`: transfer, amount, currency and mark agree.
     """
 
     @property
@@ -42,7 +44,7 @@ class PaymentGateway(Protocol):
 
     def look(self, ref: PaymentRef, /) -> Look: ...
 
-    def send(self, send: Send, /) -> Answer: ...
+    def send(self, ask: Ask, /) -> Answer: ...
 
 
 class AsyncPaymentGateway(Protocol):
@@ -53,7 +55,7 @@ class AsyncPaymentGateway(Protocol):
 
     async def look(self, ref: PaymentRef, /) -> Look: ...
 
-    async def send(self, send: Send, /) -> Answer: ...
+    async def send(self, ask: Ask, /) -> Answer: ...
 
 
 class RefundFeed(Protocol):

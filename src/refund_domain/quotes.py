@@ -11,7 +11,7 @@ import attrs
 from refund_domain._checks import check_text, check_tuple, check_type
 from refund_domain.arrival import ArrivalWindow
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
-from refund_domain.connect import DestinationCharge, DirectCharge
+from refund_domain.connect import DestinationCharge, DirectCharge, Leg, SeparateCharge
 from refund_domain.ledger import Ledger, is_ours
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef
@@ -37,6 +37,9 @@ CANNOT_BE_UNDONE: Final = (
 )
 """What a page must say beside the button (R6)."""
 
+PULLS_BACK: Final = "With it, what is named of each transfer is pulled back from its connected account."
+"""What a page must say as well where a separate charge's transfers are pulled back."""
+
 
 @attrs.frozen(kw_only=True)
 class Quote:
@@ -46,8 +49,9 @@ class Quote:
     issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list;
     `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
     what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps,
-    `application_fee_kept` what the platform keeps of its own fee under the policy. `funding` and `arrives` are
-    forecasts. `needs_second`: the policy wants another person's approval before it is sent.
+    `application_fee_kept` what the platform keeps of its own fee under the policy. `pulls_back` is what is pulled
+    back of which transfers of a separate charge, behind the refund. `funding` and `arrives` are forecasts.
+    `needs_second`: the policy wants another person's approval before it is sent.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -73,6 +77,7 @@ class Quote:
     outside_left: Money | None = None
     fee_kept: Money | None = None
     application_fee_kept: Money | None = None
+    pulls_back: tuple[Leg, ...] = ()
     funding: Funding | None = None
     arrives: ArrivalWindow | None = None
     cannot_be_undone: str = CANNOT_BE_UNDONE
@@ -142,6 +147,8 @@ def make_quote(
         return Quote(request_id=request_id, ref=ref, quoted_at=now, refusals=(QuoteStale(quoted_at=None),))
     refusals = (*refund_refusals(ledger, now, policy), *held)
     allowed = not refusals
+    split = split_of(payment, policy, amount=amount)
+    pulls_back = split.legs if allowed and isinstance(split, SeparateCharge) else ()
     return Quote(
         request_id=request_id,
         ref=ref,
@@ -155,9 +162,11 @@ def make_quote(
         drift_minor=drift_minor(ledger),
         fee_kept=payment.fee,
         application_fee_kept=_platform_keeps(payment, amount, policy),
+        pulls_back=pulls_back,
         funding=forecast_funding(amount, payouts, policy) if allowed else None,
         arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
         needs_second=allowed and needs_second(amount, policy),
+        cannot_be_undone=f"{CANNOT_BE_UNDONE} {PULLS_BACK}" if pulls_back else CANNOT_BE_UNDONE,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from refund_domain.ledger import Ledger, RefundRecord, Status, in_flight
 from refund_domain.policy import Policy
+from refund_domain.pulling import leg_times
 
 
 def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datetime | None:
@@ -14,6 +15,7 @@ def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datet
     record = in_flight(ledger)
     if record is not None:
         times.append(_next_for(record, at, tries, policy))
+    times += leg_times(ledger, at, at + _backoff(policy.look_first, tries, policy.look_most), policy)
     poll = at + _backoff(policy.poll_first, tries, policy.poll_most)
     for seen in ledger.observed:
         if seen.status is Status.PENDING:

@@ -11,7 +11,17 @@ from enum import StrEnum
 from typing import Final
 
 from refund_domain.commands import Reason
-from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge, Split
+from refund_domain.connect import (
+    PLATFORM,
+    ChargeKind,
+    DestinationCharge,
+    DirectCharge,
+    Leg,
+    PlatformCharge,
+    SeparateCharge,
+    Split,
+    Transfer,
+)
 from refund_domain.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import AnyPayment, Dispute, OutsideRef, Payment, PaymentStatus
@@ -71,6 +81,7 @@ _PLAIN_AT: Final[dict[ChargeKind, bool]] = {
     ChargeKind.PLATFORM: True,
     ChargeKind.DIRECT: False,
     ChargeKind.DESTINATION: True,
+    ChargeKind.SEPARATE: True,
 }
 """Whether a charge of this kind is held by the platform, where it can be refunded whole."""
 
@@ -105,20 +116,49 @@ def refundable(ledger: Ledger, *, without: str | None = None) -> Money | None:
     return Money(max(0, left), payment.captured.currency)
 
 
-def split_of(payment: Payment, policy: Policy) -> Split | ChargeNotSupported:
-    """What goes with the amount of a refund of this payment: the transfer pulled back, the platform's fee.
+def split_of(payment: Payment, policy: Policy, *, amount: Money | None = None) -> Split | ChargeNotSupported:
+    """What goes with a refund of this amount (all that was captured, if none is given): the transfer that is
+    pulled back, the platform's fee, the legs behind it.
 
     The fee is returned only where the policy says so and some of it is left: never more than was taken. Refused:
-    a separate charge, and a charge at a connected account that was itself passed on.
+    a charge at a connected account that was itself passed on, and one shared by transfers that cannot be
+    compared with the refund.
     """
     fee = payment.application_fee
     return_fee = policy.return_application_fee and fee is not None and fee.left.amount_minor > 0
-    if _PLAIN_AT.get(payment.kind) is not (payment.ref.account == PLATFORM):
-        standing = tuple(transfer for transfer in payment.transfers if transfer.left.amount_minor > 0)
+    standing = tuple(transfer for transfer in payment.transfers if transfer.left.amount_minor > 0)
+    separate = payment.kind is ChargeKind.SEPARATE
+    if _PLAIN_AT[payment.kind] is not (payment.ref.account == PLATFORM) or (
+        separate and not _comparable(payment, standing)
+    ):
         return ChargeNotSupported(kind=payment.kind, transfers=standing)
     if payment.kind is ChargeKind.DIRECT:
         return DirectCharge(return_fee=return_fee)
-    return PlatformCharge() if payment.kind is ChargeKind.PLATFORM else DestinationCharge(return_fee=return_fee)
+    if payment.kind is ChargeKind.DESTINATION:
+        return DestinationCharge(return_fee=return_fee)
+    legs = legs_of(standing, amount or payment.captured) if separate else ()
+    return SeparateCharge(legs=legs) if legs else PlatformCharge()
+
+
+def _comparable(payment: Payment, standing: tuple[Transfer, ...]) -> bool:
+    """Whether the transfers that still hold money of a separate charge can be pulled back by parts of its refund:
+    there is one, each is named once, and all are in the refund's currency."""
+    currencies = {transfer.amount.currency for transfer in standing}
+    return currencies == {payment.captured.currency} and len({one.id for one in standing}) == len(standing)
+
+
+def legs_of(standing: tuple[Transfer, ...], amount: Money) -> tuple[Leg, ...]:
+    """What a refund of this amount pulls back of the transfers that hold money: from each what it has left, in
+    the order of their ids, and never more in sum than the client gets."""
+    legs: list[Leg] = []
+    rest = amount.amount_minor
+    for transfer in sorted(standing, key=lambda transfer: transfer.id):
+        part = min(transfer.left.amount_minor, rest)
+        if part > 0:
+            pulled = Money(part, amount.currency)
+            legs.append(Leg(transfer=transfer.id, amount=pulled, by_hand=transfer.by_hand))
+        rest -= part
+    return tuple(legs)
 
 
 def outside_left(ledger: Ledger, ref: OutsideRef) -> Money:
@@ -214,7 +254,8 @@ def _may_go_unsettled(payment: Payment, family: Family | None, policy: Policy) -
 
     Never where it was passed on: the refund would be taken from the platform (Stripe facts, "Connect").
     """
-    return family is Family.ACH and policy.accept_unsettled_ach and payment.kind is not ChargeKind.DESTINATION
+    passed_on = payment.kind in (ChargeKind.DESTINATION, ChargeKind.SEPARATE)
+    return family is Family.ACH and policy.accept_unsettled_ach and not passed_on
 
 
 def _plain(payment: Payment) -> bool:
@@ -222,7 +263,8 @@ def _plain(payment: Payment) -> bool:
     return (
         payment.status is PaymentStatus.SUCCEEDED
         and not payment.disputes
-        and _PLAIN_AT.get(payment.kind) is (payment.ref.account == PLATFORM)
+        and payment.kind is not ChargeKind.SEPARATE
+        and _PLAIN_AT[payment.kind] is (payment.ref.account == PLATFORM)
         and payment.captured.amount_minor > 0
     )
 

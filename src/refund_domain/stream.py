@@ -11,18 +11,21 @@ import attrs
 from refund_domain.answers import (
     Accepted,
     Answer,
+    Ask,
     Declined,
     Look,
     Missing,
     NotSent,
     OutcomeUnknown,
     Picture,
+    Reversed,
+    Send,
     Unread,
 )
 from refund_domain.attention import Attention, attention
 from refund_domain.errors import JournalUnavailable
-from refund_domain.events import Event, SendAnswered, SendClaimed
-from refund_domain.inputs import GatewayAnswered
+from refund_domain.events import Event, LegAnswered, LegClaimed, SendAnswered, SendClaimed
+from refund_domain.inputs import GatewayAnswered, LegReplied
 from refund_domain.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
 from refund_domain.payments import AnyPayment, PaymentRef
 from refund_domain.ports import Head, Loaded
@@ -39,7 +42,8 @@ MOST_LOOKS: Final = 5
 _PRIME, _ROOT = (1 << 31) - 1, 16_807
 """A prime and a primitive root of it: the root's powers lie as if scattered, even those of ids that follow."""
 
-ANSWERS: Final = (Accepted, Declined, NotSent, OutcomeUnknown)
+SEND_ANSWERS: Final = (Accepted, Declined, NotSent, OutcomeUnknown)
+LEG_ANSWERS: Final = (Reversed, Declined, NotSent, OutcomeUnknown)
 LOOKS: Final = (Picture, Unread, Missing)
 
 
@@ -176,17 +180,34 @@ def dealt(refs: Sequence[PaymentRef], order: str) -> list[PaymentRef]:
     return [refs[place] for place in places]
 
 
-def claim_in(said: tuple[Event, ...] | Refused) -> SendClaimed | None:
+def claim_in(said: tuple[Event, ...] | Refused) -> SendClaimed | LegClaimed | None:
     """The claim among what was just decided and appended, if there is one."""
     events = () if isinstance(said, Refused) else said
-    return next((event for event in events if isinstance(event, SendClaimed)), None)
+    return next((event for event in events if isinstance(event, (SendClaimed, LegClaimed))), None)
 
 
-def in_doubt(stream: Stream, given: GatewayAnswered) -> Stream:
+def answered_with(claim: SendClaimed | LegClaimed, at: datetime, answer: Answer) -> GatewayAnswered | LegReplied:
+    """This answer to the call that this claim licensed, as an input."""
+    match claim:
+        case SendClaimed(send=send):
+            return GatewayAnswered(at=at, refund_id=send.refund_id, claim=send.claim, answer=answer)
+        case LegClaimed(reversal=asked):
+            return LegReplied(
+                at=at, refund_id=asked.refund_id, transfer=asked.transfer, claim=asked.claim, answer=answer
+            )
+
+
+def in_doubt(stream: Stream, given: GatewayAnswered | LegReplied) -> Stream:
     """The stream as a caller is shown it when the answer could not be written down: the open claim on disk
     is the record, and recovery will look."""
     unknown = OutcomeUnknown(why="the answer could not be written down")
-    answered = SendAnswered(at=given.at, refund_id=given.refund_id, claim=given.claim, answer=unknown)
+    answered = (
+        SendAnswered(at=given.at, refund_id=given.refund_id, claim=given.claim, answer=unknown)
+        if isinstance(given, GatewayAnswered)
+        else LegAnswered(
+            at=given.at, refund_id=given.refund_id, transfer=given.transfer, claim=given.claim, answer=unknown
+        )
+    )
     return attrs.evolve(stream, ledger=evolve(stream.ledger, answered))
 
 
@@ -203,8 +224,8 @@ def read_as(look: object, ref: PaymentRef) -> Look:
     return look if isinstance(look, LOOKS) else Unread(why="the gateway returned no look", alarm="odd_look")
 
 
-def answered_as(answer: object) -> Answer:
-    """What a gateway's answer amounts to: whatever is none of the four leaves the outcome unknown."""
-    if isinstance(answer, ANSWERS):
+def answered_as(answer: object, asked: Ask) -> Answer:
+    """What a gateway's answer amounts to: whatever is no answer to what was asked leaves the outcome unknown."""
+    if isinstance(answer, SEND_ANSWERS if isinstance(asked, Send) else LEG_ANSWERS):
         return answer
     return OutcomeUnknown(why="the gateway returned no answer", resend=False, alarm="odd_answer")

@@ -17,10 +17,26 @@ from refund_domain.ledger import Ledger, RefundRecord, Status, is_ours, shown, s
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, Trace
 from refund_domain.policy import Policy
+from refund_domain.pulling import LegState, state_of
 from refund_domain.refusals import Refusal
 from refund_domain.rules import drift_minor, outside_left, refundable
 
 _FAILED: Final = (Status.FAILED, Status.CANCELED)
+
+
+@attrs.frozen(kw_only=True)
+class LegView:
+    """What a refund pulls back of one transfer: `amount` as planned, how it stands, and what has done it.
+
+    `pulled_back` and `reversal_id` are the reversal's own, None until one is shown. It may be less than planned
+    where others pulled back a part.
+    """
+
+    transfer: str
+    amount: Money
+    state: LegState
+    pulled_back: Money | None = None
+    reversal_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -31,8 +47,9 @@ class Refund:
     goes on looking by itself; only `succeeded` is settled, and even that can turn to `failed`. `detail` is
     what the gateway adds (why pending, why failed, its code for a no). `reasons` say why a dropped request
     was never sent. `waits_for_second`: another person than `requested_by` must approve it; `approved_by` did.
-    `arrives` is a forecast (R7). `next_step` says whose move it is after a failure. What a
-    person may still have to do is in `attention`.
+    `arrives` is a forecast (R7). `next_step` says whose move it is after a failure. What a person may still
+    have to do is in `attention`. `legs` are what it pulls back of a separate charge's transfers; whatever becomes
+    of them, the client's refund is what `status` says.
     """
 
     id: str
@@ -51,6 +68,7 @@ class Refund:
     next_step: AfterFailure | None = None
     waits_for_second: bool = False
     approved_by: str | None = None
+    legs: tuple[LegView, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -72,6 +90,11 @@ class Refund:
             "amount_minor": str(self.amount.amount_minor),
             "currency": self.amount.currency.code,
         }
+
+    @property
+    def transfer_owed(self) -> bool:
+        """Whether a connected account still holds what this refund is to pull back: refunded, transfer owed."""
+        return any(leg.state in (LegState.OWED, LegState.IN_DOUBT) for leg in self.legs)
 
 
 @attrs.frozen(kw_only=True)
@@ -132,6 +155,20 @@ def view_refund(
         next_step=after_failure(seen.refund.failure_reason) if seen and status in _FAILED else None,
         waits_for_second=record.awaits_second and status is Status.REQUESTED,
         approved_by=None if record.approved is None else record.approved.by.id,
+        legs=_legs(ledger, record),
+    )
+
+
+def _legs(ledger: Ledger, record: RefundRecord) -> tuple[LegView, ...]:
+    return tuple(
+        LegView(
+            transfer=leg.leg.transfer,
+            amount=leg.leg.amount,
+            state=state_of(ledger, record, leg),
+            pulled_back=None if leg.made is None else leg.made.amount,
+            reversal_id=None if leg.made is None else leg.made.id,
+        )
+        for leg in record.legs
     )
 
 

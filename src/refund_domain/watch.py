@@ -12,9 +12,9 @@ from typing import Final
 
 import attrs
 
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Ask, Look, Reversal
 from refund_domain.events import Event
-from refund_domain.inputs import GatewayAnswered
+from refund_domain.inputs import GatewayAnswered, LegReplied
 from refund_domain.ledger import EMPTY
 from refund_domain.observations import Kind, Observation, answered, looked, refused, written
 from refund_domain.payments import ControlRef, PaymentRef
@@ -82,10 +82,10 @@ class Watch:
         took_s = self._since(started)
         self._note(lambda: [looked(ref, self._tenant, look, took_s)])
 
-    def sent(self, send: Send, answer: Answer, started: float | None) -> None:
+    def sent(self, asked: Ask, answer: Answer, started: float | None) -> None:
         """A send came back, and its answer is not written down yet."""
         took_s = self._since(started)
-        self._note(lambda: [self._sent(send, answer, took_s)])
+        self._note(lambda: [self._sent(asked, answer, took_s)])
 
     def refused(self, stream: Stream, said: Refused) -> None:
         """A rule said no."""
@@ -103,29 +103,31 @@ class Watch:
         """These events were appended to the stream of a switch or of a day."""
         self._note(lambda: [attrs.evolve(told, tenant=tenant) for told in written(ref, EMPTY, events)])
 
-    def unwritten(self, stream: Stream, given: GatewayAnswered, error: Exception) -> None:
+    def unwritten(self, stream: Stream, given: GatewayAnswered | LegReplied, error: Exception) -> None:
         """An answer could not be written down."""
         self._note(lambda: [self._unwritten(stream, given, error)])
 
-    def _sent(self, send: Send, answer: Answer, took_s: float | None) -> Observation:
+    def _sent(self, asked: Ask, answer: Answer, took_s: float | None) -> Observation:
         told = Observation(
             kind=Kind.SENT,
-            ref=send.payment,
+            ref=asked.payment,
             tenant=self._tenant,
-            refund_id=send.refund_id,
-            claim=send.claim,
-            amount=send.amount,
+            refund_id=asked.refund_id,
+            claim=asked.claim,
+            transfer=asked.transfer if isinstance(asked, Reversal) else None,
+            amount=asked.amount,
             took_s=took_s,
         )
         return answered(told, answer)
 
-    def _unwritten(self, stream: Stream, given: GatewayAnswered, error: Exception) -> Observation:
+    def _unwritten(self, stream: Stream, given: GatewayAnswered | LegReplied, error: Exception) -> Observation:
         told = Observation(
             kind=Kind.UNWRITTEN,
             ref=stream.ref,
             tenant=stream.ledger.tenant,
             refund_id=given.refund_id,
             claim=given.claim,
+            transfer=given.transfer if isinstance(given, LegReplied) else None,
         )
         return attrs.evolve(answered(told, given.answer), why=named(error))
 

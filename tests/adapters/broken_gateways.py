@@ -11,16 +11,25 @@ from refund_adapters.memory import MemoryBank, MemoryGateway
 from refund_domain.answers import (
     Accepted,
     Answer,
+    Ask,
     Declined,
     Look,
     Missing,
     NotSent,
     OutcomeUnknown,
     Picture,
+    Reversal,
+    Reversed,
     Send,
     Unread,
 )
-from refund_domain.connect import ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
+from refund_domain.connect import (
+    ChargeKind,
+    DestinationCharge,
+    DirectCharge,
+    PlatformCharge,
+    TransferReversal,
+)
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
 
@@ -31,6 +40,17 @@ class Broken(MemoryGateway):
     def __init__(self, bank: MemoryBank) -> None:
         super().__init__(bank)
         self.bank = bank
+
+    def send(self, ask: Ask, /) -> Answer:
+        return self.refund(ask) if isinstance(ask, Send) else self.reverse(ask)
+
+    def reverse(self, asked: Reversal) -> Answer:
+        """A reversal as the subclass would have it."""
+        return super().send(asked)
+
+    def refund(self, send: Send) -> Answer:
+        """A refund as the subclass would have it."""
+        return super().send(send)
 
     def made(self, send: Send, *, key: str | None, mark: str | None, minor: int | None) -> Answer:
         """A create request as the subclass would have it; accepted as it came, whatever it made."""
@@ -79,23 +99,23 @@ class UnreadForMissing(Broken):
 class UnknownForNo(Broken):
     """Takes every no for an open outcome."""
 
-    def send(self, send: Send, /) -> Answer:
-        answer = super().send(send)
+    def refund(self, send: Send) -> Answer:
+        answer = super().refund(send)
         return OutcomeUnknown(why="http_400") if isinstance(answer, Declined) else answer
 
 
 class NotSentForNo(Broken):
     """Takes every no for a request that never executed."""
 
-    def send(self, send: Send, /) -> Answer:
-        answer = super().send(send)
+    def refund(self, send: Send) -> Answer:
+        answer = super().refund(send)
         return NotSent(why="http_400") if isinstance(answer, Declined) else answer
 
 
 class NoMark(Broken):
     """Writes no mark, and says it did."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         answer = self.made(send, key=send.refund_id, mark=None, minor=send.amount.amount_minor)
         if not isinstance(answer, Accepted):
             return answer
@@ -105,22 +125,22 @@ class NoMark(Broken):
 class NotItsBody(Broken):
     """Accepts a body that is not the refund it asked for."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         return self.made(send, key=send.refund_id, mark=None, minor=send.amount.amount_minor)
 
 
 class NeverSays(Broken):
     """Makes the refund and never knows that it did."""
 
-    def send(self, send: Send, /) -> Answer:
-        super().send(send)
+    def refund(self, send: Send) -> Answer:
+        super().refund(send)
         return OutcomeUnknown(why="timeout")
 
 
 class HundredYen(Broken):
     """Sends every amount as if it had two decimals."""  # failure: E01
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         factor = 100 if send.amount.currency.exponent == 0 else 1
         return self.made(send, key=send.refund_id, mark=send.refund_id, minor=factor * send.amount.amount_minor)
 
@@ -139,7 +159,7 @@ class ShowsYenInSen(Broken):
 class FreshKey(Broken):
     """Takes a new key for every request."""  # failure: A14
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         key = os.urandom(8).hex()
         return self.made(send, key=key, mark=send.refund_id, minor=send.amount.amount_minor)
 
@@ -147,7 +167,7 @@ class FreshKey(Broken):
 class ClaimInKey(Broken):
     """Puts the number of the claim into the key."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         key = f"{send.refund_id}-{send.claim}"
         return self.made(send, key=key, mark=send.refund_id, minor=send.amount.amount_minor)
 
@@ -155,7 +175,7 @@ class ClaimInKey(Broken):
 class AmountInKey(Broken):
     """Puts the amount into the key."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         key = f"{send.refund_id}-{send.amount.amount_minor}"
         return self.made(send, key=key, mark=send.refund_id, minor=send.amount.amount_minor)
 
@@ -163,15 +183,15 @@ class AmountInKey(Broken):
 class ReusedKeyIsNo(Broken):
     """Takes a key that came back with another amount for a plain no."""
 
-    def send(self, send: Send, /) -> Answer:
-        answer = super().send(send)
+    def refund(self, send: Send) -> Answer:
+        answer = super().refund(send)
         return Declined(code="key_reused") if isinstance(answer, OutcomeUnknown) else answer
 
 
 class Clamps(Broken):
     """Sends what is left where more was asked for."""  # failure: D12
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         look = self.look(send.payment)
         left = 0
         if isinstance(look, Picture):
@@ -216,7 +236,7 @@ class ListsAll(Broken):
 class RefundsTheFirst(Broken):
     """Refunds the first payment of the account, whichever was asked for."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         other = attrs.evolve(send, payment=PaymentRef(send.payment.account, "ch_2"))
         return self.made(other, key=send.refund_id, mark=send.refund_id, minor=send.amount.amount_minor)
 
@@ -242,7 +262,7 @@ class NoDisputes(Broken):
 class KeyPerThread(Broken):
     """Keeps its key in the thread: each thread has another."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         key = f"{send.refund_id}-{threading.get_ident()}"
         return self.made(send, key=key, mark=send.refund_id, minor=send.amount.amount_minor)
 
@@ -254,18 +274,18 @@ class RaisesInThreads(Broken):
         super().__init__(bank)
         self.thread = threading.get_ident()
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         if threading.get_ident() != self.thread:
             raise RuntimeError("made in another thread")
-        return super().send(send)
+        return super().refund(send)
 
 
 class ForgetsAccount(Broken):
     """Sends everything as the platform."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         forgotten = PaymentRef(PLATFORM, send.payment.charge)
-        return super().send(attrs.evolve(send, payment=forgotten, split=PlatformCharge()))
+        return super().refund(attrs.evolve(send, payment=forgotten, split=PlatformCharge()))
 
 
 class TriesOtherAccount(Broken):
@@ -280,39 +300,39 @@ class TriesOtherAccount(Broken):
 class SendsToOtherAccount(Broken):
     """Looks rightly, but a send that finds no charge goes to another account."""
 
-    def send(self, send: Send, /) -> Answer:
-        answer = super().send(send)
+    def refund(self, send: Send) -> Answer:
+        answer = super().refund(send)
         if not isinstance(answer, Declined) or answer.code != "resource_missing":
             return answer
         connected = send.payment.account != PLATFORM
         other = PaymentRef(PLATFORM if connected else "acct_1", send.payment.charge)
-        super().send(attrs.evolve(send, payment=other, split=PlatformCharge() if connected else DirectCharge()))
+        super().refund(attrs.evolve(send, payment=other, split=PlatformCharge() if connected else DirectCharge()))
         return answer
 
 
 class LeavesTheTransfer(Broken):
     """Refunds a destination charge and leaves its transfer where it is."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         return self.made(send, key=send.refund_id, mark=send.refund_id, minor=send.amount.amount_minor)
 
 
 class KeepsTheFee(Broken):
     """Never returns the platform's fee."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         if isinstance(send.split, (DirectCharge, DestinationCharge)):
             send = attrs.evolve(send, split=attrs.evolve(send.split, return_fee=False))
-        return super().send(send)
+        return super().refund(send)
 
 
 class ReturnsTheFee(Broken):
     """Returns the platform's fee unasked."""
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         if isinstance(send.split, (DirectCharge, DestinationCharge)):
             send = attrs.evolve(send, split=attrs.evolve(send.split, return_fee=True))
-        return super().send(send)
+        return super().refund(send)
 
 
 class HidesTheFee(Broken):
@@ -338,11 +358,70 @@ class ShowsNoSplit(Broken):
 class ReturnsTheFeeTwice(Broken):
     """Returns the fee by its own row as well."""  # failure: A18
 
-    def send(self, send: Send, /) -> Answer:
+    def refund(self, send: Send) -> Answer:
         fee = self.bank.connect.fee_id(send.payment)
         if fee is not None:
             self.bank.connect.return_fee(fee, Money(100, send.amount.currency))
-        return super().send(send)
+        return super().refund(send)
+
+
+class PullsBackWithTheRefund(Broken):
+    """Reverses the transfers of a separate charge with its refund, and again when asked to."""
+
+    def refund(self, send: Send) -> Answer:
+        for transfer in self.bank.connect.transfers(send.payment):
+            self.bank.connect.reverse(transfer.id, Money(1, send.amount.currency))
+        return super().refund(send)
+
+
+class HidesReversals(Broken):
+    """Shows how much of a transfer came back, and not by what."""
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        look = super().look(ref)
+        if not isinstance(look, Picture):
+            return look
+        bare = tuple(attrs.evolve(one, reversals=()) for one in look.payment.transfers)
+        return attrs.evolve(look, payment=attrs.evolve(look.payment, transfers=bare))
+
+
+class ReversesUnmarked(Broken):
+    """Reverses without a mark, and says it had one."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        reply = self.bank.connect.reverse(asked.transfer, asked.amount, key=asked.id)
+        name = getattr(reply, "id", None)
+        made = None if name is None else TransferReversal(id=name, amount=asked.amount, mark=asked.id)
+        return Declined(code="no") if made is None else Reversed(reversal=made)
+
+
+class ClaimInLegKey(Broken):
+    """Gives each claim of a leg a key of its own."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        key = f"{asked.id}-{asked.claim}"
+        reply = self.bank.connect.reverse(asked.transfer, asked.amount, key=key, mark=asked.id)
+        name = getattr(reply, "id", None)
+        made = None if name is None else TransferReversal(id=name, amount=asked.amount, mark=asked.id)
+        return Declined(code="no") if made is None else Reversed(reversal=made)
+
+
+class ReversesWhatIsLeft(Broken):
+    """Asked for more than is left of a transfer, it reverses what is left."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        answer = super().reverse(asked)
+        if isinstance(answer, Declined):
+            self.bank.connect.reverse(asked.transfer)
+        return answer
+
+
+class UnknownForNoLeg(Broken):
+    """Takes every no to a reversal for an open outcome."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        answer = super().reverse(asked)
+        return OutcomeUnknown(why="http_400") if isinstance(answer, Declined) else answer
 
 
 BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
@@ -387,4 +466,12 @@ BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
     ("direct_fee", KeepsTheFee),
     ("direct_fee", ReturnsTheFee),
     ("direct_fee", ReturnsTheFeeTwice),
+    ("separate_charge", PullsBackWithTheRefund),
+    ("separate_charge", HidesReversals),
+    ("separate_charge", ReversesUnmarked),
+    ("same_reversal_again", ClaimInLegKey),
+    ("more_than_passed_on", ReversesWhatIsLeft),
+    ("more_than_passed_on", UnknownForNoLeg),
+    ("unknown_transfer", UnknownForNoLeg),
+    ("one_reversal_raced", ClaimInLegKey),
 )

@@ -11,7 +11,7 @@ import attrs
 
 from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import Actor, Money, PaymentRef, RefundService, Refused
-from refund_domain.answers import Accepted, Answer, Declined, Look, OutcomeUnknown, Picture, Send
+from refund_domain.answers import Accepted, Answer, Ask, Declined, Look, OutcomeUnknown, Picture, Send
 from refund_domain.commands import Action
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
@@ -218,10 +218,10 @@ class Retrying:
         """As the gateway."""
         return self.gateway.look(ref)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """Again, under a fresh key."""
         answer = self.gateway.send(send)
-        if isinstance(answer, OutcomeUnknown):
+        if isinstance(answer, OutcomeUnknown) and isinstance(send, Send):
             return self.gateway.send(attrs.evolve(send, refund_id=os.urandom(16).hex()))
         return answer
 
@@ -238,7 +238,7 @@ class RetriesWithAFreshKey(Host):
 class TimeoutIsNo(Retrying):
     """Takes no answer for a no."""
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """A no for everything but a yes."""
         answer = self.gateway.send(send)
         return answer if isinstance(answer, Accepted) else Declined(code="timeout")
@@ -265,7 +265,7 @@ class OursOnly(Retrying):
         given = Money(sum(refund.amount.amount_minor for refund in ours), look.payment.captured.currency)
         return Picture(payment=attrs.evolve(look.payment, given_back=given), refunds=ours)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """As the gateway."""
         return self.gateway.send(send)
 

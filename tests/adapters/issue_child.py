@@ -14,7 +14,7 @@ import sys
 
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, PaymentRef, Refund, RefundService
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Ask, Look
 from refund_domain.refusals import Refused
 from tests.canaries import KEY
 
@@ -30,7 +30,7 @@ class ParentsGateway:
         """Ask the parent to look."""
         return self._ask(("look", ref))  # type: ignore[return-value]
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """Ask the parent to refund."""
         return self._ask(("send", send))  # type: ignore[return-value]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Unread
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import Refused
@@ -62,7 +62,7 @@ class Awaited:
         """Awaited."""
         return awaited(self.gateway.look(ref))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """Awaited."""
         return awaited(self.gateway.send(send))
 

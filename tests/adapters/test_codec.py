@@ -19,15 +19,28 @@ from hypothesis import strategies as st
 from refund_adapters.sql import codec
 from refund_adapters.sql.codec import decode, encode
 from refund_domain import refusals as no
-from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
+from refund_domain.answers import (
+    Accepted,
+    Answer,
+    Declined,
+    NotSent,
+    OutcomeUnknown,
+    Reversal,
+    Reversed,
+    Send,
+    SendAnswer,
+)
 from refund_domain.commands import Action, Actor, Choice, Reason
 from refund_domain.connect import (
     ApplicationFee,
     DestinationCharge,
     DirectCharge,
+    Leg,
     PlatformCharge,
+    SeparateCharge,
     Split,
     Transfer,
+    TransferReversal,
 )
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import (
@@ -35,6 +48,10 @@ from refund_domain.events import (
     AllowanceTaken,
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
     LookScheduled,
     OutsideRecorded,
     Paused,
@@ -93,6 +110,10 @@ SEND = Send(
     split=DirectCharge(return_fee=True),
 )
 TRANSFER = Transfer(id="tr_1", amount=FIFTY, reversed=Money(1, FIFTY.currency))
+BACK = TransferReversal(id="trr_1", amount=Money(1, FIFTY.currency), mark="r1:tr_1:1")
+REVERSAL = Reversal(
+    id="r1:tr_1:1", refund_id="r1", transfer="tr_1", attempt=1, claim=1, payment=AT_PLATFORM, amount=FIFTY
+)
 LEAN_PAYMENT = Payment(ref=REF, method="card", captured=FIFTY, given_back=Money(0, FIFTY.currency), taken_at=AT)
 FULL_PAYMENT = Payment(
     ref=REF,
@@ -117,7 +138,7 @@ def dropped(*reasons: no.Refusal) -> RefundDropped:
     return RefundDropped(at=AT, refund_id="r1", reasons=reasons)
 
 
-def answered(answer: Answer) -> SendAnswered:
+def answered(answer: SendAnswer) -> SendAnswered:
     return SendAnswered(at=AT, refund_id="r1", claim=2, answer=answer)
 
 
@@ -125,6 +146,16 @@ EXAMPLES: dict[str, Event] = {
     "StreamOpened": StreamOpened(at=AT, tenant="acme"),
     "PaymentSeen": PaymentSeen(at=EXACT, payment=LEAN_PAYMENT),
     "PaymentSeen, full": PaymentSeen(at=AT, payment=FULL_PAYMENT),
+    "PaymentSeen, with reversals": PaymentSeen(
+        at=AT,
+        payment=attrs.evolve(
+            LEAN_PAYMENT,
+            transfers=(
+                attrs.evolve(TRANSFER, reversals=(BACK,)),
+                attrs.evolve(TRANSFER, id="tr_2", reversals=(attrs.evolve(BACK, mark=None),)),
+            ),
+        ),
+    ),
     "RefundObserved": RefundObserved(at=AT, refund=LEAN_REFUND),
     "RefundObserved, full": RefundObserved(at=AT, refund=FULL_REFUND),
     "RefundObserved, reversal": RefundObserved(
@@ -170,6 +201,14 @@ EXAMPLES: dict[str, Event] = {
     "SendClaimed, destination": SendClaimed(
         at=AT, send=attrs.evolve(SEND, payment=AT_PLATFORM, split=DestinationCharge(return_fee=True))
     ),
+    "SendClaimed, separate": SendClaimed(
+        at=AT,
+        send=attrs.evolve(
+            SEND,
+            payment=AT_PLATFORM,
+            split=SeparateCharge(legs=(Leg(transfer="tr_1", amount=FIFTY, by_hand=Money(1, FIFTY.currency)),)),
+        ),
+    ),
     "SendAnswered, Accepted": answered(Accepted(refund=FULL_REFUND)),
     "SendAnswered, Declined": answered(Declined(code="charge_disputed")),
     "SendAnswered, Declined, full": answered(Declined(code="resource_missing", alarm="not_found", trail="req_1")),
@@ -213,6 +252,15 @@ EXAMPLES: dict[str, Event] = {
     "RefundNotMade": RefundNotMade(at=AT, refund_id="r1"),
     "RefundNotMade, full": RefundNotMade(at=AT, refund_id="r1", by=MARIA),
     "PersonAsked": PersonAsked(at=AT, refund_id="r1"),
+    "LegClaimed": LegClaimed(at=AT, reversal=REVERSAL),
+    "LegAnswered, Reversed": LegAnswered(
+        at=AT, refund_id="r1", transfer="tr_1", claim=1, answer=Reversed(reversal=BACK)
+    ),
+    "LegAnswered, Declined": LegAnswered(
+        at=AT, refund_id="r1", transfer="tr_1", claim=2, answer=Declined(code="balance_insufficient")
+    ),
+    "LegObserved": LegObserved(at=AT, refund_id="r1", transfer="tr_1", reversal=BACK),
+    "LegNotMade": LegNotMade(at=AT, refund_id="r1", transfer="tr_1", attempt=1),
     "AttentionSettled": AttentionSettled(
         at=AT, subject="r1", code="ask_person", choice=Choice.KEEP_LOOKING, by=MARIA
     ),
@@ -249,6 +297,8 @@ DEFAULTS: dict[str, object] = {
     "Payment.settles_on": None,
     "Payment.status": PaymentStatus.SUCCEEDED,
     "Payment.transfers": (),
+    "Transfer.reversals": (),
+    "TransferReversal.mark": None,
     "RefundNotMade.by": None,
     "RefundRequested.needs_second": False,
     "RefundRequested.note": None,
@@ -596,7 +646,7 @@ WRONG: dict[str, tuple[type[Exception], Event]] = {
         AttentionSettled(at=AT, subject="r1", code="c", choice=cast(Choice, "noted"), by=MARIA),
     ),
     "another class": (TypeError, StreamOpened(at=AT, tenant=cast(str, MARIA))),
-    "an event for an answer": (TypeError, answered(cast(Answer, no.NothingLeft()))),
+    "an event for an answer": (TypeError, answered(cast(SendAnswer, no.NothingLeft()))),
     "an actor for money": (TypeError, dropped(no.Disputed(amount=cast(Money, MARIA)))),
     "a code for a currency": (TypeError, dropped(no.Disputed(amount=cast(Any, "5 USD")))),
     "a currency of another exponent": (ValueError, dropped(no.Disputed(amount=Money(1, Currency("USD", 3, 1))))),

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from refund_adapters.memory import AsyncMemoryGateway, Fault, MemoryBank, MemoryGateway
-from refund_domain.answers import Answer, Declined, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Declined, Look, Unread
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
@@ -33,7 +33,7 @@ class DrivenFeed:
     def look(self, ref: PaymentRef, /) -> Look:
         return driven(self._inner.look(ref))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         return driven(self._inner.send(send))
 
     def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
@@ -188,7 +188,7 @@ class OneAccount(Broken):
 class MakesNothing(Broken):
     """Declines every send."""
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         return Declined(code="no")
 
 

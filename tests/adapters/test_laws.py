@@ -23,14 +23,14 @@ from refund_adapters.memory import (
     MemoryJournal,
 )
 from refund_adapters.sql import SqliteJournal
-from refund_domain.answers import Answer, Look, Send
-from refund_domain.events import EVENTS, Event, SendAnswered
+from refund_domain.answers import Answer, Ask, Look
+from refund_domain.events import EVENTS, Event, LegAnswered, SendAnswered
 from refund_domain.health import Figures
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, PaymentGateway, Tailed
 from refund_domain.refusals import REFUSALS
-from refund_domain.stream import ANSWERS
+from refund_domain.stream import LEG_ANSWERS, SEND_ANSWERS
 from refund_domain.testing import laws, laws_gateway, laws_journal, laws_records, laws_within
 from refund_domain.testing.laws import LawBroken, Report, Verdict
 from refund_domain.testing.laws_desk import Desk
@@ -47,7 +47,14 @@ from tests.stripe_mock import server
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 GATEWAY_LAWS = tuple(law.__name__ for law in laws_gateway.LAWS)
-SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee")
+LEG_LAWS = (
+    "separate_charge",
+    "same_reversal_again",
+    "more_than_passed_on",
+    "unknown_transfer",
+    "one_reversal_raced",
+)
+SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee", *LEG_LAWS)
 JOURNAL_LAWS = tuple(law.__name__ for law in laws_journal.LAWS)
 RECORD_LAWS = tuple(law.__name__ for law in laws_records.RECORD_LAWS)
 HOST_LAWS = tuple(law.__name__ for law in laws_within.HOST_LAWS)
@@ -86,6 +93,10 @@ class MemoryLawBank:
     def passed_on(self, ref: PaymentRef) -> Money:
         (transfer,) = self.inner.connect.transfers(ref)
         return transfer.left
+
+    def separate(self, amount: Money, passed_on: Money) -> tuple[PaymentRef, str]:
+        ref = self.inner.charge(amount, group="order-1")
+        return ref, self.inner.connect.transfer("acct_1", passed_on, group="order-1")
 
 
 class StripeLawBank:
@@ -137,7 +148,7 @@ class DrivenGateway:
     def look(self, ref: PaymentRef, /) -> Look:
         return driven(self._inner.look(ref))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         return driven(self._inner.send(send))
 
 
@@ -287,7 +298,8 @@ def test_samples_hold_every_kind_of_event_answer_and_refusal() -> None:
     """What the journal laws write and read back leaves no class of event, answer or refusal out."""
     samples = sample_events(START)
     assert {type(event) for event in samples} == set(EVENTS)
-    assert {type(event.answer) for event in samples if isinstance(event, SendAnswered)} == set(ANSWERS)
+    assert {type(event.answer) for event in samples if isinstance(event, SendAnswered)} == set(SEND_ANSWERS)
+    assert {type(event.answer) for event in samples if isinstance(event, LegAnswered)} == set(LEG_ANSWERS)
     reasons = {type(reason) for event in samples for reason in getattr(event, "reasons", ())}
     assert reasons == set(REFUSALS)
 
@@ -416,7 +428,7 @@ def test_stuck_race_breaks_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
     class Stuck(MemoryGateway):
-        def send(self, send: Send, /) -> Answer:
+        def send(self, send: Ask, /) -> Answer:
             released.wait(20)
             return super().send(send)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_adapters.memory import CameBack, Course, ErrorReply, Made, MemoryBank
-from refund_domain.connect import ApplicationFee, ChargeKind, Transfer
+from refund_adapters.memory.replies import Breaks
+from refund_domain.connect import ApplicationFee, ChargeKind, Transfer, TransferReversal
 from refund_domain.money import Money
 from refund_domain.payments import Payment, PaymentRef
 
@@ -93,10 +95,13 @@ def test_separate_transfers_are_shown_while_they_hold_money(bank: MemoryBank) ->
     assert shown(bank, ref).kind is ChargeKind.SEPARATE
     assert [transfer.id for transfer in shown(bank, ref).transfers] == [first, second]
     assert isinstance(bank.connect.reverse(first, usd("50.00")), CameBack)
-    assert shown(bank, ref).transfers[0] == Transfer(id=first, amount=usd("150.00"), reversed=usd("50.00"))
+    back = TransferReversal(id="trr_1", amount=usd("50.00"))
+    held = Transfer(id=first, amount=usd("150.00"), reversed=usd("50.00"), reversals=(back,))
+    assert shown(bank, ref).transfers[0] == held
     bank.connect.reverse(first)
     bank.connect.reverse(second)
-    assert (shown(bank, ref).kind, shown(bank, ref).transfers) == (ChargeKind.PLATFORM, ())
+    assert shown(bank, ref).kind is ChargeKind.PLATFORM
+    assert [str(transfer.left) for transfer in shown(bank, ref).transfers] == ["0.00 USD", "0.00 USD"]
     assert refused(bank.connect.reverse(first)) == (400, None, "amount")
 
 
@@ -189,6 +194,60 @@ def test_a_failed_refund_leaves_the_transfer_pulled_back(bank: MemoryBank) -> No
     assert [part.left for part in bank.connect.transfers(ref)] == [usd("0.00")]
 
 
+def test_a_reversal_under_a_key_is_made_once(bank: MemoryBank) -> None:
+    """The same key and parameters again are told the same; other parameters, or a refund's key, are refused."""
+    ref = bank.charge(usd("200.00"), group="order-1")
+    made = bank.connect.transfer(SELLER, usd("150.00"), group="order-1")
+    first = bank.connect.reverse(made, usd("50.00"), key="k1", mark="k1")
+    again = bank.connect.reverse(made, usd("50.00"), key="k1", mark="k1")
+    assert isinstance(first, CameBack)
+    assert again == attrs.evolve(first, replayed=True)
+    assert refused(bank.connect.reverse(made, usd("60.00"), key="k1", mark="k1")) == (400, None, None)
+    assert isinstance(ask(bank, ref, 100, "k2"), Made)
+    assert refused(bank.connect.reverse(made, usd("1.00"), key="k2", mark="k2")) == (400, None, None)
+    assert refused(ask(bank, ref, 100, "k1")) == (400, None, None)
+    assert [(back.id, back.mark) for back in bank.connect.reversals(made)] == [("trr_1", "k1")]
+    assert shown(bank, ref).transfers[0].reversals == bank.connect.reversals(made)
+    with pytest.raises(ValueError, match="no such transfer"):
+        bank.connect.reversals("tr_9")
+
+
+def test_a_no_to_a_reversal_is_kept_for_its_key_and_a_bad_amount_is_not(bank: MemoryBank) -> None:
+    """Once execution began the answer stays; what was refused before leaves the key unused."""
+    bank.charge(usd("200.00"), group="order-1")
+    made = bank.connect.transfer(SELLER, usd("150.00"), group="order-1")
+    assert refused(bank.connect.reverse(made, usd("0.00"), key="k1")) == (
+        400,
+        "parameter_invalid_integer",
+        "amount",
+    )
+    bank.drain(SELLER, usd("0.00"))
+    assert refused(bank.connect.reverse(made, usd("5.00"), key="k1")) == (400, "balance_insufficient", None)
+    bank.fund(SELLER, usd("5.00"))
+    assert refused(bank.connect.reverse(made, usd("5.00"), key="k1")) == (400, "balance_insufficient", None)
+    assert isinstance(bank.connect.reverse(made, usd("5.00"), key="k2"), CameBack)
+
+
+def test_a_reversal_may_arrive_late_break_and_be_listed_late() -> None:
+    """Held up on its way, made behind a 500, shown an hour after: as a refund's create request."""
+    now = [START]
+    bank = MemoryBank(lambda: now[0], list_lag=timedelta(hours=1))
+    ref = bank.charge(usd("200.00"), group="order-1")
+    made = bank.connect.transfer(SELLER, usd("150.00"), group="order-1")
+    bank.connect.reverse_later(timedelta(minutes=30), made, usd("10.00"), key="k1", mark="k1")
+    broken = Breaks(makes_after=timedelta(minutes=40))
+    assert refused(bank.connect.reverse(made, usd("20.00"), key="k2", mark="k2", breaks=broken))[0] == 500
+    assert bank.connect.reversals(made) == ()
+    now[0] += timedelta(minutes=45)
+    assert [back.mark for back in bank.connect.reversals(made)] == ["k1", "k2"]
+    assert shown(bank, ref).transfers[0].reversals == ()
+    now[0] += timedelta(minutes=50)
+    assert [back.mark for back in shown(bank, ref).transfers[0].reversals] == ["k1"]
+    now[0] += timedelta(minutes=10)
+    assert [back.mark for back in shown(bank, ref).transfers[0].reversals] == ["k2", "k1"]
+    assert refused(bank.connect.reverse(made, usd("20.00"), key="k2", mark="k2", breaks=Breaks()))[0] == 500
+
+
 def test_a_reversal_needs_balance_at_the_connected_account(bank: MemoryBank) -> None:
     """Too little there: the refund is refused whole, and so is a reversal by hand."""
     ref = bank.charge(usd("200.00"), destination=SELLER)
@@ -215,7 +274,7 @@ def test_a_fee_returns_by_hand_at_most_once(bank: MemoryBank) -> None:
     """A person returns a part or the rest; more than what was taken never goes back."""  # failure: A18
     ref = bank.charge(usd("200.00"), account=SELLER, application_fee=usd("10.00"))
     fee = fee_of(bank, ref)
-    assert bank.connect.return_fee(fee, usd("4.00")) == CameBack(id="fr_1", amount=usd("4.00"))
+    assert bank.connect.return_fee(fee, usd("4.00")) == CameBack(id="fr_1", amount=usd("4.00"), of=fee)
     assert shown(bank, ref).application_fee == ApplicationFee(taken=usd("10.00"), returned=usd("4.00"))
     assert refused(bank.connect.return_fee(fee, usd("6.01"))) == (400, None, "amount")
     assert isinstance(ask(bank, ref, 20_000, "k1", reverse=None, fee=True), Made)

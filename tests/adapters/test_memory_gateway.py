@@ -17,6 +17,7 @@ from refund_adapters.memory.gateway import look_at, send_to
 from refund_domain.answers import (
     Accepted,
     Answer,
+    Ask,
     Declined,
     Look,
     Missing,
@@ -65,7 +66,7 @@ class Driven(Protocol):
     def unplayed(self) -> tuple[Planned, ...]: ...
     def script(self, *faults: Fault | Planned) -> None: ...
     def look(self, ref: PaymentRef, /) -> Look: ...
-    def send(self, send: Send, /) -> Answer: ...
+    def send(self, send: Ask, /) -> Answer: ...
 
 
 class DrivenAsync(AsyncMemoryGateway):
@@ -74,7 +75,7 @@ class DrivenAsync(AsyncMemoryGateway):
     def look(self, ref: PaymentRef, /) -> Look:  # type: ignore[override]
         return asyncio.run(super().look(ref))
 
-    def send(self, send: Send, /) -> Answer:  # type: ignore[override]
+    def send(self, send: Ask, /) -> Answer:  # type: ignore[override]
         return asyncio.run(super().send(send))
 
 

@@ -22,7 +22,7 @@ import pytest
 from refund_adapters.memory import Fault, ManualClock, MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, Money, PaymentRef, Refund, RefundService, Status
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Ask, Look
 from refund_domain.errors import JournalBusy, JournalError, JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.payments import Ref
@@ -292,7 +292,7 @@ class LockedOut(MemoryGateway):
             self._locker.turn("locked")
         return look
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         answer = super().send(send)
         if self.at == "send":
             self._locker.turn("locked")

@@ -23,9 +23,20 @@ import urllib3
 
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, _guard, clients
 from refund_adapters.stripe._loops import PerLoop
-from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Unread
-from refund_domain.connect import DestinationCharge, DirectCharge
+from refund_domain.answers import (
+    Accepted,
+    Declined,
+    Missing,
+    NotSent,
+    OutcomeUnknown,
+    Picture,
+    Reversal,
+    Reversed,
+    Unread,
+)
+from refund_domain.connect import DestinationCharge, DirectCharge, Leg, SeparateCharge, TransferReversal
 from refund_domain.errors import GatewayUnreadable
+from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import NotCaptured, NotFound, Refused
 from refund_domain.signals import Signal, Subject
@@ -43,6 +54,7 @@ from tests.adapters.hostile_server import (
 from tests.adapters.stripe_clients import ASYNC, CLIENTS, MAKERS, stripe_over
 from tests.adapters.test_stripe_hostile import (
     FAULTS,
+    NOT_OURS,
     REF,
     _charge,
     _dispute,
@@ -118,6 +130,75 @@ def test_a_direct_charge_goes_out_at_its_account(client: str) -> None:
         assert request.headers["authorization"] == f"Bearer {KEY}"
         assert "reverse_transfer" not in fields
         assert fields.get("refund_application_fee", "absent") == ("true" if return_fee else "absent")
+
+
+ASKED = Reversal(
+    id="r-1:tr_4:1",
+    refund_id="r-1",
+    transfer="tr_4",
+    attempt=1,
+    claim=1,
+    payment=REF,
+    amount=Money.parse("0.01", "USD"),
+)
+
+
+@OVER_EACH
+def test_a_separate_charge_goes_out_plain_and_each_leg_by_itself(client: str) -> None:
+    """The refund reverses nothing; a leg is one POST to its transfer, at the platform, under its own id."""
+    # failure: A17
+    leg = Leg(transfer="tr_4", amount=ASKED.amount, by_hand=Money.parse("0.00", "USD"))
+    with hostile_server(refund_of_request()) as server, stripe_over(client, server.base_address) as gateway:
+        assert isinstance(gateway.send(_send(split=SeparateCharge(legs=(leg,)))), Accepted)
+    fields = dict(parse_qsl(server.received[0].body))
+    assert set(fields) == {"charge", "amount", "reason", "metadata[refund_domain_id]"}
+    mine = answer(200, _reversal(metadata={"refund_domain_id": ASKED.id}))
+    with hostile_server(mine) as server, stripe_over(client, server.base_address) as gateway:
+        got = gateway.send(ASKED)
+    (request,) = server.received
+    made = TransferReversal(id="trr_1", amount=ASKED.amount, mark=ASKED.id)
+    assert got == Reversed(reversal=made)
+    assert (request.method, request.path) == ("POST", "/v1/transfers/tr_4/reversals")
+    assert dict(parse_qsl(request.body)) == {"amount": "1", "metadata[refund_domain_id]": ASKED.id}
+    assert request.headers["idempotency-key"] == ASKED.id
+    assert "stripe-account" not in request.headers
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"metadata": {"refund_domain_id": "r-1:tr_4:2"}},
+        {"metadata": {"refund_domain_id": "r-1:tr_4:1"}, "amount": 2},
+        {"metadata": {"refund_domain_id": "r-1:tr_4:1"}, "currency": "eur"},
+        {"metadata": {"refund_domain_id": "r-1:tr_4:1"}, "transfer": "tr_9"},
+        {"metadata": {"refund_domain_id": "r-1:tr_4:1"}, "object": "refund"},
+        {"metadata": {"refund_domain_id": "r-1:tr_4:1"}, "id": None},
+    ],
+)
+def test_a_body_that_is_not_this_reversal_leaves_its_outcome_unknown(changes: dict[str, Any]) -> None:
+    """Mark, amount, currency, transfer and an id must agree: anything else is a proxy or a defect."""
+    with hostile_server(answer(200, _reversal(**changes))) as server:
+        with stripe_over("requests", server.base_address) as gateway:
+            got = gateway.send(ASKED)
+    assert isinstance(got, OutcomeUnknown)
+    assert (got.resend, got.alarm) == (False, "not_our_reversal")
+
+
+FAULTS_OF_ANY_BODY = [
+    name
+    for name, (act, expected) in FAULTS.items()
+    if expected not in (NOT_OURS, Accepted) and "refund_of_request" not in act.__qualname__
+]
+
+
+@pytest.mark.parametrize("name", FAULTS_OF_ANY_BODY)
+def test_each_fault_of_a_leg_means_what_it_means_of_a_refund(name: str) -> None:
+    """One POST, nothing raised, and the answer of the one table; what succeeded is judged by its own body."""
+    act, expected = FAULTS[name]
+    with hostile_server(act) as server, stripe_over("requests", server.base_address) as gateway:
+        _matches(gateway.send(ASKED), expected)
+        assert [request.path for request in server.received] == ["/v1/transfers/tr_4/reversals"]
 
 
 @OVER_EACH
@@ -327,21 +408,55 @@ def test_a_fee_that_cannot_be_read_leaves_the_look_unread(act: Any) -> None:
     assert isinstance(seen, Unread)
 
 
+def _reversal(reversal_id: str = "trr_1", **changes: object) -> dict[str, object]:
+    fields = {"object": "transfer_reversal", "id": reversal_id, "amount": 1, "currency": "usd", "transfer": "tr_4"}
+    return {**fields, "metadata": {}, **changes}
+
+
 def test_the_transfers_of_a_separate_charge_are_listed_at_the_platform() -> None:
-    """Those that still hold money and are not out of another charge; both pages of them."""
+    """All that are not out of another charge, on both pages, each with what came back of it and by what."""
+    ours = _reversal("trr_2", amount=699, transfer="tr_2", metadata={"refund_domain_id": "r-1:tr_2:1"})
     pages = [
         _page(_transfer("tr_1", source_transaction="ch_1"), _transfer("tr_2", amount_reversed=700), has_more=True),
-        _page(_transfer("tr_3", source_transaction="ch_other"), _transfer("tr_4", amount_reversed=1)),
+        _page(_transfer("tr_3", source_transaction="ch_other", amount_reversed=3), _transfer("tr_4")),
+        _page(ours, has_more=True),
+        _page(_reversal(transfer={"id": "tr_2", "object": "transfer"})),
     ]
     seen, received = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), *pages)
     assert isinstance(seen, Picture)
     assert [(str(t.id), str(t.left)) for t in seen.payment.transfers] == [
         ("tr_1", "7.00 USD"),
-        ("tr_4", "6.99 USD"),
+        ("tr_2", "0.00 USD"),
+        ("tr_4", "7.00 USD"),
     ]
+    back = [(one.id, str(one.amount), one.mark) for one in seen.payment.transfers[1].reversals]
+    assert back == [("trr_2", "6.99 USD", "r-1:tr_2:1"), ("trr_1", "0.01 USD", None)]
+    assert str(seen.payment.transfers[1].by_hand) == "0.01 USD"
     assert seen.payment.kind == "separate"
     assert "transfer_group=booking_7" in received[2].path
     assert "starting_after=tr_2" in received[3].path
+    assert received[4].path.startswith("/v1/transfers/tr_2/reversals?")
+    assert "starting_after=trr_2" in received[5].path
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        hang_up,
+        _page(),
+        _page(_reversal(amount=2)),
+        _page(_reversal(amount=0), _reversal("trr_2")),
+        _page(_reversal(transfer="tr_9")),
+        _page(_reversal(currency="eur")),
+        _page(_reversal(object="refund")),
+        _page(_reversal(), has_more=True),
+    ],
+)
+def test_reversals_that_cannot_be_read_or_do_not_add_up_leave_the_look_unread(act: Any) -> None:
+    """What came back by whom decides whether a leg is asked for again, so a part never passes for all of it."""
+    page = _page(_transfer("tr_4", amount_reversed=1))
+    seen, _ = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), page, act)
+    assert isinstance(seen, Unread)
 
 
 def test_a_connected_account_that_passed_its_charge_on_is_refused_too() -> None:
@@ -355,10 +470,11 @@ def test_a_connected_account_that_passed_its_charge_on_is_refused_too() -> None:
 
 def test_a_charge_whose_transfers_all_came_back_is_the_platforms_own() -> None:
     """Once reversed by hand, nothing stands in the way of its refund; nor where a group never had a transfer."""
-    for page in (_page(_transfer(amount_reversed=700)), _page()):
-        seen, _ = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), page)
+    whole = _page(_reversal(amount=700, transfer="tr_1"))
+    for pages, count in (([_page(_transfer(amount_reversed=700)), whole], 1), ([_page()], 0)):
+        seen, _ = _seen(answer(200, _charge(transfer_group="booking_7")), _page(), *pages)
         assert isinstance(seen, Picture)
-        assert (seen.payment.kind, seen.payment.transfers) == ("platform", ())
+        assert (seen.payment.kind, len(seen.payment.transfers)) == ("platform", count)
 
 
 @pytest.mark.parametrize(

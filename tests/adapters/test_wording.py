@@ -13,10 +13,13 @@ from refund_domain import Money, OutsideRef, PaymentRef, Quote, Refund, Refused,
 from refund_domain.arrival import ArrivalWindow
 from refund_domain.attention import after_failure
 from refund_domain.commands import Choice, Reason
+from refund_domain.connect import Leg
 from refund_domain.payments import Trace
 from refund_domain.payouts import Payout, forecast_funding
+from refund_domain.pulling import LegState
 from refund_domain.refusals import REFUSALS, AlreadyRefunded, Disputed, External, Move
 from refund_domain.rules import METHODS
+from refund_domain.views import LegView
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 USD_200 = Money.parse("200.00", "USD")
@@ -55,6 +58,20 @@ def test_every_word_of_the_core_has_its_sentence() -> None:
     said += [*wording.REFUSAL.values(), *wording.MOVE.values(), *wording.CHOICE.values()]
     assert all(text.strip() == text and text[0].isupper() for text in said)
     assert all(words.staff.endswith(".") and words.client.endswith(".") for words in wording.STATUS.values())
+
+
+def test_a_refund_whose_transfer_is_owed_says_so_to_staff_and_not_to_the_client() -> None:
+    """Refunded, transfer owed: staff read each transfer with how it stands, the client of the refund alone."""
+    # failure: B11
+    assert set(wording.LEG) == set(LegState)
+    assert len(set(wording.LEG.values())) == len(LegState)
+    leg = LegView(transfer="tr_1", amount=Money.parse("150.00", "USD"), state=LegState.OWED)
+    owing = attrs.evolve(refund(Status.SUCCEEDED), legs=(leg,))
+    assert "Transfer tr_1, 150.00 USD: still to be pulled back" in to_staff(owing)
+    assert not [part for part in ("tr_1", "150.00") if part in to_client(owing)]
+    pulls = Leg(transfer="tr_1", amount=Money.parse("150.00", "USD"), by_hand=Money.parse("0.00", "USD"))
+    quote = Quote(request_id="q", ref=CARD, quoted_at=NOW, amount=USD_200, pulls_back=(pulls,))
+    assert ("Pulled back", "150.00 USD of transfer tr_1") in quote_rows(quote)
 
 
 def test_labels_tell_things_apart() -> None:

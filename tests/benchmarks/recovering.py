@@ -19,7 +19,7 @@ import attrs
 from refund_adapters.clock import utc_now
 from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef, RefundService
-from refund_domain.answers import Accepted, Answer, Look, Picture, Send
+from refund_domain.answers import Accepted, Answer, Ask, Look, Picture, Send
 from refund_domain.events import PaymentSeen, SendAnswered
 from refund_domain.payments import GatewayRefund, Payment
 from tests.benchmarks import lives, sides
@@ -49,8 +49,10 @@ class FolderBank:
         given_back = attrs.evolve(payment, given_back=payment.captured)
         return Picture(payment=given_back, refunds=(self._refund_of(mark),))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """Make the refund; the same key again is the same refund."""
+        if not isinstance(send, Send):
+            raise TypeError("no transfer stands behind these payments")
         (self._folder / f"{send.payment.charge}.{send.refund_id}").touch()
         return Accepted(refund=self._refund_of(send.refund_id))
 

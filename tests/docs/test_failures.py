@@ -14,6 +14,7 @@ PAGE = (ROOT / "docs" / "explanation" / "failures.md").read_text()
 ROWS = dict(re.findall(r"^\| ([A-H]\d\d) \|(.*)\|$", PAGE, re.MULTILINE))
 GROUPS = {
     "A": "01 03 04 05 07 08 10 11 13 14 15 17 18 20",
+    "B": "11",
     "C": "01 02 04 05 07 09 10 11 13 14 15 16",
     "D": "01 03 05 06 07 08 09 10 12 15 16",
     "E": "01 02 04 05 07",

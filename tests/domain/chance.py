@@ -13,13 +13,26 @@ from random import Random
 
 import attrs
 
-from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, NotSent, OutcomeUnknown, Unread
+from refund_domain.answers import (
+    Accepted,
+    Answer,
+    Declined,
+    Look,
+    Missing,
+    NotSent,
+    OutcomeUnknown,
+    Reversal,
+    Reversed,
+    Unread,
+)
 from refund_domain.attention import attention
 from refund_domain.commands import Actor, Choice, Reason
+from refund_domain.connect import Transfer, TransferReversal
 from refund_domain.decide import Events, decide
 from refund_domain.inputs import Input
 from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status, evolve, fold, record_of, status_of
-from refund_domain.payments import Dispute, PaymentStatus
+from refund_domain.legs import LegClaim
+from refund_domain.payments import ChargeKind, Dispute, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
@@ -36,6 +49,7 @@ from tests.domain.histories import (
     card,
     codes,
     refund,
+    separate,
     usd,
 )
 from tests.domain.laws_of_steps import LAWS, Step
@@ -65,6 +79,19 @@ ANSWERED: tuple[Answer | str, ...] = (
     "accepted",
     "of another mark",
     "of another amount",
+)
+
+
+LEG_ANSWERED: tuple[Answer | str, ...] = (
+    Declined(code="balance_insufficient"),
+    NotSent(why="refused"),
+    NotSent(why="key", alarm="bad_key"),
+    OutcomeUnknown(why="timeout"),
+    OutcomeUnknown(why="503", resend=False),
+    "reversed",
+    "reversed",
+    "of another mark",
+    "a refund",
 )
 
 
@@ -162,6 +189,14 @@ MOVES: dict[str, tuple[int, dict[str, Sequence[object]]]] = {
         },
     ),
     "somebody_approves": (2, {"which": (0, 0, 0, 1), "off": (0, 0, 0, 1), "by": (OMAR, OMAR, MARIA, STRANGER)}),
+    "a_worker_hears_of_a_leg": (
+        3,
+        {"which": range(6), "number": range(10), "said": LEG_ANSWERED, "delay": DELAYS},
+    ),
+    "a_transfer_changes": (
+        2,
+        {"what": ("made", "made", "by hand", "hidden", "another"), "which": range(6), "minor": (1, 40, 1_000)},
+    ),
     "somebody_gives_cash": (1, {"minor": (1, 5, 30), "number": (1, 2, 3), "by": (MARIA, MARIA, STRANGER)}),
     "a_person_answers": (1, {"which": range(10), "choice": tuple(Choice), "fits": (True, False)}),
     "something_is_delivered_again": (1, {"which": range(30)}),
@@ -179,9 +214,11 @@ class Play:
             poll_first=random.choice([MINUTE, 10 * MINUTE]),
         )
         method = random.choice(["card", "us_bank_account"])
-        payment = attrs.evolve(card(random.choice([WHOLE, 100, 50])), method=method)
+        payment = card(random.choice([WHOLE, 100, 50]))
+        if random.random() < 0.4:
+            payment = random.choice([separate(15_000, 3_000), separate(WHOLE), separate(1, 30_000)])
         policy = attrs.evolve(policy, second_person_from=random.choice([None, None, (), (usd(100),)]))
-        self.story = Story(payment, policy)
+        self.story = Story(attrs.evolve(payment, method=method), policy)
         self.story.give = self.judge  # type: ignore[method-assign]
         self.past: list[Input] = []
         self.asked = 0
@@ -205,6 +242,8 @@ class Play:
     def time_passes(self, jump: str) -> None:
         story = self.story
         since = [record.doubted_since for record in story.ledger.refunds if record.doubted_since]
+        doubted = [leg.doubted_since for record in story.ledger.refunds for leg in record.legs]
+        since += [at for at in doubted if at is not None]
         if jump in JUMPS:
             story.wait(JUMPS[jump])
         elif jump == "due" and story.ledger.due:
@@ -289,6 +328,65 @@ class Play:
                 self.story.shows(ours)
             said = Accepted(refund=ours)
         self.story.answer(said, claim=claim, refund_id=refund_id, at=self.story.now - delay)
+
+    def a_worker_hears_of_a_leg(self, which: int, number: int, said: Answer | str, delay: timedelta) -> None:
+        claims = self._leg_claims()
+        if not claims:
+            return
+        open_ones = [claim for claim in claims if claim.answer is None]
+        asked = (open_ones or claims)[which % len(open_ones or claims)].reversal
+        made = TransferReversal(id=f"trr_{asked.id}", amount=asked.amount, mark=asked.id)
+        if said == "reversed":
+            self._pulled(asked)
+            said = Reversed(reversal=made)
+        elif said == "of another mark":
+            said = Reversed(reversal=attrs.evolve(made, mark="r999"))
+        elif isinstance(said, str):
+            said = Accepted(refund=refund())
+        self.story.leg_replies(
+            said,
+            refund_id=asked.refund_id,
+            transfer=asked.transfer,
+            claim=asked.claim if number else asked.claim + 1,
+            at=self.story.now - delay,
+        )
+
+    def _leg_claims(self) -> list[LegClaim]:
+        return [claim for r in self.story.ledger.refunds for leg in r.legs for claim in leg.claims]
+
+    def _pulled(self, asked: Reversal) -> None:
+        """The bank reverses what was asked for, if it was not there before and enough is left."""
+        made = TransferReversal(id=f"trr_{asked.id}", amount=asked.amount, mark=asked.id)
+        self._change(asked.transfer, made)
+
+    def _change(self, name: str, made: TransferReversal) -> None:
+        story, changed = self.story, []
+        for one in story.payment.transfers:
+            enough = one.left.amount_minor >= made.amount.amount_minor
+            if one.id == name and enough and made.id not in {each.id for each in one.reversals}:
+                back, reversals = one.reversed + made.amount, (made, *one.reversals)
+                one = Transfer(id=one.id, amount=one.amount, reversed=back, reversals=reversals)  # noqa: PLW2901
+            changed.append(one)
+        self._show(tuple(changed))
+
+    def _show(self, transfers: tuple[Transfer, ...]) -> None:
+        held = any(one.left.amount_minor for one in transfers)
+        kind = ChargeKind.SEPARATE if held else ChargeKind.PLATFORM
+        self.story.payment = attrs.evolve(self.story.payment, kind=kind, transfers=transfers)
+
+    def a_transfer_changes(self, what: str, which: int, minor: int) -> None:
+        story = self.story
+        claims, transfers = self._leg_claims(), story.payment.transfers
+        if what == "made" and claims:
+            self._pulled(claims[which % len(claims)].reversal)
+        elif what == "by hand" and transfers:
+            number = sum(len(one.reversals) for one in transfers)
+            name = transfers[which % len(transfers)].id
+            self._change(name, TransferReversal(id=f"trr_hand_{number}", amount=usd(minor)))
+        elif what == "hidden" and transfers and which == 0:
+            self._show(transfers[1:])
+        elif what == "another" and which == 0 and transfers and "tr_9" not in {one.id for one in transfers}:
+            self._show((*transfers, Transfer(id="tr_9", amount=usd(minor), reversed=usd(0))))
 
     def ours_is_made_or_changes(self, which: int, word: str, cause: str | None, seen: bool) -> None:
         records = [record for record in self.story.ledger.refunds if record.request]

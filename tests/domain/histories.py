@@ -9,6 +9,7 @@ import attrs
 
 from refund_domain.answers import Accepted, Answer, Declined, Look, OutcomeUnknown, Picture
 from refund_domain.commands import Actor, ApproveRefund, Choice, IssueRefund, Reason
+from refund_domain.connect import Transfer
 from refund_domain.decide import Events, decide
 from refund_domain.events import (
     Event,
@@ -26,6 +27,7 @@ from refund_domain.inputs import (
     FreeLook,
     GatewayAnswered,
     Input,
+    LegReplied,
     OwedLook,
     RecordOutside,
     RequestRefund,
@@ -33,7 +35,7 @@ from refund_domain.inputs import (
 )
 from refund_domain.ledger import EMPTY, Ledger, RefundRecord, Status, fold, record_of, status_of
 from refund_domain.money import Currency, Money
-from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, PaymentStatus
+from refund_domain.payments import AnyPayment, ChargeKind, GatewayRefund, Payment, PaymentRef, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
@@ -66,6 +68,14 @@ def card(captured_minor: int = WHOLE, *, given_back_minor: int = 0) -> Payment:
         given_back=usd(given_back_minor),
         taken_at=START - DAY,
     )
+
+
+def separate(*minors: int) -> Payment:
+    """The same card payment, of which transfers tr_1, tr_2 … of so much were passed on."""
+    made = (
+        Transfer(id=f"tr_{number}", amount=usd(minor), reversed=usd(0)) for number, minor in enumerate(minors, 1)
+    )
+    return attrs.evolve(card(), kind=ChargeKind.SEPARATE, transfers=tuple(made))
 
 
 def refund(refund_id: str = "re_1", amount_minor: int = WHOLE, status: str = "pending") -> GatewayRefund:
@@ -172,6 +182,14 @@ class Story:
         record = self.record(refund_id)
         number = len(record.claims) if claim is None else claim
         return self.give(GatewayAnswered(at=at or self.now, refund_id=record.id, claim=number, answer=answer))
+
+    def leg_replies(
+        self, answer: Answer, *, refund_id: str, transfer: str, claim: int, at: datetime | None = None
+    ) -> Events | Refused:
+        """An answer to a claim of one leg."""
+        return self.give(
+            LegReplied(at=at or self.now, refund_id=refund_id, transfer=transfer, claim=claim, answer=answer)
+        )
 
     def outside(
         self,

@@ -11,15 +11,19 @@ from datetime import datetime
 
 import attrs
 
-from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture
+from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Reversed
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
 from refund_domain.commands import Choice
-from refund_domain.connect import PLATFORM, PlatformCharge
+from refund_domain.connect import PLATFORM, PlatformCharge, SeparateCharge
 from refund_domain.decide import Events, decide, owed
 from refund_domain.events import (
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
     LookScheduled,
     OutsideRecorded,
     PaymentSeen,
@@ -38,6 +42,7 @@ from refund_domain.inputs import (
     FreeLook,
     GatewayAnswered,
     Input,
+    LegReplied,
     OwedLook,
     RecordOutside,
     RequestRefund,
@@ -56,6 +61,7 @@ from refund_domain.ledger import (
 )
 from refund_domain.payments import ChargeKind, Payment, PaymentStatus
 from refund_domain.policy import Policy
+from refund_domain.pulling import LegState, state_of
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
 from refund_domain.stream import head
@@ -64,13 +70,26 @@ from tests.domain.histories import REF, naive_left, naive_status, observations
 
 ENDED = (Status.DECLINED, Status.DROPPED, Status.NOT_MADE)
 UNDER_WAY = (Status.REQUESTED, Status.IN_DOUBT)
-NEWS = (StreamOpened, PaymentSeen, RefundObserved, LookScheduled)
+NEWS = (StreamOpened, PaymentSeen, RefundObserved, LegObserved, LookScheduled)
+OF_LEGS = (LegClaimed, LegAnswered, LegObserved, LegNotMade)
 OF_INPUT: dict[type[Input], tuple[type[Event], ...]] = {
     RequestRefund: (RefundRequested, LookScheduled),
     ApproveRequest: (RefundApproved, LookScheduled),
-    OwedLook: (PaymentSeen, RefundObserved, SendClaimed, RefundDropped, RefundNotMade, PersonAsked, LookScheduled),
+    OwedLook: (
+        PaymentSeen,
+        RefundObserved,
+        LegObserved,
+        SendClaimed,
+        RefundDropped,
+        RefundNotMade,
+        PersonAsked,
+        LegClaimed,
+        LegNotMade,
+        LookScheduled,
+    ),
     FreeLook: NEWS,
     GatewayAnswered: (SendAnswered, RefundObserved, LookScheduled),
+    LegReplied: (LegAnswered, LookScheduled),
     RecordOutside: (StreamOpened, OutsideRecorded),
     SettleAttention: (AttentionSettled, RefundNotMade, RefundDropped, LookScheduled),
 }
@@ -126,7 +145,8 @@ def law_a_look_not_owed_or_overtaken_only_brings_news(step: Step) -> None:
     fell_back = given.at + step.policy.clock_skew < given.latest
     overtaken = step.before.seen_at is not None and given.at < step.before.seen_at
     if fell_back or overtaken or not owed(step.before, given.at) or not isinstance(given.look, Picture):
-        assert not any(isinstance(event, SendClaimed | RefundNotMade | PersonAsked) for event in step.events)
+        decided = SendClaimed | RefundNotMade | PersonAsked | LegClaimed | LegNotMade
+        assert not any(isinstance(event, decided) for event in step.events)
     if fell_back or overtaken or not owed(step.before, given.at):
         assert not any(isinstance(event, RefundDropped) for event in step.events)
 
@@ -142,7 +162,13 @@ def law_a_look_stays_due_while_anything_is_open(step: Step) -> None:
         for seen in after.observed
         if seen.status is Status.SUCCEEDED and latest - seen.refund.created_at < step.policy.watch
     ]
-    if is_open or waits or watched:
+    owes = [
+        leg
+        for record in after.refunds
+        for leg in record.legs
+        if state_of(after, record, leg) in (LegState.OWED, LegState.IN_DOUBT)
+    ]
+    if is_open or waits or watched or (owes and not isinstance(step.given, SettleAttention)):
         assert after.due is not None
     if head(after).doubt_since is not None:
         assert head(after).look_at is not None, "a doubt that no figure of an older head would count"
@@ -258,7 +284,98 @@ def law_every_send_of_one_refund_asks_for_the_same_thing(step: Step) -> None:
         for send in sends:
             assert record.request is not None
             assert (send.amount, send.reason) == (record.request.amount, record.request.reason)
-            assert (send.payment, send.split) == (REF, PlatformCharge())
+            assert send.payment == REF
+            assert isinstance(send.split, PlatformCharge | SeparateCharge)
+
+
+def law_no_leg_changes_a_refund(step: Step) -> None:
+    """Whatever becomes of a leg, every refund stands as before, and what may go back is the same."""
+    ledger = step.before
+    for event in step.events:
+        then = evolve(ledger, event)
+        if isinstance(event, OF_LEGS):
+            assert [status_of(then, r) for r in then.refunds] == [status_of(ledger, r) for r in ledger.refunds]
+            assert refundable(then) == refundable(ledger)
+        ledger = then
+
+
+def law_a_leg_is_claimed_for_a_live_refund_and_for_no_more_than_is_left(step: Step) -> None:
+    """One call at a time, for a refund the gateway shows live, within its plan and what the transfer has left;
+    never after a yes, and never while another worker may be asking."""
+    claims = [event.reversal for event in step.events if isinstance(event, LegClaimed)]
+    if not claims:
+        return
+    (asked,), given = claims, step.given
+    assert not any(isinstance(event, SendClaimed) for event in step.events)
+    assert isinstance(given, OwedLook)
+    assert isinstance(given.look, Picture)
+    record = record_of(step.before, asked.refund_id)
+    assert record is not None
+    assert record.request is not None
+    shown = [one for one in observations(step.written) if one.mark == record.id]
+    words = [one.status for one in shown if one.amount == record.request.amount]
+    assert naive_status(words) in (Status.PENDING, Status.SUCCEEDED)
+    plan = next(e.send.split for e in step.history if isinstance(e, SendClaimed) and _of(e, asked.refund_id))
+    assert isinstance(plan, SeparateCharge)
+    (leg,) = [leg for leg in plan.legs if leg.transfer == asked.transfer]
+    (transfer,) = [one for one in given.look.payment.transfers if one.id == asked.transfer]
+    assert 0 < asked.amount.amount_minor <= min(leg.amount.amount_minor, transfer.left.amount_minor)
+    mine = [e for e in step.history if isinstance(e, OF_LEGS) and _of_leg(e) == (asked.refund_id, asked.transfer)]
+    assert not any(isinstance(event, LegObserved) for event in mine)
+    assert not any(isinstance(event, LegAnswered) and isinstance(event.answer, Reversed) for event in mine)
+    answered = {event.claim for event in mine if isinstance(event, LegAnswered)}
+    for earlier in mine:
+        if isinstance(earlier, LegClaimed) and earlier.reversal.claim not in answered:
+            assert given.at - earlier.at >= step.policy.answer_wait
+
+
+def law_one_attempt_of_a_leg_asks_for_one_thing_and_another_has_another_id(step: Step) -> None:
+    """The claims are numbered; an attempt has one id and one amount; a new one comes after a no, after time has
+    ended the last, or where nothing of it can have been executed."""
+    for event in step.events:
+        if not isinstance(event, LegClaimed):
+            continue
+        asked = event.reversal
+        before = [e for e in step.history if isinstance(e, OF_LEGS)]
+        mine = [e for e in before if _of_leg(e) == (asked.refund_id, asked.transfer)]
+        earlier = [e.reversal for e in mine if isinstance(e, LegClaimed)]
+        assert asked.claim == len(earlier) + 1
+        same = [one for one in earlier if one.attempt == asked.attempt]
+        assert all((one.id, one.amount) == (asked.id, asked.amount) for one in same)
+        assert all(one.id != asked.id for one in earlier if one.attempt != asked.attempt)
+        if not same and earlier:
+            last = [one.claim for one in earlier if one.attempt == earlier[-1].attempt]
+            said = {e.claim: e.answer for e in mine if isinstance(e, LegAnswered)}
+            answers = [said.get(claim) for claim in last]
+            ended = any(isinstance(e, LegNotMade) and e.attempt == earlier[-1].attempt for e in mine)
+            doubt = [one for one in answers if one is None or isinstance(one, OutcomeUnknown)]
+            assert ended or not doubt
+
+
+def law_an_attempt_is_over_only_by_time(step: Step) -> None:
+    """After the last edge, and when nothing of its last call can still take effect."""
+    for event in step.events:
+        if isinstance(event, LegNotMade):
+            claims = [
+                e.at
+                for e in step.history
+                if isinstance(e, LegClaimed)
+                and _of_leg(e) == (event.refund_id, event.transfer)
+                and e.reversal.attempt == event.attempt
+            ]
+            policy = step.policy
+            longest = 2 * policy.executes_within + policy.completes_within + policy.list_lag
+            assert event.at - claims[-1] >= longest + policy.licence + 2 * policy.clock_skew
+            assert event.at - claims[0] >= policy.end_after
+
+
+def _of(event: SendClaimed, refund_id: str) -> bool:
+    return event.send.refund_id == refund_id
+
+
+def _of_leg(event: LegClaimed | LegAnswered | LegObserved | LegNotMade) -> tuple[str, str]:
+    about = event.reversal if isinstance(event, LegClaimed) else event
+    return about.refund_id, about.transfer
 
 
 def law_a_doubt_ends_by_time_by_the_cap_or_by_a_person(step: Step) -> None:
@@ -345,7 +462,6 @@ def _assert_payment_allows(payment: Payment, at: datetime, policy: Policy) -> No
     waits = payment.status is PaymentStatus.PENDING and payment.method == "us_bank_account"
     assert settled or (waits and policy.accept_unsettled_ach)
     assert payment.method in ("card", "us_bank_account")
-    assert payment.kind is not ChargeKind.SEPARATE
     assert (payment.kind is ChargeKind.DIRECT) is (payment.ref.account != PLATFORM)
     assert all(dispute.status in ("won", "warning_closed", "prevented") for dispute in payment.disputes)
     window = policy.card_window if payment.method == "card" else policy.ach_window

@@ -20,9 +20,12 @@ from refund_domain.connect import (
     ChargeKind,
     DestinationCharge,
     DirectCharge,
+    Leg,
     PlatformCharge,
+    SeparateCharge,
     Split,
     Transfer,
+    TransferReversal,
     check_held_by,
 )
 from refund_domain.ledger import Status
@@ -135,11 +138,58 @@ def _send(split: Split, account: str) -> Send:
     )
 
 
-def test_no_split_asks_for_a_transfer_to_stay_or_for_a_separate_charge() -> None:
-    """A destination charge's refund always pulls the transfer back: there is nothing to switch it off with."""
+def test_no_split_asks_for_a_transfer_to_stay() -> None:
+    """A destination charge's refund always pulls the transfer back: there is nothing to switch it off with. A
+    separate charge's legs are named, and nothing else is asked of it."""
     fields = {kind.__name__: [field.name for field in attrs.fields(kind)] for kind in SPLITS}
-    assert fields == {"PlatformCharge": [], "DirectCharge": ["return_fee"], "DestinationCharge": ["return_fee"]}
-    assert len(ChargeKind) == len(SPLITS) + 1
+    assert fields == {
+        "PlatformCharge": [],
+        "DirectCharge": ["return_fee"],
+        "DestinationCharge": ["return_fee"],
+        "SeparateCharge": ["legs"],
+    }
+    assert len(ChargeKind) == len(SPLITS)
+
+
+LEG = Leg(transfer="tr_1", amount=usd(5), by_hand=usd(0))
+BACK = TransferReversal(id="trr_1", amount=usd(2), mark="r1:tr_1:1")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: attrs.evolve(LEG, amount=usd(0)), "more than nothing"),
+        (lambda: attrs.evolve(LEG, by_hand=usd(-1)), "by_hand not less"),
+        (lambda: attrs.evolve(LEG, by_hand=EURO), "currency of amount"),
+        (lambda: SeparateCharge(legs=()), "at least one"),
+        (lambda: SeparateCharge(legs=(LEG, LEG)), "each transfer once"),
+        (lambda: SeparateCharge(legs=(LEG, Leg(transfer="tr_2", amount=EURO, by_hand=EURO))), "one currency"),
+        (lambda: _send(SeparateCharge(legs=(attrs.evolve(LEG, amount=usd(6)),)), PLATFORM), "the client gets"),
+        (
+            lambda: _send(SeparateCharge(legs=(Leg(transfer="tr_1", amount=EURO, by_hand=EURO),)), PLATFORM),
+            "currency of amount",
+        ),
+        (lambda: attrs.evolve(BACK, amount=usd(0)), "more than nothing"),
+        (lambda: attrs.evolve(_transfer_back(), reversals=(attrs.evolve(BACK, amount=EURO),)), "currency"),
+        (lambda: attrs.evolve(_transfer_back(), reversals=(attrs.evolve(BACK, amount=usd(4)),)), "add up"),
+        (lambda: attrs.evolve(_transfer_back(), reversals=(BACK, attrs.evolve(BACK, amount=usd(1)))), "once"),
+    ],
+)
+def test_legs_and_reversals_that_cannot_be_are_refused(make: Callable[[], object], says: str) -> None:
+    """More pulled back than the client gets, nothing at all, two currencies, one thing twice."""
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def _transfer_back() -> Transfer:
+    return Transfer(id="tr_1", amount=usd(5), reversed=usd(3))
+
+
+def test_what_came_back_without_a_mark_came_back_by_hand() -> None:
+    """What no reversal of ours explains, others have pulled back: all of it where none is listed."""
+    assert _transfer_back().by_hand == usd(3)
+    assert attrs.evolve(_transfer_back(), reversals=(BACK,)).by_hand == usd(1)
+    assert attrs.evolve(_transfer_back(), reversals=(attrs.evolve(BACK, mark=None),)).by_hand == usd(3)
 
 
 # --- the platform's fee in a quote --------------------------------------------------------------------------

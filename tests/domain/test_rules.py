@@ -15,7 +15,16 @@ from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown
 from refund_domain.arrival import arrival_window, weekdays
 from refund_domain.cancellation import cancellation_notice
 from refund_domain.commands import Action, Choice, IssueRefund, Reason
-from refund_domain.connect import PLATFORM, DestinationCharge, DirectCharge, Transfer, check_held_by
+from refund_domain.connect import (
+    PLATFORM,
+    DestinationCharge,
+    DirectCharge,
+    Leg,
+    PlatformCharge,
+    SeparateCharge,
+    Transfer,
+    check_held_by,
+)
 from refund_domain.events import EVENTS, SendClaimed
 from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
@@ -80,6 +89,7 @@ from tests.domain.histories import (
     kinds,
     naive_left,
     refund,
+    separate,
     usd,
 )
 
@@ -583,13 +593,11 @@ def test_fraudulent_is_allowed_by_policy_only() -> None:
 
 @pytest.mark.parametrize("kind", ChargeKind)
 @pytest.mark.parametrize("account", [PLATFORM, "acct_1"])
-def test_a_charge_is_refunded_where_its_kind_is_held_and_separate_ones_nowhere(
-    kind: ChargeKind, account: str
-) -> None:
-    """Platform and destination charges are the platform's, direct ones a connected account's; else refused."""
-    payment = attrs.evolve(card(), kind=kind, ref=PaymentRef(account, "ch_1"))
+def test_a_charge_is_refunded_where_its_kind_is_held(kind: ChargeKind, account: str) -> None:
+    """Direct charges are a connected account's, all others the platform's; anywhere else they are refused."""
+    payment = attrs.evolve(separate(5_000), kind=kind, ref=PaymentRef(account, "ch_1"))
     said = payment_refusals(payment, START, POLICY)
-    whole = kind is not ChargeKind.SEPARATE and (kind is ChargeKind.DIRECT) is (account != PLATFORM)
+    whole = (kind is ChargeKind.DIRECT) is (account != PLATFORM)
     assert [no.code for no in said] == ([] if whole else ["charge_not_supported"])
     split = split_of(payment, POLICY)
     assert isinstance(split, ChargeNotSupported) is not whole
@@ -597,17 +605,52 @@ def test_a_charge_is_refunded_where_its_kind_is_held_and_separate_ones_nowhere(
         check_held_by(split, account)
 
 
-def test_a_separate_charge_is_refused_with_the_transfers_to_reverse_by_hand() -> None:
-    """The refusal knows which transfers still hold what; one that came back is not among them."""
-    # failure: A17
-    standing = Transfer(id="tr_1", amount=usd(90), reversed=usd(30))
-    back = Transfer(id="tr_2", amount=usd(10), reversed=usd(10))
-    payment = attrs.evolve(card(), kind=ChargeKind.SEPARATE, transfers=(standing, back))
+EUROS = Transfer(id="tr_3", amount=Money(7, Currency.of("EUR")), reversed=Money(0, Currency.of("EUR")))
+BACK = Transfer(id="tr_2", amount=usd(10), reversed=usd(10))
+STANDING = Transfer(id="tr_1", amount=usd(90), reversed=usd(30))
+
+
+@pytest.mark.parametrize(
+    ("transfers", "standing"),
+    [
+        ((STANDING, BACK, EUROS), (STANDING, EUROS)),
+        ((EUROS,), (EUROS,)),
+        ((STANDING, STANDING), (STANDING, STANDING)),
+        ((BACK,), ()),
+        ((), ()),
+    ],
+)
+def test_what_cannot_be_pulled_back_by_parts_is_refused_with_what_to_reverse_by_hand(
+    transfers: tuple[Transfer, ...], standing: tuple[Transfer, ...]
+) -> None:
+    """Another currency, a transfer named twice, none that holds anything: the refusal knows what still does."""
+    payment = attrs.evolve(card(), kind=ChargeKind.SEPARATE, transfers=transfers)
     (refusal,) = payment_refusals(payment, START, POLICY)
     assert isinstance(refusal, ChargeNotSupported)
-    assert refusal.transfers == (standing,)
-    assert "transfers (1)" in str(refusal)
+    assert refusal.transfers == standing
     assert "tr_1" not in str(refusal)  # it may have gone to another merchant than who reads this
+
+
+def test_a_separate_charge_is_refunded_with_a_leg_for_each_transfer_that_holds_money() -> None:
+    """What came back already is no leg, and in the euros of another charge there may be one that came back."""
+    euros_back = attrs.evolve(EUROS, reversed=EUROS.amount)
+    payment = attrs.evolve(card(), kind=ChargeKind.SEPARATE, transfers=(BACK, STANDING, euros_back))
+    assert payment_refusals(payment, START, POLICY) == ()
+    leg = Leg(transfer="tr_1", amount=usd(60), by_hand=usd(30))
+    assert split_of(payment, POLICY) == SeparateCharge(legs=(leg,))
+
+
+@given(minors=st.lists(st.integers(1, 300), min_size=1, max_size=5), amount=st.integers(0, 1000))
+def test_the_legs_never_add_up_to_more_than_the_client_gets(minors: list[int], amount: int) -> None:
+    """From each what it has left, in the order of ids, until the amount is reached: all of it or all there is."""
+    payment = attrs.evolve(separate(*minors), captured=usd(1000))
+    split = split_of(payment, POLICY, amount=usd(amount))
+    legs = split.legs if isinstance(split, SeparateCharge) else ()
+    assert sum(leg.amount.amount_minor for leg in legs) == min(amount, sum(minors))
+    assert [leg.transfer for leg in legs] == sorted(leg.transfer for leg in legs)
+    held = {one.id: one.left for one in payment.transfers}
+    assert all(leg.amount <= held[leg.transfer] for leg in legs)
+    assert isinstance(split, PlatformCharge) is (amount == 0)
 
 
 @given(payment=given_a.payments(), returns=st.booleans())
@@ -629,6 +672,8 @@ def test_an_unsettled_debit_that_was_passed_on_waits_whatever_the_policy() -> No
     passed_on = attrs.evolve(ach(), status=PaymentStatus.PENDING, kind=ChargeKind.DESTINATION)
     eager = Policy(accept_unsettled_ach=True)
     assert [no.code for no in payment_refusals(passed_on, START, eager)] == ["not_settled"]
+    by_hand = attrs.evolve(passed_on, kind=ChargeKind.SEPARATE, transfers=separate(5_000).transfers)
+    assert [no.code for no in payment_refusals(by_hand, START, eager)] == ["not_settled"]
     assert payment_refusals(attrs.evolve(passed_on, kind=ChargeKind.PLATFORM), START, eager) == ()
 
 
@@ -651,18 +696,25 @@ def test_each_refusal_of_a_payment_stands_for_its_own_fact(
     unsettled = payment.status is PaymentStatus.PENDING and not gone
     expected = {
         "MethodNotSupported": family is None,
-        "ChargeNotSupported": payment.kind is ChargeKind.SEPARATE
-        or (payment.kind is ChargeKind.DIRECT) is (payment.ref.account == PLATFORM),
+        "ChargeNotSupported": (payment.kind is ChargeKind.DIRECT) is (payment.ref.account == PLATFORM)
+        or (payment.kind is ChargeKind.SEPARATE and not _by_parts(payment)),
         "NotCaptured": gone,
         "NotSettled": unsettled
         and not (
-            family is Family.ACH and policy.accept_unsettled_ach and payment.kind is not ChargeKind.DESTINATION
+            family is Family.ACH
+            and policy.accept_unsettled_ach
+            and payment.kind not in (ChargeKind.DESTINATION, ChargeKind.SEPARATE)
         ),
         "CurrencyNotSupported": family is Family.ACH and payment.captured.currency.code != "USD",
         "WindowOver": window is not None and at - payment.taken_at > window,
         "Disputed": bool(open_disputes),
     }
     assert said == {name for name, holds in expected.items() if holds}
+
+
+def _by_parts(payment: Payment) -> bool:
+    standing = [one for one in payment.transfers if one.left.amount_minor]
+    return {one.amount.currency for one in standing} == {payment.captured.currency}
 
 
 def _reasons(said: object) -> tuple[Refusal, ...]:

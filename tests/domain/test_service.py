@@ -11,7 +11,7 @@ import pytest
 
 from refund_adapters.memory import Course, Fault, MemoryGateway, MemoryJournal
 from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, PaymentRef, RefundService, Status
-from refund_domain.answers import Answer, Declined, Send
+from refund_domain.answers import Answer, Ask, Declined, Send
 from refund_domain.commands import Action, ApproveRefund, Choice, Reason
 from refund_domain.connect import PlatformCharge
 from refund_domain.errors import (
@@ -455,7 +455,7 @@ class Says(MemoryGateway):
 
     answers: tuple[Answer, ...] = ()
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         if not self.answers:
             return super().send(send)
         answer, *rest = self.answers
@@ -820,7 +820,7 @@ def test_nothing_waits_that_was_not_asked(world: World) -> None:
         told = world.refunds.settle(ref, subject=subject, code=code, choice=choice, by=MARIA)
         assert codes_of(told) == ("not_asked_for",)
     assert world.events(ref) == before
-    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "noted", "denied"}
+    assert {choice.value for choice in Choice} == {"not_made", "keep_looking", "leave", "noted", "denied"}
 
 
 def test_mended_set_up_goes_on(world: World) -> None:

@@ -7,13 +7,25 @@ import itertools
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 import attrs
 import pytest
 
 from refund_adapters.memory import Fault, MemoryGateway, Planned
 from refund_domain import IssueRefund, Money, PaymentRef, Refund, Refused, Status
-from refund_domain.answers import Accepted, Answer, Declined, Look, Missing, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.answers import (
+    Accepted,
+    Answer,
+    Ask,
+    Declined,
+    Look,
+    Missing,
+    OutcomeUnknown,
+    Picture,
+    Send,
+    Unread,
+)
 from refund_domain.commands import Choice
 from refund_domain.errors import GatewayUnreadable, JournalConflict, JournalUnavailable
 from refund_domain.events import SendAnswered, SendClaimed
@@ -232,14 +244,14 @@ class OddGateway(MemoryGateway):
     def __init__(self, world: World) -> None:
         super().__init__(world.bank)
         self.looks: list[Callable[[PaymentRef], object]] = []
-        self.answers: list[Callable[[Send], object]] = []
+        self.answers: list[Callable[[Any], object]] = []
         self.executes = True
 
     def look(self, ref: PaymentRef, /) -> Look:
         look = super().look(ref)
         return self.looks.pop(0)(ref) if self.looks else look  # type: ignore[return-value]
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         if not self.executes:
             self.script(Fault.REQUEST_LOST)
         answer = super().send(send)

@@ -15,7 +15,7 @@ import pytest
 
 from refund_adapters.memory import AsyncMemoryGateway, AsyncMemoryJournal, Fault, MemoryGateway
 from refund_domain import Actor, AsyncRefundService, IssueRefund, PaymentRef, Refund, RefundService, Status
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Ask, Look
 from refund_domain.commands import Action
 from refund_domain.events import Event, SendClaimed
 from refund_domain.payments import Ref
@@ -53,7 +53,7 @@ class SleepyGateway(MemoryGateway):
         time.sleep(0.001)
         return super().look(ref)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         time.sleep(0.002)
         return super().send(send)
 
@@ -178,7 +178,7 @@ class YieldingGateway(AsyncMemoryGateway):
         await asyncio.sleep(0)
         return look
 
-    async def send(self, send: Send, /) -> Answer:
+    async def send(self, send: Ask, /) -> Answer:
         await asyncio.sleep(0)
         answer = await super().send(send)
         await asyncio.sleep(0)
@@ -257,7 +257,7 @@ class HangingGateway(AsyncMemoryGateway):
         super().__init__(world.bank)
         self.sending = asyncio.Event()
 
-    async def send(self, send: Send, /) -> Answer:
+    async def send(self, send: Ask, /) -> Answer:
         await super().send(send)
         self.sending.set()
         await asyncio.Event().wait()

@@ -19,7 +19,7 @@ from hypothesis.strategies import SearchStrategy
 from refund_domain import events as ev
 from refund_domain import refusals as no
 from refund_domain._checks import check_id, check_text
-from refund_domain.answers import Accepted, Answer, Look, Picture, Send, Unread
+from refund_domain.answers import Accepted, LegAnswer, Look, Picture, Send, SendAnswer, Unread
 from refund_domain.commands import Actor, Reason
 from refund_domain.connect import DirectCharge
 from refund_domain.money import LIMIT_MINOR, Currency, Money
@@ -68,8 +68,8 @@ def test_the_strategies_the_kit_promises_are_there() -> None:
     """A strategy for every kind of public value, by name."""
     promised = (
         "currencies money ids texts times dates payment_refs outside_refs control_refs refs traces disputes "
-        "gateway_refunds application_fees transfers payments pictures looks sends answers reasons actions choices "
-        "actors issue_refunds approve_refunds refusals refused "
+        "gateway_refunds application_fees transfers transfer_reversals reversals leg_answers payments pictures "
+        "looks sends answers reasons actions choices actors issue_refunds approve_refunds refusals refused "
         "events heads payouts payout_lists funding_parts fundings arrival_windows policies"
     )
     assert set(STRATEGIES) == set(promised.split())
@@ -97,7 +97,8 @@ def test_every_strategy_draws_without_arguments(name: str, data: st.DataObject) 
 def test_the_lists_of_kinds_are_the_unions() -> None:
     """What can be drawn by kind is exactly what the union types allow."""
     assert set(_port._LOOKS) == set(get_args(Look))
-    assert set(_port._ANSWERS) == set(get_args(Answer))
+    assert set(_port._ANSWERS) == set(get_args(SendAnswer))
+    assert set(_port._LEG_ANSWERS) == set(get_args(LegAnswer))
     assert set(_payouts._PARTS) == set(get_args(FundingPart))
     assert set(ev.EVENTS) == set(get_args(ev.Event))
 

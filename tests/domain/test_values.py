@@ -18,9 +18,20 @@ from hypothesis.strategies import SearchStrategy
 
 from refund_domain import answers, arrival, commands, events, money, payments, payouts, policy, ports, refusals
 from refund_domain._checks import check_count, check_id, check_text, check_time
-from refund_domain.answers import Accepted, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.answers import (
+    Accepted,
+    Declined,
+    Missing,
+    NotSent,
+    OutcomeUnknown,
+    Picture,
+    Reversal,
+    Reversed,
+    Send,
+    Unread,
+)
 from refund_domain.commands import Actor, ApproveRefund, FormError, IssueRefund, Reason
-from refund_domain.connect import DirectCharge, PlatformCharge
+from refund_domain.connect import DirectCharge, PlatformCharge, TransferReversal
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     PLATFORM,
@@ -63,7 +74,10 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     Unread: given_a.looks(kinds=[Unread]),
     Missing: given_a.looks(kinds=[Missing]),
     Send: given_a.sends(),
+    Reversal: given_a.reversals(),
+    TransferReversal: given_a.transfer_reversals(),
     Accepted: given_a.answers(kinds=[Accepted]),
+    Reversed: given_a.leg_answers(kinds=[Reversed]),
     Declined: given_a.answers(kinds=[Declined]),
     NotSent: given_a.answers(kinds=[NotSent]),
     OutcomeUnknown: given_a.answers(kinds=[OutcomeUnknown]),
@@ -235,6 +249,7 @@ COUNT = [*wrong(None, True, 1.0, "1", float("nan"), [1]), *bad(0, -1, 10**6 + 1,
 REFERENCE = wrong(None, "platform/ch_1", ("platform", "ch_1"), OutsideRef(id="c", method="cash", amount=usd(5)))
 WORDS = [*text(200)]
 
+BACK = TransferReversal(id="trr_1", amount=usd(5), mark="l1")
 REFUND = GatewayRefund(id="re_1", amount=usd(5), status="pending", created_at=NOW, trace=Trace(kind="pending"))
 DISPUTE = Dispute(id="dp_1", amount=usd(5), status="won")
 PAYMENT = Payment(ref=REF, method="card", captured=usd(5), given_back=usd(0), taken_at=NOW)
@@ -316,6 +331,19 @@ FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
             "split": [*wrong(None, "direct", True, DirectCharge), *bad(DirectCharge())],
         },
     ),
+    (
+        Reversal(id="l1", refund_id="r1", transfer="tr_1", attempt=1, claim=1, payment=REF, amount=usd(5)),
+        {
+            "id": ID,
+            "refund_id": ID,
+            "transfer": ID,
+            "attempt": COUNT,
+            "claim": COUNT,
+            "payment": [*REFERENCE, *bad(PaymentRef("acct_1", "ch_1"))],
+            "amount": POSITIVE,
+        },
+    ),
+    (Reversed(reversal=BACK), {"reversal": wrong(None, "trr_1", {"id": "trr_1"}, REFUND)}),
     (Accepted(refund=REFUND), {"refund": wrong(None, "re_1", {"id": "re_1"}, PAYMENT)}),
     (Declined(code="no"), {"code": WORDS, "alarm": optional(text(60)), "trail": optional(text(100))}),
     (NotSent(why="refused"), {"why": WORDS, "alarm": optional(text(60)), "trail": optional(text(100))}),

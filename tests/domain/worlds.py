@@ -26,7 +26,7 @@ from refund_domain import (
     RefundService,
     Refused,
 )
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.bulk import BulkProgress, BulkReport
 from refund_domain.commands import Action, ApproveRefund, Choice
@@ -142,7 +142,7 @@ class WiredGateway:
     def look(self, ref: PaymentRef, /) -> Look:
         return self._wire.call("look", lambda: self._inner.look(ref))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         return self._wire.call("send", lambda: self._inner.send(send))
 
 
@@ -206,7 +206,7 @@ class AwaitedGateway:
     async def look(self, ref: PaymentRef, /) -> Look:
         return self._inner.look(ref)
 
-    async def send(self, send: Send, /) -> Answer:
+    async def send(self, send: Ask, /) -> Answer:
         return self._inner.send(send)
 
 

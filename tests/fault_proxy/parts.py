@@ -14,7 +14,7 @@ import stripe
 from refund_adapters.memory import MemoryBank
 from refund_adapters.stripe import MARK, AsyncStripeGateway, StripeGateway, clients
 from refund_domain import Actor, AsyncRefundService, IssueRefund, Quote, Refund, RefundService
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Send, Unread
 from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, PlatformCharge, Split
 from refund_domain.events import Event
@@ -112,7 +112,7 @@ class _AwaitedGateway:
         self._runner.run(asyncio.sleep(0.01))
         return self._runner.run(self._port.look(ref))
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         self._runner.run(asyncio.sleep(0.01))
         return self._runner.run(self._port.send(send))
 

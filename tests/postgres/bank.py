@@ -10,7 +10,7 @@ import time
 import psycopg
 
 from refund_domain import Money, PaymentRef
-from refund_domain.answers import Accepted, Answer, Look, Picture, Send
+from refund_domain.answers import Accepted, Answer, Ask, Look, Picture
 from refund_domain.payments import GatewayRefund, Payment
 
 AMOUNT = Money.parse("200.00", "USD")
@@ -51,7 +51,7 @@ class TableBank:
         payment = Payment(ref=ref, method="card", captured=AMOUNT, given_back=given_back, taken_at=taken_at)
         return Picture(payment=payment, refunds=refunds)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """Make the refund; the same key again is the same refund."""
         self._connection.execute("INSERT INTO bank_sends VALUES (%s, %s)", (send.refund_id, send.claim))
         time.sleep(self._slow_s)

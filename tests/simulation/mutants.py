@@ -19,12 +19,19 @@ from refund_adapters.memory import gateway as memory_gateway
 from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.modes import MODES
 from refund_adapters.simulation.run import run_seed
-from refund_domain import decide, doubt, ledger, loop_async, quotes, reconcile, rhythm, rules
+from refund_domain import decide, doubt, ledger, legs, loop_async, pulling, quotes, reconcile, rhythm, rules
 from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.doubt import Step, Verdict, Zone
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.events import AllowanceTaken, LookScheduled, PaymentSeen, RefundApproved, SendClaimed
+from refund_domain.events import (
+    AllowanceTaken,
+    LegClaimed,
+    LookScheduled,
+    PaymentSeen,
+    RefundApproved,
+    SendClaimed,
+)
 from refund_domain.feeds import FeedPage
 from refund_domain.inputs import (
     ApproveRequest,
@@ -41,7 +48,7 @@ from refund_domain.payments import PaymentRef
 from refund_domain.refusals import AmountChanged, Disputed, LimitReached, Refused
 from refund_domain.service_async import AsyncRefundService
 from refund_domain.signals import Subject
-from refund_domain.stream import Handed, Merged, Reported, appended, claim_in, in_doubt
+from refund_domain.stream import Handed, Merged, Reported, answered_with, appended, claim_in, in_doubt
 from refund_domain.stream import head as stream_head
 
 Apply = Callable[[], AbstractContextManager[object]]
@@ -49,6 +56,7 @@ Apply = Callable[[], AbstractContextManager[object]]
 TOLD: Final = "cap-off-webhooks"
 RECONCILED: Final = "cap-off-reconciled"
 GUARDED: Final = "cap-off-guarded"
+APART: Final = "cap-off-separate"
 STEPS: Final = 300
 """How many steps a seed runs under faults."""
 
@@ -142,14 +150,15 @@ async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef, watch: A
     given = OwedLook(at=at, latest=stream.latest, look=look)
     said = _real_decide(stream.ledger, given, self._policy)
     claim = None if isinstance(said, Refused) else claim_in(said)
-    answer = None if claim is None else await self._send(claim.send)
+    answer = None if claim is None else await self._send(_asked_by(claim))
     stream, said = await self._record(stream, given)
     if claim is None or answer is None:
         return stream
-    answered = GatewayAnswered(
-        at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
-    )
-    return (await self._record(stream, answered))[0]
+    return (await self._record(stream, answered_with(claim, stream.now, answer)))[0]
+
+
+def _asked_by(claim: SendClaimed | LegClaimed) -> Any:
+    return claim.send if isinstance(claim, SendClaimed) else claim.reversal
 
 
 async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = False, drop: bool = False) -> Any:
@@ -164,7 +173,7 @@ async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = Fa
         return stream
     send = decide.licensed(said, stream.at_least(at, started, self._monotonic()), self._policy)
     answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
-    given = GatewayAnswered(at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer)
+    given = answered_with(claim, stream.now, answer)
     if drop:
         said = _real_decide(stream.ledger, given, self._policy)
         if isinstance(said, Refused) or not said:
@@ -207,7 +216,7 @@ def _without_claim(known: Any, given: Any, policy: Any) -> Any:
     said = _real_decide(known, given, policy)
     if isinstance(said, Refused):
         return said
-    return tuple(event for event in said if not isinstance(event, SendClaimed))
+    return tuple(event for event in said if not isinstance(event, SendClaimed | LegClaimed))
 
 
 async def _no_claim(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
@@ -218,7 +227,7 @@ async def _no_claim(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) 
     claim = None if isinstance(said, Refused) else claim_in(said)
     stream, _ = await self._record(stream, given)
     if claim is not None:
-        await self._send(claim.send)
+        await self._send(_asked_by(claim))
     return stream
 
 
@@ -238,7 +247,7 @@ def _books_on_last(known: Any, given: Any, policy: Any) -> Any:
 
 def _always_licensed(events: Any, now: Any, policy: Any) -> Any:
     claim = claim_in(tuple(events))
-    return None if claim is None else claim.send
+    return None if claim is None else _asked_by(claim)
 
 
 # --- beliefs and observations -------------------------------------------------------------------------------
@@ -522,16 +531,16 @@ async def _reconcile_opens(self: Any, ref: PaymentRef) -> Any:
 _real_split = rules.split_of
 
 
-def _transfer_stays(payment: Any, policy: Any) -> Any:
-    said = _real_split(payment, policy)
+def _transfer_stays(payment: Any, policy: Any, *, amount: Any = None) -> Any:
+    said = _real_split(payment, policy, amount=amount)
     return PlatformCharge() if payment.kind is ChargeKind.DESTINATION else said
 
 
 def _fee_returned(whenever: Callable[[Any, Any], bool]) -> Callable[..., Any]:
     """The fee goes along whenever this says so."""
 
-    def split_of(payment: Any, policy: Any) -> Any:
-        said = _real_split(payment, policy)
+    def split_of(payment: Any, policy: Any, *, amount: Any = None) -> Any:
+        said = _real_split(payment, policy, amount=amount)
         if isinstance(said, DirectCharge | DestinationCharge):
             return attrs.evolve(said, return_fee=whenever(payment.application_fee, policy))
         return said
@@ -545,9 +554,49 @@ _real_claim: Callable[..., Any] = doubt._claim
 def _split_anew(known: Any, record: Any, request: Any, at: Any, policy: Any) -> Any:
     """Each send of a refund asks for what the charge takes now."""
     return tuple(
-        attrs.evolve(event, send=attrs.evolve(event.send, split=_real_split(known.payment, policy)))
+        attrs.evolve(
+            event, send=attrs.evolve(event.send, split=_real_split(known.payment, policy, amount=request.amount))
+        )
         for event in _real_claim(known, record, request, at, policy)
     )
+
+
+# --- the legs of separate charges --------------------------------------------------------------------------------
+
+_real_reversal, _real_answered, _real_steps = pulling._next_reversal, legs.answered, doubt.steps
+
+
+def _legs_whenever(*statuses: Status) -> Apply:
+    """A leg is owed while its refund stands so, too."""
+    live = (Status.PENDING, Status.SUCCEEDED, *statuses)
+    return lambda: patch.object(pulling, "_LIVE", live)
+
+
+def _own_id_each_claim(record: Any, leg: Any, payment: Any) -> Any:
+    asked = _real_reversal(record, leg, payment)
+    return None if asked is None else attrs.evolve(asked, id=f"{asked.id}-{asked.claim}")
+
+
+def _yes_not_booked(record: Any, number: Any, answer: Any) -> Any:
+    return attrs.evolve(_real_answered(record, number, answer), made=record.made)
+
+
+def _as_planned(payment: Any, leg: Any) -> Any:
+    """Whatever the transfer has left, and whatever others pulled back."""
+    return None if pulling._shown(payment, leg) is None else leg.leg.amount
+
+
+def _never(leg: Any, at: Any) -> Any:
+    return at if not leg.claims or leg.tries else at + timedelta(days=3650)
+
+
+def _from_the_top(known: Any, given: Any, policy: Any) -> Any:
+    """A leg that was refused makes the whole refund go again."""
+    for record in known.refunds:
+        if any(isinstance(claim.answer, Declined) for leg in record.legs for claim in leg.claims):
+            again = attrs.evolve(record.claims[0].send, claim=len(record.claims) + 1)
+            return (SendClaimed(at=given.at, send=again),)
+    return _real_steps(known, given, policy)
 
 
 _ALL: Final = (Verdict.CLEAR, Verdict.ALARMED, Verdict.DECLINED, Verdict.BURNT)
@@ -593,6 +642,54 @@ _real_unless_paused = AsyncRefundService._unless_paused
 
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
+    Mutant(
+        name="leg before its refund",
+        apply=_legs_whenever(Status.IN_DOUBT, Status.REQUESTED),
+        seeds=30,
+        by=("leg_early",),
+        mode=APART,
+    ),
+    Mutant(
+        name="leg after its refund failed",
+        apply=_legs_whenever(Status.FAILED, Status.CANCELED),
+        seeds=30,
+        by=("leg_late", "stuck"),
+        mode=APART,
+    ),
+    Mutant(
+        name="fresh key for a leg",
+        apply=swap(_real_reversal, _own_id_each_claim),
+        seeds=260,
+        by=("leg_doubled",),
+        mode=APART,
+    ),
+    Mutant(
+        name="leg again after a yes",
+        apply=swap(_real_answered, _yes_not_booked),
+        seeds=30,
+        by=("leg_again",),
+        mode=APART,
+    ),
+    Mutant(
+        name="leg not capped", apply=swap(pulling._still, _as_planned), seeds=40, by=("leg_amount",), mode=APART
+    ),
+    Mutant(
+        name="whole refund again when a leg fails",
+        apply=swap(_real_steps, _from_the_top),
+        seeds=30,
+        by=("amount", "too_late"),
+        mode=APART,
+    ),
+    Mutant(
+        name="a leg's no is final",
+        apply=swap(pulling._not_before, lambda known, record, leg, at, policy: _never(leg, at)),
+        seeds=50,
+        by=("stuck",),
+        mode=APART,
+    ),
+    Mutant(
+        name="legs forgotten", apply=swap(pulling.leg_times, lambda *_: ()), seeds=30, by=("stuck",), mode=APART
+    ),
     Mutant(name="no key", apply=_keyed(lambda send: None), seeds=30, by=("key",)),
     Mutant(name="fresh key", apply=_keyed(lambda send: f"{send.refund_id}-{send.claim}"), seeds=30, by=("key",)),
     Mutant(
@@ -691,7 +788,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(name="outside ignored", apply=swap(_real_refundable, _outside_ignored), seeds=30, by=("amount",)),
     Mutant(
         name="an overtaken look decides",
-        apply=swap(doubt._behind, lambda *_: False),
+        apply=swap(doubt.behind, lambda *_: False),
         seeds=633,
         by=("after_end", "amount", "split"),
     ),

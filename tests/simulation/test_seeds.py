@@ -24,6 +24,7 @@ from refund_adapters.simulation.modes import (
     MODES,
     PROMISED,
     RECONCILED,
+    SEPARATE,
 )
 from refund_adapters.simulation.ports import FAULTS_AT, PAGE_FAULTS, SEND_FAULTS
 from refund_adapters.simulation.report import Tally
@@ -103,6 +104,22 @@ _RECEIVED = (
     "charge.dispute.created", "charge.dispute.closed", "payout.paid", "application_fee.refunded",
 )  # fmt: skip
 """What signals speak of, and what becomes of them."""
+
+
+@pytest.mark.parametrize("mode", [mode.name for mode in SEPARATE])
+def test_no_seed_of_separate_charges_breaks_an_invariant(mode: str) -> None:
+    """Per transfer at most what was planned is pulled back by us, once, after its refund, and in the end always; a
+    leg that fails changes no refund. With lost answers, late execution, empty balances, and persons who reverse by
+    hand (failures A17, B11)."""
+    # failure: A17
+    # failure: B11
+    tally = run_batch(mode, Journal.MEMORY.value, 0, 300, STEPS)
+    assert (tally.failing, dict(tally.broken)) == ([], {})
+    assert tally.counts["leg asked for"] > 100
+    rarely = ("leg asked for in a later attempt", "leg found by its mark", "leg ended by time")
+    assert [name for name in rarely if not tally.counts[name]] == []
+    sqlite = run_batch(mode, Journal.SQLITE.value, 0, 15, STEPS)
+    assert (sqlite.failing, dict(sqlite.broken)) == ([], {})
 
 
 @EVERY_MODE

@@ -43,3 +43,8 @@ class DoubleBank:
         """What the connected account still holds of it."""
         (transfer,) = self._bank.connect.transfers(ref)
         return transfer.left
+
+    def separate(self, amount: Money, passed_on: Money) -> tuple[PaymentRef, str]:
+        """Take one in a group, and pass a part of it on by a transfer of that group."""
+        ref = self._bank.charge(amount, group="order-1")
+        return ref, self._bank.connect.transfer(SELLER, passed_on, group="order-1")

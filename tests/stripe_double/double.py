@@ -298,7 +298,7 @@ class StripeDouble:
         return answer
 
     def _made(self, endpoint: endpoints.Endpoint, call: endpoints.Call, more: dict[str, str]) -> Answered:
-        if endpoint.handle is endpoints.create_refund:
+        if endpoint.handle in (endpoints.create_refund, endpoints.reverse_transfer):
             with self._lock:
                 breaks = self._breaks.popleft() if self._breaks else None
             call = attrs.evolve(call, breaks=breaks)

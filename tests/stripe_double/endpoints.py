@@ -258,12 +258,29 @@ def list_transfers(call: Call) -> Json:
 
 
 def reverse_transfer(call: Call) -> Json:
-    """Pull a transfer back by hand: all that is left of it, or an amount."""
+    """Pull a transfer back: all that is left of it, or an amount."""
     if call.flag("refund_application_fee"):
         raise ApiError(400, "This double returns fees by their own address only.", param="refund_application_fee")
     transfer = call.shown(call.id, "transfer", kept=True)
-    amount = _amount(call, transfer["currency"])
-    return _came_back(call, call.bank.connect.reverse(call.id, amount), "transfer_reversal")
+    metadata = _metadata(call.params.get("metadata"))
+    reply = call.bank.connect.reverse(
+        call.id,
+        _amount(call, transfer["currency"]),
+        key=call.key,
+        mark=metadata.get(MARK),
+        metadata=metadata,
+        breaks=call.breaks,
+    )
+    return _came_back(call, reply, "transfer_reversal")
+
+
+def list_reversals(call: Call) -> Json:
+    """The reversals of one transfer, as far as the list shows them yet."""
+    call.shown(call.id, "transfer")
+    with call.bank.turn as books:
+        view, moved = call.view(books), books.transfers[call.id]
+        shown = [view.reversal(moved, back) for back in moved.listed(books.now)]
+    return page(call, shown)
 
 
 def refund_fee(call: Call) -> Json:
@@ -401,6 +418,13 @@ ENDPOINTS: Final = (
     _endpoint("GET", "/v1/disputes/ID", retrieve("dispute"), p.DisputeRetrieveParams, stripe.Dispute),
     _endpoint("GET", "/v1/transfers", list_transfers, p.TransferListParams, _many(stripe.Transfer)),
     _endpoint("GET", "/v1/transfers/ID", retrieve("transfer"), p.TransferRetrieveParams, stripe.Transfer),
+    _endpoint(
+        "GET",
+        "/v1/transfers/ID/reversals",
+        list_reversals,
+        p.TransferReversalListParams,
+        _many(stripe.TransferReversal),
+    ),
     _endpoint(
         "POST",
         "/v1/transfers/ID/reversals",

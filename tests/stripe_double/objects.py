@@ -357,12 +357,13 @@ class View:
 
     def transfer(self, moved: Moved) -> Json:
         """A transfer with its reversals."""
-        backs = [self.reversal(moved, back) for back in reversed(moved.back)]
+        listed = moved.listed(self.books.now)
+        backs = [self.reversal(moved, back) for back in listed]
         return {
             "id": moved.id,
             "object": "transfer",
             "amount": moved.minor,
-            "amount_reversed": moved.back_minor,
+            "amount_reversed": sum(back.minor for back in listed),
             "balance_transaction": f"txn_{moved.id}",
             "created": stamp(moved.at),
             "currency": moved.currency.code.lower(),
@@ -388,7 +389,7 @@ class View:
             "created": stamp(back.at),
             "currency": moved.currency.code.lower(),
             "destination_payment_refund": f"pyr_{back.id}",
-            "metadata": {},
+            "metadata": dict(back.metadata),
             "source_refund": back.refund,
             "transfer": moved.id,
         }

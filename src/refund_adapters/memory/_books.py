@@ -16,13 +16,13 @@ import attrs
 
 from refund_adapters.memory import _sharing, replies
 from refund_adapters.memory._disputes import Disputed
-from refund_adapters.memory._records import CARDS, Ask, Charge, Refund
+from refund_adapters.memory._records import CARDS, Ask, AskBack, Charge, Refund
 from refund_adapters.memory._shares import Back, Fee, Moved
 from refund_adapters.memory.course import ENDED, NOW, Course
 from refund_adapters.memory.intents import Opened
 from refund_adapters.memory.news import News
 from refund_adapters.memory.payouts import Paid
-from refund_adapters.memory.replies import Breaks, Made, Received, Reply
+from refund_adapters.memory.replies import Breaks, CameBack, Made, Received, Reply
 from refund_domain._checks import check_time
 from refund_domain.answers import Picture
 from refund_domain.payments import PaymentRef, PaymentStatus
@@ -65,7 +65,7 @@ class Books:
         self.listener: Callable[[Books, News], None] | None = None
         self.balances: dict[tuple[str, str], int] = {}  # an account without a row has an ample balance
         self.unfunded: dict[tuple[str, str], list[Refund]] = {}
-        self.keys: dict[tuple[str, str], tuple[datetime, Ask, Reply]] = {}
+        self.keys: dict[tuple[str, str], tuple[datetime, Ask | AskBack, Reply | CameBack]] = {}
         self.received: list[Received] = []
         # What will happen by itself, soonest first. Each takes the books as argument, so that a copy of the
         # books acts on itself and not on the original.
@@ -132,17 +132,22 @@ class Books:
             figure = charge.live_minor
             if self.figure_lags:
                 figure = sum(refund.minor for refund in listed if refund.status not in ENDED)
-            charge.picture = Picture(payment=charge.shown(figure), refunds=tuple(map(Refund.shown, listed)))
+            charge.picture = Picture(
+                payment=charge.shown(figure, self.now), refunds=tuple(map(Refund.shown, listed))
+            )
         return charge.picture
 
     # -- create requests ------------------------------------------------------------------------------------
 
     def receive(self, ask: Ask, key: str | None, breaks: Breaks | None) -> Reply:
         """One create request arrives: replayed, refused before execution, or executed (facts, "Idempotency")."""
-        kept = self._kept(ask.account, key)
+        kept = self.kept(ask.account, key)
+        reply: Reply
         if kept is not None:
-            _, first, reply = kept
-            reply = attrs.evolve(reply, replayed=True) if first == ask else replies.OTHER_PARAMETERS
+            _, first, told = kept
+            # The kind of the reply goes with the kind of the request.
+            same = first == ask and not isinstance(told, CameBack)
+            reply = attrs.evolve(told, replayed=True) if same else replies.OTHER_PARAMETERS  # type: ignore[assignment]
         elif ask.amount_minor is not None and ask.amount_minor < 1:
             reply = replies.BAD_AMOUNT
         elif ask.reason not in _REASONS:
@@ -170,10 +175,14 @@ class Books:
     def _arrive(self, ask: Ask, key: str | None, breaks: Breaks | None) -> None:
         self.receive(ask, key, breaks)
 
-    def _kept(self, account: str, key: str | None) -> tuple[datetime, Ask, Reply] | None:
+    def kept(self, account: str, key: str | None) -> tuple[datetime, Ask | AskBack, Reply | CameBack] | None:
         """The result kept for this key, unless there is none or its life is over."""
         kept = None if key is None else self.keys.get((account, key))
         return kept if kept is not None and self.now - kept[0] < self.key_life else None
+
+    def lag(self) -> timedelta:
+        """How long after it was made a list shows the next thing that is made."""
+        return self.list_lag if isinstance(self.list_lag, timedelta) else self.list_lag()
 
     def _execute(self, ask: Ask, breaks: Breaks | None) -> Reply:
         if breaks is None:
@@ -235,7 +244,7 @@ class Books:
     ) -> Refund:
         """Make a refund, whatever the rules say, and send it on its way."""
         if list_lag is None:
-            list_lag = self.list_lag if isinstance(self.list_lag, timedelta) else self.list_lag()
+            list_lag = self.lag()
         if course is None:
             course = charge.courses[0]
             charge.courses = charge.courses[1:] or charge.courses

@@ -41,6 +41,15 @@ class Ask(NamedTuple):
     metadata: tuple[tuple[str, str], ...] = ()
 
 
+class AskBack(NamedTuple):
+    """The parameters of a request to reverse a transfer: what the same key must bring again."""
+
+    transfer: str
+    amount_minor: int | None
+    mark: str | None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
 class Charge:
     """A payment in the books; `live_minor`: the sum of its live refunds; `payment`, `picture`: kept values."""
 
@@ -72,10 +81,10 @@ class Charge:
         """Forget the values kept of it: something changed."""
         self.payment = self.picture = None
 
-    def shown(self, figure_minor: int) -> Payment:
+    def shown(self, figure_minor: int, now: datetime) -> Payment:
         """The payment as the gateway shows it, with this running figure of what was given back."""
         if self.payment is None or self.payment.given_back.amount_minor != figure_minor:
-            kind, transfers, application_fee = self.shared()
+            kind, transfers, application_fee = self.shared(now)
             self.payment = Payment(
                 ref=self.ref,
                 method=self.method,
@@ -92,7 +101,7 @@ class Charge:
             )
         return self.payment
 
-    def shared(self) -> tuple[ChargeKind, tuple[Transfer, ...], ApplicationFee | None]:
+    def shared(self, now: datetime) -> tuple[ChargeKind, tuple[Transfer, ...], ApplicationFee | None]:
         """How it is split, as a look shows it: transfers by hand make it separate while they hold money."""
         share = self.share
         if share is None:
@@ -101,16 +110,9 @@ class Charge:
         if took is not None:
             currency = took.currency
             fee = ApplicationFee(taken=Money(took.minor, currency), returned=Money(took.back_minor, currency))
-        held = tuple(
-            Transfer(
-                id=moved.id,
-                amount=Money(moved.minor, moved.currency),
-                reversed=Money(moved.back_minor, moved.currency),
-            )
-            for moved in share.by_hand
-            if moved.left_minor
-        )
-        return (ChargeKind.SEPARATE if held else self.kind), held, fee
+        transfers = tuple(moved.shown(now) for moved in share.by_hand)
+        held = any(transfer.left.amount_minor for transfer in transfers)
+        return (ChargeKind.SEPARATE if held else self.kind), transfers, fee
 
     @property
     def purse(self) -> tuple[str, str]:

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from refund_domain.connect import Transfer, TransferReversal
 from refund_domain.money import Currency, Money
 
 
 class Back:
-    """Money that came back: a transfer's reversal or a fee's refund; `refund`: the refund that brought it."""
+    """Money that came back: a transfer's reversal or a fee's refund.
 
-    __slots__ = ("at", "id", "minor", "refund")
+    `refund`: the refund that brought it; `mark`: what its request was marked with; `shown_at`: from when on a list
+    shows it.
+    """
+
+    __slots__ = ("at", "id", "mark", "metadata", "minor", "refund", "shown_at")
 
     def __init__(self, id: str, minor: int, at: datetime) -> None:
-        self.id, self.minor, self.at = id, minor, at
+        self.id, self.minor, self.at, self.shown_at = id, minor, at, at
         self.refund: str | None = None
+        self.mark: str | None = None
+        self.metadata: tuple[tuple[str, str], ...] = ()
 
 
 class Passed:
@@ -76,6 +83,23 @@ class Moved(Passed):
     ) -> None:
         super().__init__(id, minor, currency, at)
         self.destination, self.group, self.source = destination, group, source
+
+    def listed(self, now: datetime) -> list[Back]:
+        """What came back of it, as far as a list shows it yet, the newest first."""
+        return [back for back in reversed(self.back) if back.shown_at <= now]
+
+    def shown(self, now: datetime) -> Transfer:
+        """The transfer as the gateway shows it: figure and list agree, and both may lag."""
+        backs = self.listed(now)
+        return Transfer(
+            id=self.id,
+            amount=Money(self.minor, self.currency),
+            reversed=Money(sum(back.minor for back in backs), self.currency),
+            reversals=tuple(
+                TransferReversal(id=back.id, amount=Money(back.minor, self.currency), mark=back.mark)
+                for back in backs
+            ),
+        )
 
 
 class Share:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from refund_adapters.memory import _sharing, replies
-from refund_adapters.memory.replies import CameBack, ErrorReply
-from refund_domain._checks import check_id, check_type
-from refund_domain.connect import ApplicationFee, Transfer
+from refund_adapters.memory import _reversing, _sharing, replies
+from refund_adapters.memory._records import AskBack
+from refund_adapters.memory.replies import Breaks, CameBack, ErrorReply
+from refund_domain._checks import check_id, check_span, check_type
+from refund_domain.connect import ApplicationFee, Transfer, TransferReversal
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
 
@@ -59,22 +62,49 @@ class Connect:
                 _touch(books, group)
             return moved.id
 
-    def reverse(self, transfer_id: str, amount: Money | None = None) -> CameBack | ErrorReply:
-        """Pull back this much of a transfer, or all that is left of it."""
+    def reverse(
+        self,
+        transfer_id: str,
+        amount: Money | None = None,
+        *,
+        key: str | None = None,
+        mark: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        breaks: Breaks | None = None,
+    ) -> CameBack | ErrorReply:
+        """Pull back this much of a transfer, or all that is left of it: a request that arrives now.
+
+        `key`, `mark`, `metadata` and `breaks` as `MemoryBank.refund` has them; a person gives none of them.
+        """
+        with self._turn as books:
+            ask = _ask_back(books, transfer_id, amount, mark, metadata)
+            return _reversing.receive(books, ask, key, breaks)
+
+    def reverse_later(
+        self,
+        after: timedelta,
+        transfer_id: str,
+        amount: Money,
+        *,
+        key: str | None,
+        mark: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """The same request held up on its way: it arrives so much later, and nobody hears the reply."""
+        check_span(after, "after")
+        with self._turn as books:
+            _reversing.receive_later(books, after, _ask_back(books, transfer_id, amount, mark, metadata), key)
+
+    def reversals(self, transfer_id: str) -> tuple[TransferReversal, ...]:
+        """The truth: every reversal of this transfer, the oldest first, also those no list shows yet."""
         with self._turn as books:
             moved = books.transfers.get(transfer_id)
             if moved is None:
-                return replies.NO_SUCH
-            minor = _asked(moved, amount)
-            if isinstance(minor, ErrorReply):
-                return minor
-            have = books.balances.get((moved.destination, moved.currency.code))
-            if have is not None and have < minor:
-                return replies.NO_BALANCE
-            back = _sharing.reverse(books, moved, minor)
-            _sharing.tell_reversed(books, moved)
-            _touch(books, moved.group)
-            return CameBack(id=back.id, amount=Money(minor, moved.currency))
+                raise ValueError("the bank holds no such transfer")
+            return tuple(
+                TransferReversal(id=back.id, amount=Money(back.minor, moved.currency), mark=back.mark)
+                for back in moved.back
+            )
 
     def return_fee(self, fee_id: str, amount: Money | None = None) -> CameBack | ErrorReply:
         """Return this much of an application fee, or all that is left of it: never more than was taken."""
@@ -90,7 +120,7 @@ class Connect:
             for charge in books.charges.values():
                 if charge.share is not None and charge.share.fee is fee:
                     charge.touch()
-            return CameBack(id=back.id, amount=Money(minor, fee.currency))
+            return CameBack(id=back.id, amount=Money(minor, fee.currency), of=fee.id)
 
     def fee_id(self, ref: PaymentRef) -> str | None:
         """The id of the application fee taken with this charge, if there was one."""
@@ -111,7 +141,7 @@ class Connect:
             if share is None:
                 return ()
             first = () if share.transfer is None else (share.transfer,)
-            return tuple(map(_shown, (*first, *share.by_hand)))
+            return tuple(_shown(moved) for moved in (*first, *share.by_hand))
 
     def _fee(self, ref: PaymentRef) -> Fee | None:
         with self._turn as books:
@@ -123,6 +153,16 @@ def _shown(moved: Moved) -> Transfer:
     return Transfer(
         id=moved.id, amount=Money(moved.minor, moved.currency), reversed=Money(moved.back_minor, moved.currency)
     )
+
+
+def _ask_back(
+    books: Books, transfer_id: str, amount: Money | None, mark: str | None, metadata: Mapping[str, str] | None
+) -> AskBack:
+    moved = books.transfers.get(transfer_id)
+    if amount is not None and moved is not None and amount.currency != moved.currency:
+        raise ValueError("the amount must be in the currency of what was passed on")
+    minor = None if amount is None else amount.amount_minor
+    return AskBack(transfer_id, minor, mark, () if metadata is None else tuple(sorted(metadata.items())))
 
 
 def _asked(passed: Passed, amount: Money | None) -> int | ErrorReply:

@@ -15,20 +15,23 @@ import attrs
 
 from refund_adapters.memory.bank import MemoryBank
 from refund_adapters.memory.feed import PAGE_SIZE, page_of
-from refund_adapters.memory.replies import Breaks, ErrorReply, Reply
+from refund_adapters.memory.replies import BackReply, Breaks, ErrorReply, Reply
 from refund_domain._checks import check_count, check_span
 from refund_domain.answers import (
     Accepted,
     Answer,
+    Ask,
     Declined,
     Look,
     Missing,
     NotSent,
     OutcomeUnknown,
+    Reversal,
+    Reversed,
     Send,
     Unread,
 )
-from refund_domain.connect import DestinationCharge, DirectCharge
+from refund_domain.connect import DestinationCharge, DirectCharge, TransferReversal
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
 from refund_domain.signals import Subject
@@ -211,23 +214,32 @@ def page_from(
     return page_of(bank, account, window, subject, after, size)
 
 
-def send_to(bank: MemoryBank, send: Send, planned: Planned | None = None) -> Answer:
-    """One create request to the bank, under this fault: what both gateways do, for a gateway of your own."""
+def send_to(bank: MemoryBank, ask: Ask, planned: Planned | None = None) -> Answer:
+    """One request to the bank, under this fault: what both gateways do, for a gateway of your own."""
     play = None if planned is None else _PLAYS.get(planned.fault)
     if planned is None or play is None:
-        return _answer(send, _execute(bank, send, None))
+        return _executed(bank, ask, None)
     arrives_after, breaks = play.arrives_after, play.breaks
     if planned.delay is not None and breaks is not None:
         breaks = Breaks(makes_after=planned.delay)
     elif planned.delay is not None:
         arrives_after = planned.delay
     if play.executes and arrives_after:
-        _execute_later(bank, send, arrives_after)
+        _execute_later(bank, ask, arrives_after)
     elif play.executes:
-        _execute(bank, send, breaks)
+        _executed(bank, ask, breaks)
     if play.heard is None:
         raise _error(planned)
     return play.heard
+
+
+def _executed(bank: MemoryBank, ask: Ask, breaks: Breaks | None) -> Answer:
+    """What comes of this request as it arrives now."""
+    match ask:
+        case Send():
+            return _answer(ask, _execute(bank, ask, breaks))
+        case Reversal(id=id, transfer=transfer, amount=amount):
+            return _back(ask, bank.connect.reverse(transfer, amount, key=id, mark=id, breaks=breaks))
 
 
 def _error(planned: Planned) -> BaseException:
@@ -248,7 +260,10 @@ def _execute(bank: MemoryBank, send: Send, breaks: Breaks | None) -> Reply:
     )
 
 
-def _execute_later(bank: MemoryBank, send: Send, delay: timedelta) -> None:
+def _execute_later(bank: MemoryBank, send: Ask, delay: timedelta) -> None:
+    if isinstance(send, Reversal):
+        bank.connect.reverse_later(delay, send.transfer, send.amount, key=send.id, mark=send.id)
+        return
     bank.refund_later(
         delay,
         send.payment.account,
@@ -281,7 +296,16 @@ def _answer(send: Send, reply: Reply) -> Answer:
     return Accepted(refund=made) if ours else _NOT_OURS
 
 
-def _no(reply: ErrorReply) -> Answer:
+def _back(asked: Reversal, reply: BackReply) -> Answer:
+    """The bank's reply to a reversal as one of the four answers to it."""
+    if isinstance(reply, ErrorReply):
+        return _no(reply)
+    if (reply.of, reply.amount, reply.mark) != (asked.transfer, asked.amount, asked.id):
+        return _NOT_OURS
+    return Reversed(reversal=TransferReversal(id=reply.id, amount=reply.amount, mark=reply.mark))
+
+
+def _no(reply: ErrorReply) -> Declined | OutcomeUnknown:
     if reply.http_status >= 500:
         return OutcomeUnknown(why=f"http_{reply.http_status}", resend=False)
     if reply.type == "idempotency_error":
@@ -303,7 +327,7 @@ class _Scripted:
         self._pages: deque[Planned] = deque()
         self._sends: deque[Planned] = deque()
         self._looked: list[PaymentRef] = []
-        self._sent: list[Send] = []
+        self._sent: list[Ask] = []
 
     @property
     def live(self) -> bool:
@@ -312,8 +336,13 @@ class _Scripted:
 
     @property
     def sent(self) -> tuple[Send, ...]:
-        """Every send asked of this gateway, whatever became of it."""
-        return tuple(self._sent)
+        """Every refund asked of this gateway, whatever became of it."""
+        return tuple(ask for ask in self._sent if isinstance(ask, Send))
+
+    @property
+    def reversals(self) -> tuple[Reversal, ...]:
+        """Every reversal of a transfer asked of this gateway, whatever became of it."""
+        return tuple(ask for ask in self._sent if isinstance(ask, Reversal))
 
     @property
     def looked(self) -> tuple[PaymentRef, ...]:
@@ -345,9 +374,9 @@ class _Scripted:
         fault = _next(self._pages)
         return page_from(self._bank, account, window, subject, after, fault, size=self._page_size)
 
-    def _send(self, send: Send) -> Answer:
-        self._sent.append(send)
-        return send_to(self._bank, send, _next(self._sends))
+    def _send(self, ask: Ask) -> Answer:
+        self._sent.append(ask)
+        return send_to(self._bank, ask, _next(self._sends))
 
 
 def _next(faults: deque[Planned]) -> Planned | None:
@@ -384,9 +413,9 @@ class MemoryGateway(_Scripted):
         """A page of what the account's refunds or disputes were, the newest first, as `RefundFeed` has it."""
         return self._page(account, window, subject, after)
 
-    def send(self, send: Send, /) -> Answer:
-        """One create request to the bank, or what the next scripted fault makes of it."""
-        return self._send(send)
+    def send(self, ask: Ask, /) -> Answer:
+        """One request to the bank, or what the next scripted fault makes of it."""
+        return self._send(ask)
 
 
 class AsyncMemoryGateway(_Scripted):
@@ -402,6 +431,6 @@ class AsyncMemoryGateway(_Scripted):
         """A page of what the account's refunds or disputes were, the newest first, as `RefundFeed` has it."""
         return self._page(account, window, subject, after)
 
-    async def send(self, send: Send, /) -> Answer:
-        """One create request to the bank, or what the next scripted fault makes of it."""
-        return self._send(send)
+    async def send(self, ask: Ask, /) -> Answer:
+        """One request to the bank, or what the next scripted fault makes of it."""
+        return self._send(ask)

@@ -55,10 +55,19 @@ Reply = Made | ErrorReply
 
 @attrs.frozen(kw_only=True)
 class CameBack:
-    """The good reply to a reversal of a transfer or a refund of an application fee made by hand."""
+    """The good reply to a reversal of a transfer or a refund of an application fee.
+
+    `of` is what it is of, `mark` what its request was marked with.
+    """
 
     id: str
     amount: Money
+    of: str
+    mark: str | None = None
+    replayed: bool = False
+
+
+BackReply = CameBack | ErrorReply
 
 
 @attrs.frozen(kw_only=True)

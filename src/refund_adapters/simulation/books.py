@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from refund_domain.answers import Picture, Send
+from refund_domain.answers import Picture, Reversal, Send
 from refund_domain.events import Event, RefundRequested
 from refund_domain.ledger import EMPTY, OBSERVED, Ledger, Status
 from refund_domain.payments import GatewayRefund, Ref
@@ -26,15 +26,15 @@ class Book:
     """
 
     __slots__ = (
-        "captured_minor", "claims", "events", "ledger", "made", "outside_minor", "ref", "refunds", "requests",
-        "sent", "statuses", "told", "version",
+        "captured_minor", "claims", "events", "ledger", "leg_claims", "made", "outside_minor", "ref", "refunds",
+        "requests", "sent", "statuses", "told", "version",
     )  # fmt: skip
 
     def __init__(self, ref: Ref, captured_minor: int) -> None:
         self.ref, self.captured_minor = ref, captured_minor
         self.refunds: tuple[GatewayRefund, ...] = ()
         self.made: set[str] = set()
-        self.sent: set[tuple[str, int]] = set()
+        self.sent: set[tuple[object, ...]] = set()
         self.forget()
 
     def forget(self) -> None:
@@ -44,6 +44,7 @@ class Book:
         self.events: list[Event] = []
         self.statuses: dict[str, Status] = {}
         self.claims: dict[tuple[str, int], tuple[Send, int, int]] = {}
+        self.leg_claims: dict[tuple[str, str, int], tuple[Reversal, int, int]] = {}
         self.requests: dict[str, RefundRequested] = {}
         self.outside_minor = 0
         self.told: tuple[Picture, int] | None = None

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Ask, Look
 from refund_domain.commands import Action, Actor, IssueRefund
 from refund_domain.events import Event
 from refund_domain.money import Money
@@ -75,7 +75,7 @@ class _Gateway:
         self._fuse.over()
         return look
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         self._fuse.before()
         answer = self._gateway.send(send)
         self._fuse.over()

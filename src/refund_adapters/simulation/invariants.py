@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from refund_adapters.simulation import received, splits
+from refund_adapters.simulation import pulled, received, splits
 from refund_adapters.simulation.books import Book, Violation
 from refund_adapters.simulation.guarded import Guards
 from refund_adapters.simulation.rest import refunds_of
-from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Send
+from refund_domain.answers import Ask, Declined, NotSent, OutcomeUnknown, Picture, Reversal, Send
 from refund_domain.commands import IssueRefund
 from refund_domain.events import (
     Event,
+    LegClaimed,
     LookScheduled,
     OutsideRecorded,
     PaymentSeen,
@@ -73,6 +74,16 @@ class Checker:
         if self.found is None and name not in self.deaf:
             self.found = Violation(name=name, what=what, step=self.steps)
 
+    @property
+    def world(self) -> World:
+        """The world that is judged."""
+        return self._world
+
+    @property
+    def us(self) -> int:
+        """True time."""
+        return self._world.us
+
     def book(self, ref: Ref) -> Book:
         """What is known of this stream."""
         return self._books[ref]
@@ -116,13 +127,15 @@ class Checker:
             received.told(book, op.picture, book.version)
 
     def _step(self, book: Book, event: Event, op: Op) -> None:
-        ledger = evolve(book.ledger, event)
+        before, ledger = book.ledger, evolve(book.ledger, event)
         book.ledger = ledger
         book.events.append(event)
         kind = type(event)
         if kind in _QUIET:
             return
-        if isinstance(event, SendClaimed):
+        if isinstance(event, pulled.OF_LEGS):
+            pulled.written(self, op, book, event, before)
+        elif isinstance(event, SendClaimed):
             self._may_send(book, event.send.refund_id)
             self.guards.claimed(book, event.send)
             key = event.send.refund_id, event.send.claim
@@ -148,12 +161,12 @@ class Checker:
             book.outside_minor += event.amount.amount_minor
             self._within_captured(book)
         for record in ledger.refunds:  # mostly one
-            before, after = book.statuses.get(record.id), status_of(ledger, record)
-            if before is after:
+            was, after = book.statuses.get(record.id), status_of(ledger, record)
+            if was is after:
                 continue
             book.statuses[record.id] = after
-            if before is not None and after not in TRANSITIONS[before]:
-                self.broken("transition", f"{record.id} went from {before} to {after} on {kind.__name__}")
+            if was is not None and after not in TRANSITIONS[was]:
+                self.broken("transition", f"{record.id} went from {was} to {after} on {kind.__name__}")
             self._truthful(book, record.id, after)
 
     def _may_send(self, book: Book, refund_id: str) -> None:
@@ -187,6 +200,9 @@ class Checker:
             for event in events:
                 if isinstance(event, SendClaimed):
                     book.claims[event.send.refund_id, event.send.claim] = (event.send, -1, self._world.us)
+                elif isinstance(event, LegClaimed):
+                    asked = event.reversal
+                    book.leg_claims[asked.refund_id, asked.transfer, asked.claim] = (asked, -1, self._world.us)
                 elif isinstance(event, RefundRequested):
                     book.requests[event.refund_id] = event
                 elif isinstance(event, OutsideRecorded):
@@ -195,12 +211,18 @@ class Checker:
 
     # -- the gateway --------------------------------------------------------------------------------------------
 
-    def licensed(self, op: Op, send: Send) -> None:
+    def licensed(self, op: Op, ask: Ask) -> None:
         """The operation is about to send: by its own young claim, what was verified, what a fresh look allows."""
         op.sent = True
         if op.merges:
-            self.broken("signal", f"op {op.id} ({op.kind}) sends {send.refund_id}")
-        book = self._books[send.payment]
+            self.broken("signal", f"op {op.id} ({op.kind}) sends {ask.refund_id}")
+        book = self._books[ask.payment]
+        if isinstance(ask, Reversal):
+            pulled.licensed(self, op, book, ask)
+        else:
+            self._licensed(op, book, ask)
+
+    def _licensed(self, op: Op, book: Book, send: Send) -> None:
         key = send.refund_id, send.claim
         claim = book.claims.get(key)
         if claim is None:
@@ -260,6 +282,8 @@ class Checker:
         self._new_requests()
         webhooks = self._world.webhooks
         for ref, book in self._books.items():
+            if isinstance(ref, PaymentRef) and self._world.transfers[ref]:
+                pulled.moved(self, book, self._world.transfers[ref])
             refunds = refunds_of(self._world, book)
             if refunds == book.refunds:  # unchanged ones are the very same objects
                 continue

@@ -40,7 +40,7 @@ class Mode:
     """One kind of world. `caps`: whether the gateway refuses more than was captured, and the policy trusts it.
     `webhooks`: whether anything tells of changes, or every look is the library's own idea. `reconciles`: whether
     workers reconcile payments and accounts. `guards`: whether people pause and resume, and the policy wants second
-    persons and limits.
+    persons and limits. `separate`: whether most charges are shared by transfers made apart.
 
     The spans are the truth of this world, which the policy does not know: `key_life` how long a key is kept,
     `executes_most` and `completes_most` the latest a request given up or a 5xx takes effect, `list_lag_most` how
@@ -52,6 +52,7 @@ class Mode:
     webhooks: bool = False
     reconciles: bool = False
     guards: bool = False
+    separate: bool = False
     broken: Broken | None = None
     key_life: timedelta = 24 * _HOUR
     executes_most: timedelta = _HOUR
@@ -79,6 +80,11 @@ RECONCILED: Final = tuple(
 GUARDED: Final = attrs.evolve(CAP_OFF, name="cap-off-guarded", guards=True)
 PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD, *RECONCILED, GUARDED)
 """The worlds in which the promise holds."""
+SEPARATE: Final = (
+    attrs.evolve(CAP_OFF, name="cap-off-separate", separate=True),
+    attrs.evolve(RECONCILED[2], name="cap-on-told-separate", separate=True),
+)
+"""Worlds of separate charges, in which the promise holds as well."""
 BROKEN: Final = (
     Mode(name="broken-key_life", caps=False, broken=Broken.KEY_LIFE, key_life=10 * _MINUTE),
     Mode(name="broken-executes_late", caps=False, broken=Broken.EXECUTES_LATE, executes_most=48 * _HOUR),
@@ -87,5 +93,5 @@ BROKEN: Final = (
     Mode(name="broken-clock_skew", caps=False, broken=Broken.CLOCK_SKEW, skew_most=60 * _HOUR),
     Mode(name="broken-append_lost", caps=False, broken=Broken.APPEND_LOST),
 )
-MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*PROMISED, *BROKEN)}
+MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*PROMISED, *SEPARATE, *BROKEN)}
 """Every mode by its name, as `--mode` takes it."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from refund_adapters.memory import Fault, MemoryJournal, Planned
 from refund_adapters.memory.gateway import look_at, page_from, send_to
 from refund_adapters.simulation import received, reconciling
-from refund_domain.answers import Answer, Declined, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Declined, Look, Unread
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
@@ -112,25 +112,25 @@ class SimGateway:
         await stop(PAGED)
         return page
 
-    async def send(self, send: Send, /) -> Answer:
-        """One create request: it reaches the bank now, later or never, as the fault has it.
+    async def send(self, ask: Ask, /) -> Answer:
+        """One request: it reaches the bank now, later or never, as the fault has it.
 
         A process that stood still before the first byte for longer than the world allows never sends it.
         """
         world = self._world
         op = world.driven
-        world.checker.licensed(op, send)
+        world.checker.licensed(op, ask)
         stopped_us = world.us
         await stop(SEND)
         fault, delay_s = world.fault, world.delay_s
         if world.us - stopped_us > world.executes_most_us:
             fault, delay_s = Fault.REQUEST_LOST.value, 0
         try:
-            answer = _STRAY if fault == STRAY_NO else send_to(world.bank, send, planned(fault, delay_s))
+            answer = _STRAY if fault == STRAY_NO else send_to(world.bank, ask, planned(fault, delay_s))
         finally:
             world.checker.bank_moved()
         await stop(SENT)
-        op.owes = send.refund_id, send.claim
+        op.owes = ask
         return answer
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation.books import Book
 from refund_domain.answers import Picture
-from refund_domain.events import Event, LookScheduled, PaymentSeen, RefundObserved
+from refund_domain.events import Event, LegObserved, LookScheduled, PaymentSeen, RefundObserved
 from refund_domain.ledger import OBSERVED
 from refund_domain.payments import PaymentRef
 from refund_domain.stream import Handed, Merged, Reported
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from refund_adapters.simulation.workers import Op
     from refund_adapters.simulation.world import World
 
-_NEWS: Final = (PaymentSeen, RefundObserved, LookScheduled)
+_NEWS: Final = (PaymentSeen, RefundObserved, LegObserved, LookScheduled)
 
 
 def looks(checker: Checker, op: Op, ref: PaymentRef) -> None:
@@ -43,6 +43,9 @@ def writes(checker: Checker, op: Op, book: Book, events: Sequence[Event]) -> Non
         elif isinstance(event, PaymentSeen):
             if event.payment != picture.payment:
                 checker.broken("believed", f"op {op.id} wrote of the payment what its look did not show")
+        elif isinstance(event, LegObserved):
+            if not any(event.reversal in transfer.reversals for transfer in picture.payment.transfers):
+                checker.broken("believed", f"op {op.id} wrote of {event.reversal.id} what its look did not show")
         elif event.refund not in picture.refunds:
             checker.broken("believed", f"op {op.id} wrote of {event.refund.id} what its look did not show")
     if book.told is not None and book.told[0] is picture and book.told[1] == book.version:

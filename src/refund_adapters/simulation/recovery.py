@@ -104,7 +104,8 @@ def _mend(world: World) -> None:
         picture = bank.picture(ref)
         if picture is not None and picture.payment.status == "pending":
             bank.settle_payment(ref)
-        bank.fund(ref.account, Money(10_000_000, USD))
+        for account in (ref.account, *world.sellers(ref)):
+            bank.fund(account, Money(10_000_000, USD))
         for refund in bank.refunds(ref):
             if refund.status not in ("succeeded", "failed", "canceled") and bank.next_at is None:
                 bank.settle(refund.id, "succeeded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from refund_adapters.simulation import pulled
 from refund_adapters.simulation.books import Book, word
 from refund_adapters.simulation.received import nothing_strange
 from refund_domain.ledger import EMPTY, Status, fold, shown, status_of
@@ -51,6 +52,8 @@ def unsettled(world: World, book: Book) -> str | None:
             return f"{record.id} is {status}, but the bank says {made.status}"
         if made is not None and shown(book.ledger, record) is None:
             return f"{record.id} was never seen"
+        if (why := pulled.restless(world, book.ledger, record)) is not None:
+            return why
     for seen in book.ledger.observed:
         there = truth.get(seen.refund.id)
         if there is None or seen.status is not word(there):

@@ -37,7 +37,8 @@ COURSES: Final = (
 class Taken:
     """One payment of the seed; `courses` are numbers into `COURSES`, `unsettled` an ACH debit under way.
 
-    `fee_minor` is what the platform took for itself, `charge` an id that a payment of another account bears, too.
+    `fee_minor` is what the platform took for itself, `charge` an id that a payment of another account bears, too,
+    `passed` what was passed on of a separate charge, by a transfer each.
     """
 
     amount_minor: int
@@ -49,6 +50,7 @@ class Taken:
     kind: ChargeKind = ChargeKind.PLATFORM
     fee_minor: int | None = None
     charge: str | None = None
+    passed: tuple[int, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -121,7 +123,10 @@ class Scenario:
 def draw_scenario(rng: Random, mode: Mode, seed: int) -> Scenario:
     """The scenario of this seed. Who shares a charge is drawn apart, and so are webhooks and reconciliation: the
     same seed is the same payments and faults with them and without."""
-    told = _told(_shared(_plain(rng, mode), Random(f"shared {seed}")), mode, Random(f"told {seed}"))
+    shared = _shared(_plain(rng, mode), Random(f"shared {seed}"))
+    if mode.separate:
+        shared = _apart(shared, Random(f"apart {seed}"))
+    told = _told(shared, mode, Random(f"told {seed}"))
     if not mode.reconciles:
         return told
     often = Random(f"reconciled {seed}").uniform(0.1, 0.5)
@@ -175,6 +180,35 @@ def _shared(scenario: Scenario, rng: Random) -> Scenario:
     if len({taken.account for taken in payments}) == len(payments) > 1 and rng.random() < 0.7:
         payments = [attrs.evolve(taken, charge="ch_same") for taken in payments]
     return attrs.evolve(scenario, payments=tuple(payments), fee_returned=rng.random() < 0.5)
+
+
+def _apart(scenario: Scenario, rng: Random) -> Scenario:
+    """Most charges are the platform's, and parts of them were passed on by transfers made apart."""
+    payments = []
+    for taken in scenario.payments:
+        if rng.random() < 0.15:
+            payments.append(taken)
+            continue
+        whole = taken.amount_minor
+        # More than the charge: one transfer for several charges of its group.
+        passed = rng.choice(
+            (
+                (whole,),
+                (2 * whole,),
+                (3 * whole // 4,),
+                (whole // 2, whole // 4),
+                (1, 3 * whole),
+                (whole, whole, 7),
+            )
+        )
+        payments.append(
+            attrs.evolve(
+                taken, account=PLATFORM, kind=ChargeKind.SEPARATE, fee_minor=None, charge=None, passed=passed
+            )
+        )
+    if len({taken.account for taken in payments}) < len(payments):
+        payments = [attrs.evolve(taken, charge=None) for taken in payments]
+    return attrs.evolve(scenario, payments=tuple(payments))
 
 
 def _told(scenario: Scenario, mode: Mode, rng: Random) -> Scenario:

@@ -10,10 +10,13 @@ from refund_domain.connect import (
     ChargeKind,
     DestinationCharge,
     DirectCharge,
+    Leg,
     PlatformCharge,
+    SeparateCharge,
     Split,
 )
 from refund_domain.ledger import record_of
+from refund_domain.money import Money
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.invariants import Checker
@@ -29,12 +32,12 @@ def check(checker: Checker, op: Op, book: Book, send: Send, kind: ChargeKind, re
     if record is not None and send.claim > 1:
         expected = record.claims[0].send.split
     else:
-        expected = _split(op, kind, returns_fee)
+        expected = _split(op, kind, returns_fee, send.amount)
     if send.split != expected:
         checker.broken("split", f"{send.refund_id} of a {kind} charge is sent as {send.split}, not {expected}")
 
 
-def _split(op: Op, kind: ChargeKind, returns_fee: bool) -> Split:
+def _split(op: Op, kind: ChargeKind, returns_fee: bool, amount: Money) -> Split:
     fee = op.picture.payment.application_fee if isinstance(op.picture, Picture) else None
     left = 0 if fee is None else fee.taken.amount_minor - fee.returned.amount_minor
     back = returns_fee and left > 0
@@ -43,5 +46,21 @@ def _split(op: Op, kind: ChargeKind, returns_fee: bool) -> Split:
             return DirectCharge(return_fee=back)
         case ChargeKind.DESTINATION:
             return DestinationCharge(return_fee=back)
-        case ChargeKind.PLATFORM | ChargeKind.SEPARATE:
+        case ChargeKind.PLATFORM:
             return PlatformCharge()
+        case ChargeKind.SEPARATE:
+            return _legs(op, amount)
+
+
+def _legs(op: Op, amount: Money) -> Split:
+    """From each transfer what the look showed left of it, by id, until what the client gets is reached."""
+    transfers = op.picture.payment.transfers if isinstance(op.picture, Picture) else ()
+    legs, rest = [], amount.amount_minor
+    for transfer in sorted(transfers, key=lambda transfer: transfer.id):
+        part = min(rest, transfer.amount.amount_minor - transfer.reversed.amount_minor)
+        if part > 0:
+            others = sum(each.amount.amount_minor for each in transfer.reversals if each.mark is None)
+            by_hand = Money(others, amount.currency)
+            legs.append(Leg(transfer=transfer.id, amount=Money(part, amount.currency), by_hand=by_hand))
+            rest -= part
+    return SeparateCharge(legs=tuple(legs)) if legs else PlatformCharge()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from refund_adapters.simulation import received, reconciling
+from refund_domain.answers import Ask, Reversal
 from refund_domain.errors import GatewayUnreadable, RefundError
-from refund_domain.ledger import record_of
+from refund_domain.ledger import Claim, record_of
+from refund_domain.legs import LegClaim, leg_of
 from refund_domain.quotes import Quote
 from refund_domain.refusals import NotFound, QuoteStale, Refused
 from refund_domain.views import Refund
@@ -29,7 +32,7 @@ def raised(checker: Checker, op: Op, error: Exception) -> None:
 def returned(checker: Checker, op: Op, result: object) -> None:
     """The operation returned this."""
     if op.owes is not None and not op.troubled:
-        _answered(checker, op, *op.owes)
+        _answered(checker, op, op.owes)
     if op.signal is not None:
         received.returns(checker, op, result)
     elif op.merges:
@@ -42,13 +45,17 @@ def returned(checker: Checker, op: Op, result: object) -> None:
             checker.broken("answer", f"op {op.id} asked for {command.request_id}, was told of {result.request_id}")
 
 
-def _answered(checker: Checker, op: Op, refund_id: str, number: int) -> None:
+def _answered(checker: Checker, op: Op, asked: Ask) -> None:
     """The gateway's answer came, the journal was there: so the answer is in the journal."""
     for book in checker.books:
-        record = record_of(book.ledger, refund_id)
-        if record is not None and any(c.send.claim == number and c.answer is None for c in record.claims):
+        record = record_of(book.ledger, asked.refund_id)
+        claims: Sequence[Claim | LegClaim] = () if record is None else record.claims
+        if record is not None and isinstance(asked, Reversal):
+            leg = leg_of(record.legs, asked.transfer)
+            claims = () if leg is None else leg.claims
+        if len(claims) >= asked.claim and claims[asked.claim - 1].answer is None:
             checker.broken(
-                "unanswered", f"op {op.id} returned, and what claim {number} of {refund_id} met is lost"
+                "unanswered", f"op {op.id} returned, and what claim {asked.claim} of {asked.refund_id} met is lost"
             )
 
 

@@ -11,7 +11,7 @@ import attrs
 from refund_adapters.simulation import guarded, reconciling
 from refund_adapters.simulation.ports import SimGateway, SimJournal
 from refund_adapters.simulation.scenario import USD
-from refund_domain.answers import Look
+from refund_domain.answers import Ask, Look
 from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.money import Money
@@ -63,7 +63,7 @@ class Op:
         self.run: reconciling.Asked | None = None
         self.loaded = -1
         self.signal: Signal | None = None
-        self.owes: tuple[str, int] | None = None
+        self.owes: Ask | None = None
         self.held_until_us = 0
         self.picture: Look | None = None
         self.command: IssueRefund | None = None
@@ -200,6 +200,10 @@ def _answer(world: World, op: Op, ref: PaymentRef, arg: int, by: Actor) -> Fligh
         return None
     item = items[arg % len(items)]
     choice = truthful(world, ref, item.subject, item.choices)
+    if Choice.LEAVE in item.choices:
+        choice = Choice.LEAVE if arg % 8 == 7 else Choice.KEEP_LOOKING
+    if choice not in item.choices:
+        return None
     return op.worker.service.settle(ref, subject=item.subject, code=item.code, choice=choice, by=by)
 
 

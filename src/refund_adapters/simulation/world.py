@@ -31,6 +31,7 @@ START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
 _SECOND: Final = timedelta(seconds=1)
 _DESTINATION: Final = "acct_2"
+_SELLER: Final = "acct_seller"
 STEP_US: Final = 10_000
 """How long one step takes, in microseconds of true time."""
 _STEP: Final = STEP_US * _US
@@ -69,6 +70,7 @@ class World:
             figure_lags=scenario.figure_lags,
             refuse_disputed=scenario.refuse_disputed,
         )
+        self.transfers: dict[PaymentRef, tuple[str, ...]] = {}
         self.payments = self._take_payments()
         taken = tuple(zip(self.payments, scenario.payments, strict=True))
         self.kinds = {ref: payment.kind for ref, payment in taken}
@@ -86,7 +88,7 @@ class World:
         self.trace: list[tuple[object, ...]] = []
 
     def _take_payments(self) -> tuple[PaymentRef, ...]:
-        refs = []
+        refs: list[PaymentRef] = []
         for taken in self.scenario.payments:
             amount = Money(taken.amount_minor, USD)
             captured = amount if taken.captured_minor is None else Money(taken.captured_minor, USD)
@@ -100,10 +102,17 @@ class World:
                 id=taken.charge,
                 destination=_DESTINATION if taken.kind is ChargeKind.DESTINATION else None,
                 application_fee=fee,
+                group=f"order-{len(refs)}" if taken.passed else None,
+            )
+            self.transfers[ref] = tuple(
+                self.bank.connect.transfer(f"{_SELLER}{number}", Money(part, USD), group=f"order-{len(refs)}")
+                for number, part in enumerate(taken.passed)
             )
             self.bank.plan(ref, *(COURSES[course] for course in taken.courses))
             if self.scenario.drained:
                 self.bank.drain(taken.account, Money(taken.amount_minor // 2, USD))
+                if taken.passed:
+                    self.bank.drain(f"{_SELLER}0", Money(taken.amount_minor // 2, USD))
             refs.append(ref)
         return tuple(refs)
 
@@ -176,6 +185,8 @@ class World:
                         ("failed", "charge_for_pending_refund_disputed"),
                     )[arg % 4]
                     bank.settle(refunds[(arg >> 2) % len(refunds)].id, status, reason)
+            case "drain" | "fund" if self.transfers[ref] and arg % 3:
+                self._seller(kind, ref, arg)
             case "drain":
                 bank.drain(ref.account, Money(arg % 100, USD))
                 self._tell("payout.paid", ref, Subject.PAYOUT, f"po_{arg}", named=False)
@@ -187,6 +198,8 @@ class World:
                 else:
                     bank.fail_payment(ref)
                 self._tell("charge.succeeded" if arg % 4 else "charge.failed", ref, Subject.PAYMENT, ref.charge)
+            case "fee" if self.transfers[ref]:
+                self._by_hand(ref, arg)
             case "fee":
                 self._return_fee(ref, 1 + arg % 3)
                 self._tell("application_fee.refunded", ref, Subject.OTHER, f"fee_{arg}")
@@ -200,6 +213,23 @@ class World:
             raise ValueError("nothing is left of a fee")
         part = Money(max(1, fee.left.amount_minor // parts), fee.left.currency)
         self.bank.connect.return_fee(fee_id, part)
+
+    def sellers(self, ref: PaymentRef) -> tuple[str, ...]:
+        """The connected accounts that a separate charge was passed on to."""
+        return tuple(f"{_SELLER}{number}" for number in range(len(self.transfers[ref])))
+
+    def _seller(self, kind: str, ref: PaymentRef, arg: int) -> None:
+        """A connected account's balance runs dry, or is topped up."""
+        seller = self.sellers(ref)[arg % len(self.transfers[ref])]
+        if kind == "drain":
+            self.bank.drain(seller, Money(arg % 100, USD))
+        else:
+            self.bank.fund(seller, Money(10_000 + arg, USD))
+
+    def _by_hand(self, ref: PaymentRef, arg: int) -> None:
+        """Somebody pulls a part of a transfer back in the dashboard, which the bank may refuse."""
+        transfer = self.transfers[ref][arg % len(self.transfers[ref])]
+        self.bank.connect.reverse(transfer, None if arg % 5 == 0 else Money(1 + arg % 300, USD))
 
     def _tell(self, kind: str, ref: PaymentRef, subject: Subject, object_id: str, *, named: bool = True) -> None:
         if self.webhooks is not None:

@@ -20,6 +20,7 @@ NOT_IN_ACCOUNT: Final = "not_found_in_account"
 KEY_REUSED: Final = "key_reused"
 NOT_STRIPE: Final = "not_stripe"
 NOT_OUR_REFUND: Final = "not_our_refund"
+NOT_OUR_REVERSAL: Final = "not_our_reversal"
 
 _SET_UP_CODES: Final = frozenset(
     "account_invalid api_key_expired application_fees_not_allowed livemode_mismatch platform_account_required "

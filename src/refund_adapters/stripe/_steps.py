@@ -16,7 +16,18 @@ import attrs
 from refund_adapters.stripe import _faults as faults
 from refund_adapters.stripe import _translate as translate
 from refund_adapters.stripe._members import JsonObject, Unclear, id_of
-from refund_domain.answers import Answer, Look, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
+from refund_domain.answers import (
+    Answer,
+    Ask,
+    Look,
+    Missing,
+    NotSent,
+    OutcomeUnknown,
+    Picture,
+    Reversal,
+    Send,
+    Unread,
+)
 from refund_domain.connect import PLATFORM, ApplicationFee, ChargeKind, Transfer
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.feeds import FeedPage, Window
@@ -141,10 +152,24 @@ def _application_fee(fee: str) -> Steps[ApplicationFee | None]:
 
 
 def _transfers(charge: JsonObject, ref: PaymentRef) -> Steps[tuple[Transfer, ...]]:
-    """All transfers of the charge's group, by who holds the charge, that were not made out of another charge."""
+    """All transfers of the charge's group, by who holds the charge, that were not made out of another charge.
+
+    With all reversals of each of which something came back: the list within a transfer holds the first few only.
+    """
     rows = yield from _all("/v1/transfers", ref.account, transfer_group=charge["transfer_group"])
-    found = (translate.transfer_of(row, ref.charge) for row in rows)
-    return tuple(transfer for transfer in found if transfer is not None)
+    found: list[Transfer] = []
+    for row in rows:
+        transfer = translate.transfer_of(row, ref.charge)
+        if transfer is not None and transfer.reversed.amount_minor:
+            back = yield from _all(_reversals_of(transfer.id), ref.account)
+            transfer = translate.with_reversals(transfer, back)
+        if transfer is not None:
+            found.append(transfer)
+    return tuple(found)
+
+
+def _reversals_of(transfer: str) -> str:
+    return f"/v1/transfers/{quote(transfer, safe='')}/reversals"
 
 
 def _disputes(ref: PaymentRef, charge: JsonObject, captured: Money, *, live: bool) -> Steps[tuple[Dispute, ...]]:
@@ -204,20 +229,27 @@ def _second(bound: datetime) -> int:
 # --- a send -----------------------------------------------------------------------------------------------
 
 
-def send(asked: Send) -> Steps[Answer]:
+def send(asked: Ask) -> Steps[Answer]:
     """Exactly one POST, and what its outcome means."""
-    call = Call(
-        path="/v1/refunds",
-        params=dict(translate.create_params(asked)),
-        account=asked.payment.account,
-        key=asked.refund_id,
-    )
-    reply = yield call
+    reply = yield _post_of(asked)
     if not isinstance(reply, Failed):
-        return translate.made_of(reply, asked)
+        if isinstance(asked, Send):
+            return translate.made_of(reply, asked)
+        return translate.reversed_of(reply, asked)
     if reply.fault is not None:
         return faults.answer_of(reply.fault)
     return NotSent(why=reply.why) if reply.never_left else OutcomeUnknown(why=reply.why)
+
+
+def _post_of(asked: Ask) -> Call:
+    """The one request: a refund's at the account of its charge, a reversal's at the platform."""
+    match asked:
+        case Send():
+            params = dict(translate.create_params(asked))
+            return Call(path="/v1/refunds", params=params, account=asked.payment.account, key=asked.refund_id)
+        case Reversal():
+            params = dict(translate.reversal_params(asked))
+            return Call(path=_reversals_of(asked.transfer), params=params, account=PLATFORM, key=asked.id)
 
 
 # --- from other ids to a charge ------------------------------------------------------------------------------

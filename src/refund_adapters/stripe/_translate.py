@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import attrs
 
-from refund_adapters.stripe._faults import NOT_OUR_REFUND
+from refund_adapters.stripe._faults import NOT_OUR_REFUND, NOT_OUR_REVERSAL
 from refund_adapters.stripe._members import (
     JsonObject,
     Unclear,
@@ -29,7 +29,7 @@ from refund_adapters.stripe._members import (
     whole,
     word,
 )
-from refund_domain.answers import Accepted, OutcomeUnknown, Send
+from refund_domain.answers import Accepted, OutcomeUnknown, Reversal, Reversed, Send
 from refund_domain.connect import (
     PLATFORM,
     ApplicationFee,
@@ -37,14 +37,16 @@ from refund_domain.connect import (
     DestinationCharge,
     DirectCharge,
     PlatformCharge,
+    SeparateCharge,
     Transfer,
+    TransferReversal,
 )
 from refund_domain.feeds import Mention
 from refund_domain.money import Currency, Money
 from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef, PaymentStatus, Trace
 
 if TYPE_CHECKING:
-    from stripe.params import RefundCreateParams
+    from stripe.params import RefundCreateParams, TransferReversalCreateParams
 
 MARK: Final = "refund_domain_id"
 """The metadata key under which our refund id stands on each refund we make."""
@@ -67,7 +69,9 @@ def create_params(send: Send) -> RefundCreateParams:
         "metadata": {MARK: send.refund_id},
     }
     match send.split:
-        case PlatformCharge():
+        case (
+            PlatformCharge() | SeparateCharge()
+        ):  # what was passed on of the latter comes back by calls of its own
             return params
         case DirectCharge(return_fee=return_fee):
             pass
@@ -92,6 +96,22 @@ def made_of(body: object, send: Send) -> Accepted | OutcomeUnknown:
     if refund is None or refund.amount != send.amount or refund.mark != send.refund_id:
         return OutcomeUnknown(why="the answer is not our refund", resend=False, alarm=NOT_OUR_REFUND)
     return Accepted(refund=refund)
+
+
+def reversal_params(asked: Reversal) -> TransferReversalCreateParams:
+    """The parameters of the one request that this reversal is: the explicit amount and its mark."""
+    return {"amount": asked.amount.amount_minor, "metadata": {MARK: asked.id}}
+
+
+def reversed_of(body: object, asked: Reversal) -> Reversed | OutcomeUnknown:
+    """Accept a success only if its body is the reversal we asked for: id, amount, currency, transfer and mark."""
+    try:
+        reversal = reversal_of(object_in(body), asked.transfer, asked.amount.currency)
+    except Unclear:
+        reversal = None
+    if reversal is None or reversal.amount != asked.amount or reversal.mark != asked.id:
+        return OutcomeUnknown(why="the answer is not our reversal", resend=False, alarm=NOT_OUR_REVERSAL)
+    return Reversed(reversal=reversal)
 
 
 def payment_of(charge: JsonObject, ref: PaymentRef, *, live: bool) -> Payment:
@@ -224,7 +244,7 @@ def application_fee_of(fee: JsonObject) -> ApplicationFee:
 
 
 def transfer_of(transfer: JsonObject, charge: str) -> Transfer | None:
-    """One transfer of the charge's group; None for one that was made out of another charge.
+    """One transfer of the charge's group, its reversals aside; None for one made out of another charge.
 
     Raises Unclear for anything else, or for more reversed than was passed on.
     """
@@ -240,10 +260,34 @@ def transfer_of(transfer: JsonObject, charge: str) -> Transfer | None:
     return Transfer(id=id_in(transfer, "id"), amount=money(amount, currency), reversed=back)
 
 
+def reversal_of(reversal: JsonObject, transfer: str, currency: Currency) -> TransferReversal:
+    """One reversal of this transfer. Raises Unclear for another's, another currency, a missing member."""
+    if reversal.get("object") != "transfer_reversal" or id_of(reversal.get("transfer")) != transfer:
+        raise Unclear("the answer is not a reversal of this transfer")
+    if currency_in(reversal) != currency:
+        raise Unclear("a reversal is in another currency than its transfer")
+    amount_minor = whole(reversal, "amount")
+    if amount_minor == 0:
+        raise Unclear("a reversal has no amount")
+    return TransferReversal(
+        id=id_in(reversal, "id"),
+        amount=money(amount_minor, currency),
+        mark=as_id(object_in(reversal.get("metadata")).get(MARK)),
+    )
+
+
+def with_reversals(transfer: Transfer, rows: tuple[JsonObject, ...]) -> Transfer:
+    """The transfer with its reversals. Raises Unclear where they are not all that came back of it."""
+    reversals = tuple(reversal_of(row, transfer.id, transfer.amount.currency) for row in rows)
+    if sum(each.amount.amount_minor for each in reversals) != transfer.reversed.amount_minor:
+        raise Unclear("a transfer's reversals do not add up to what came back of it")
+    return attrs.evolve(transfer, reversals=reversals)
+
+
 def with_transfers(payment: Payment, transfers: tuple[Transfer, ...]) -> Payment:
     """The payment of a charge in a transfer group: separate while any of its transfers holds money."""
-    standing = tuple(transfer for transfer in transfers if transfer.left.amount_minor > 0)
-    return attrs.evolve(payment, kind=ChargeKind.SEPARATE, transfers=standing) if standing else payment
+    held = any(transfer.left.amount_minor > 0 for transfer in transfers)
+    return attrs.evolve(payment, kind=ChargeKind.SEPARATE if held else payment.kind, transfers=transfers)
 
 
 def mention_of(row: JsonObject, kind: str, *, live: bool) -> Mention:

@@ -1,4 +1,4 @@
-"""`StripeGateway`: the port to Stripe, over stripe-python, for platform, direct and destination charges.
+"""`StripeGateway`: the port to Stripe, over stripe-python, for charges of every kind.
 
 The norm is docs/explanation/stripe-facts.md. Which calls are made stands in `_steps`, what their words mean in
 `_translate` and `_faults`, how bytes travel in `clients`. Here they are driven, and nothing else;
@@ -14,7 +14,7 @@ from refund_adapters.stripe import _setup, _steps
 from refund_adapters.stripe._steps import Call, Failed, Reply, Steps
 from refund_adapters.stripe.clients import check_seconds, requests_client
 from refund_domain._checks import check_type
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Reversal, Send, Unread
 from refund_domain.connect import PLATFORM
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
@@ -97,14 +97,15 @@ class StripeGateway:
         check_type(ref, PaymentRef, "ref")
         return self._driven(_steps.look(ref, live=self._live))
 
-    def send(self, send: Send, /) -> Answer:
-        """Ask for this refund in exactly one POST: explicit amount, `refund_id` as key and as mark.
+    def send(self, ask: Ask, /) -> Answer:
+        """Ask for this refund, or this reversal of a transfer, in exactly one POST: explicit amount, one id as key
+        and as mark.
 
         Answers as docs/explanation/stripe-facts.md, "Error classification". Raises TypeError for what is no
-        Send; CancelledError, KeyboardInterrupt and SystemExit pass.
+        Send and no Reversal; CancelledError, KeyboardInterrupt and SystemExit pass.
         """
-        check_type(send, Send, "send")
-        return self._driven(_steps.send(send))
+        check_type(ask, (Send, Reversal), "ask")
+        return self._driven(_steps.send(ask))
 
     def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
         """One page of the account's refunds or disputes that were created within the window, the newest first.

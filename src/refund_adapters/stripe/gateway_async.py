@@ -9,7 +9,7 @@ from refund_adapters.stripe import _setup, _steps
 from refund_adapters.stripe._steps import Call, Reply, Steps
 from refund_adapters.stripe.clients import aiohttp_client, check_seconds, httpx_client
 from refund_domain._checks import check_type
-from refund_domain.answers import Answer, Look, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, Reversal, Send, Unread
 from refund_domain.connect import PLATFORM
 from refund_domain.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
@@ -84,14 +84,15 @@ class AsyncStripeGateway:
         check_type(ref, PaymentRef, "ref")
         return await self._driven(_steps.look(ref, live=self._live))
 
-    async def send(self, send: Send, /) -> Answer:
-        """Ask for this refund in exactly one POST: explicit amount, `refund_id` as key and as mark.
+    async def send(self, ask: Ask, /) -> Answer:
+        """Ask for this refund, or this reversal of a transfer, in exactly one POST: explicit amount, one id as key
+        and as mark.
 
         Answers as docs/explanation/stripe-facts.md, "Error classification". Raises TypeError for what is no
-        Send; CancelledError, KeyboardInterrupt and SystemExit pass.
+        Send and no Reversal; CancelledError, KeyboardInterrupt and SystemExit pass.
         """
-        check_type(send, Send, "send")
-        return await self._driven(_steps.send(send))
+        check_type(ask, (Send, Reversal), "ask")
+        return await self._driven(_steps.send(ask))
 
     async def page(
         self, account: str, window: Window, subject: Subject, after: str | None, /

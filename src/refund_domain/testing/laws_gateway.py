@@ -30,8 +30,8 @@ from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.ports import PaymentGateway
 from refund_domain.rules import DISPUTE_COUNTS
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
+from refund_domain.testing.laws_legs import LEG_LAWS, RACERS
 
-RACERS: Final = 8
 MANY: Final = 101
 """One more refund than the largest page of any gateway known."""
 
@@ -392,6 +392,7 @@ LAWS: Final[tuple[Callable[[Scene], None], ...]] = (
     destination_charge,
     destination_fee,
     direct_fee,
+    *LEG_LAWS,
 )
 """Every law of the gateway port, in the order in which they are tried."""
 
@@ -413,7 +414,8 @@ def check_gateway(
     >>> from datetime import datetime, timezone
     >>> from refund_adapters.memory import MemoryBank, MemoryGateway
     >>> class TestBank:
-    ...     lacks = ("disputed_charge", "destination_charge", "destination_fee", "direct_fee")
+    ...     lacks = ("disputed_charge", "destination_charge", "destination_fee", "direct_fee", "separate_charge",
+    ...              "same_reversal_again", "more_than_passed_on", "unknown_transfer", "one_reversal_raced")
     ...     def __init__(self):
     ...         self.inner = MemoryBank(lambda: datetime(2026, 3, 2, 9, tzinfo=timezone.utc))
     ...     def charge(self, amount, *, connected=False):
@@ -424,7 +426,7 @@ def check_gateway(
     ...     bank = TestBank()
     ...     return MemoryGateway(bank.inner), bank
     >>> print(check_gateway(make))
-    15 laws held, 4 could not be staged here: disputed_charge, destination_charge, destination_fee, direct_fee
+    15 laws held, 9 could not be staged here: disputed_charge, destination_charge, ..., one_reversal_raced
     """
     chosen = checked_names(only, LAWS, "only")
     held, lacking = [], []

@@ -6,13 +6,36 @@ from datetime import datetime, timedelta, timezone
 
 import attrs
 
-from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
+from refund_domain.answers import (
+    Accepted,
+    Declined,
+    LegAnswer,
+    NotSent,
+    OutcomeUnknown,
+    Reversal,
+    Reversed,
+    Send,
+    SendAnswer,
+)
 from refund_domain.commands import Action, Actor, Choice, Reason
-from refund_domain.connect import ApplicationFee, DestinationCharge, DirectCharge, PlatformCharge, Transfer
+from refund_domain.connect import (
+    ApplicationFee,
+    DestinationCharge,
+    DirectCharge,
+    Leg,
+    PlatformCharge,
+    SeparateCharge,
+    Transfer,
+    TransferReversal,
+)
 from refund_domain.events import (
     AllowanceTaken,
     AttentionSettled,
     Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
     LookScheduled,
     OutsideRecorded,
     Paused,
@@ -71,8 +94,19 @@ from refund_domain.refusals import (
 
 _REF = PaymentRef("acct_1", "ch_1")
 _AT_PLATFORM = PaymentRef("platform", "ch_1")
-_HELD_THERE = (PlatformCharge(), DestinationCharge(), DestinationCharge(return_fee=True))
-_TRANSFER = Transfer(id="tr_1", amount=Money.parse("150.00", "USD"), reversed=Money.parse("0.01", "USD"))
+_CENT = Money.parse("0.01", "USD")
+_LEGS = (
+    Leg(transfer="tr_1", amount=Money.parse("149.99", "USD"), by_hand=_CENT),
+    Leg(transfer="tr_2", amount=_CENT, by_hand=Money.zero(_CENT.currency)),
+)
+_HELD_THERE = (
+    PlatformCharge(),
+    DestinationCharge(),
+    DestinationCharge(return_fee=True),
+    SeparateCharge(legs=_LEGS),
+)
+_TRANSFER = Transfer(id="tr_1", amount=Money.parse("150.00", "USD"), reversed=_CENT)
+_BACK = TransferReversal(id="trr_1", amount=_CENT, mark="r1:tr_1:1")
 
 
 def sample_events(at: datetime) -> tuple[Event, ...]:
@@ -101,7 +135,11 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         fee=Money(29, usd.currency),
         settles_on=at.date(),
         application_fee=ApplicationFee(taken=usd, returned=Money(1, usd.currency)),
-        transfers=(_TRANSFER,),
+        transfers=(
+            _TRANSFER,
+            attrs.evolve(_TRANSFER, id="tr_2", reversals=(attrs.evolve(_BACK, mark=None),)),
+            attrs.evolve(_TRANSFER, id="tr_3", reversals=(_BACK,)),
+        ),
     )
     request = RefundRequested(
         at=at,
@@ -131,6 +169,7 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         RefundNotMade(at=at, refund_id="r1"),
         RefundNotMade(at=odd, refund_id="r1", by=maria),
         PersonAsked(at=at, refund_id="r1"),
+        *_of_legs(at, odd),
         *(AttentionSettled(at=at, subject="r1", code="failed", choice=choice, by=maria) for choice in Choice),
         OutsideRecorded(at=at, record_id="o1", amount=yen, how=text, by=maria),
         LookScheduled(at=at, due=None),
@@ -138,6 +177,36 @@ def sample_events(at: datetime) -> tuple[Event, ...]:
         Paused(at=at, by=maria, why=text),
         Resumed(at=odd, by=maria),
         AllowanceTaken(at=at, payment=_REF, request_id="q1", amount=usd, by=maria),
+    )
+
+
+def _of_legs(at: datetime, odd: datetime) -> tuple[Event, ...]:
+    """One of each event of a leg, with each answer."""
+    asked = Reversal(
+        id="r1:tr_1:1",
+        refund_id="r1",
+        transfer="tr_1",
+        attempt=1,
+        claim=1,
+        payment=_AT_PLATFORM,
+        amount=_CENT,
+    )
+    answers: tuple[LegAnswer, ...] = (
+        Reversed(reversal=_BACK),
+        Declined(code="balance_insufficient", trail="req_4"),
+        NotSent(why="refused"),
+        OutcomeUnknown(why="timeout", resend=False, alarm="not_our_reversal"),
+    )
+    return (
+        LegClaimed(at=at, reversal=asked),
+        LegClaimed(at=odd, reversal=attrs.evolve(asked, id="r1:tr_1:2", attempt=2, claim=2)),
+        *(
+            LegAnswered(at=at, refund_id="r1", transfer="tr_1", claim=claim, answer=answer)
+            for claim, answer in enumerate(answers, 1)
+        ),
+        LegObserved(at=odd, refund_id="r1", transfer="tr_1", reversal=_BACK),
+        LegObserved(at=at, refund_id="r1", transfer="tr_1", reversal=attrs.evolve(_BACK, mark=None)),
+        LegNotMade(at=at, refund_id="r1", transfer="tr_1", attempt=2),
     )
 
 
@@ -152,7 +221,7 @@ def _send(usd: Money) -> Send:
     )
 
 
-def _answers(bare: GatewayRefund, full: GatewayRefund) -> tuple[Answer, ...]:
+def _answers(bare: GatewayRefund, full: GatewayRefund) -> tuple[SendAnswer, ...]:
     """One of each answer, lean and full."""
     return (
         Accepted(refund=full),

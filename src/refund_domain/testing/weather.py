@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 import attrs
 
 from refund_domain._checks import check_type
-from refund_domain.answers import Answer, Look, NotSent, OutcomeUnknown, Send, Unread
+from refund_domain.answers import Answer, Ask, Look, NotSent, OutcomeUnknown, Unread
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import AsyncPaymentGateway, PaymentGateway
 
@@ -114,7 +114,7 @@ class Weather:
     """
 
     def __init__(self) -> None:
-        self.sent: list[Send] = []
+        self.sent: list[Ask] = []
         self.held: list[Held] = []
         self.tell: Callable[[str], object] = str
         self.worker: Callable[[], object] | None = None
@@ -157,7 +157,7 @@ class Weather:
         for request in held:
             request.arrive()
 
-    def befalls_send(self, send: Send) -> Play | None:
+    def befalls_send(self, send: Ask) -> Play | None:
         """What befalls this send, which is recorded."""
         self.sent.append(send)
         return self._next(self._sends, f"a send of {send.amount} of {send.payment}")
@@ -209,7 +209,7 @@ class Line:
         self._other(play in _WORKERS_BEFORE)
         return _UNREAD if play is Play.LOOK_UNREAD else self._gateway.look(ref)
 
-    def send(self, send: Send, /) -> Answer:
+    def send(self, send: Ask, /) -> Answer:
         """The gateway's answer, or what the weather makes of it."""
         play = self._weather.befalls_send(send)
         _begun(play)
@@ -245,7 +245,7 @@ class AsyncLine:
         await self._other(play in _WORKERS_BEFORE)
         return _UNREAD if play is Play.LOOK_UNREAD else await self._gateway.look(ref)
 
-    async def send(self, send: Send, /) -> Answer:
+    async def send(self, send: Ask, /) -> Answer:
         """The gateway's answer, or what the weather makes of it."""
         play = self._weather.befalls_send(send)
         _begun(play)
@@ -256,7 +256,7 @@ class AsyncLine:
         await self._other(play is Play.WORKER_AFTER)
         return self._weather.heard(play, answer)
 
-    async def _again(self, send: Send) -> Answer:
+    async def _again(self, send: Ask) -> Answer:
         return await self._gateway.send(send)
 
     async def _other(self, runs: bool) -> None:

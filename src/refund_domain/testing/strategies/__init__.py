@@ -31,6 +31,7 @@ from refund_domain.testing.strategies._payments import (
     payments,
     refs,
     traces,
+    transfer_reversals,
     transfers,
 )
 from refund_domain.testing.strategies._payouts import (
@@ -54,7 +55,7 @@ from refund_domain.testing.strategies._plain import (
     texts,
     times,
 )
-from refund_domain.testing.strategies._port import answers, looks, pictures, sends
+from refund_domain.testing.strategies._port import answers, leg_answers, looks, pictures, reversals, sends
 
 __all__ = [
     "FIRST_DAY",
@@ -80,6 +81,7 @@ __all__ = [
     "heads",
     "ids",
     "issue_refunds",
+    "leg_answers",
     "looks",
     "money",
     "outside_refs",
@@ -93,9 +95,11 @@ __all__ = [
     "refs",
     "refusals",
     "refused",
+    "reversals",
     "sends",
     "texts",
     "times",
     "traces",
+    "transfer_reversals",
     "transfers",
 ]

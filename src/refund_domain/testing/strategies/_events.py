@@ -18,7 +18,13 @@ from refund_domain.payments import (
 )
 from refund_domain.ports import Head
 from refund_domain.testing.strategies._commands import actions, actors, choices, reasons
-from refund_domain.testing.strategies._payments import gateway_refunds, payment_refs, payments, transfers
+from refund_domain.testing.strategies._payments import (
+    gateway_refunds,
+    payment_refs,
+    payments,
+    transfer_reversals,
+    transfers,
+)
 from refund_domain.testing.strategies._plain import (
     MOST_CAPTURED_MINOR,
     by_id,
@@ -33,7 +39,7 @@ from refund_domain.testing.strategies._plain import (
     tuples,
     words,
 )
-from refund_domain.testing.strategies._port import answers, sends
+from refund_domain.testing.strategies._port import answers, leg_answers, reversals, sends
 
 
 def refusals(
@@ -125,6 +131,25 @@ def events(
         ),
         ev.RefundNotMade: st.builds(ev.RefundNotMade, at=at, refund_id=refund_id, by=maybe(actors())),
         ev.PersonAsked: st.builds(ev.PersonAsked, at=at, refund_id=refund_id),
+        ev.LegClaimed: st.builds(ev.LegClaimed, at=at, reversal=reversals(currency=currency)),
+        ev.LegAnswered: st.builds(
+            ev.LegAnswered,
+            at=at,
+            refund_id=refund_id,
+            transfer=ids(),
+            claim=st.integers(1, 6),
+            answer=leg_answers(currency=currency),
+        ),
+        ev.LegObserved: st.builds(
+            ev.LegObserved,
+            at=at,
+            refund_id=refund_id,
+            transfer=ids(),
+            reversal=transfer_reversals(currency=currency),
+        ),
+        ev.LegNotMade: st.builds(
+            ev.LegNotMade, at=at, refund_id=refund_id, transfer=ids(), attempt=st.integers(1, 6)
+        ),
         ev.AttentionSettled: st.builds(
             ev.AttentionSettled, at=at, subject=ids(), code=ids(), choice=choices(), by=actors()
         ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain._checks import check_count, check_id, check_text
-from refund_domain.connect import ApplicationFee, Transfer
+from refund_domain.connect import ApplicationFee, Transfer, TransferReversal
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import (
     PLATFORM,
@@ -171,7 +171,22 @@ def _payments(
         fee=part() if draw(COIN) else None,
         settles_on=draw(_DAYS_OR_NONE),
         application_fee=draw(_FEES_OR_NONE) if draw(COIN) else None,
-        transfers=draw(_FEW_TRANSFERS) if draw(COIN) else (),
+        transfers=tuple(_as(one, whole.currency) for one in draw(_FEW_TRANSFERS)) if draw(COIN) else (),
+    )
+
+
+def _as(transfer: Transfer, currency: Currency) -> Transfer:
+    """The same transfer in this currency; a platform passes on what it took, but for one in three."""
+    if len(transfer.id) % 3 == 0:
+        return transfer
+    return Transfer(
+        id=transfer.id,
+        amount=Money(transfer.amount.amount_minor, currency),
+        reversed=Money(transfer.reversed.amount_minor, currency),
+        reversals=tuple(
+            TransferReversal(id=each.id, amount=Money(each.amount.amount_minor, currency), mark=each.mark)
+            for each in transfer.reversals
+        ),
     )
 
 
@@ -181,12 +196,25 @@ def application_fees(*, currency: Currency | None = None) -> SearchStrategy[Appl
 
 
 def transfers(*, currency: Currency | None = None) -> SearchStrategy[Transfer]:
-    """Money passed on of which nothing, a part or all has come back."""
-    return st.builds(_transfer, prefixed("tr_"), _parted(currency))
+    """Money passed on of which nothing, a part or all has come back, by a reversal that is shown or is not."""
+    return st.builds(_transfer, prefixed("tr_"), _parted(currency), maybe(transfer_reversals()))
 
 
-def _transfer(id: str, parts: tuple[Money, Money]) -> Transfer:
-    return Transfer(id=id, amount=parts[0], reversed=parts[1])
+def _transfer(id: str, parts: tuple[Money, Money], shown: TransferReversal | None) -> Transfer:
+    whole, gone = parts
+    if shown is None or not gone.amount_minor:
+        return Transfer(id=id, amount=whole, reversed=gone)
+    return Transfer(id=id, amount=whole, reversed=gone, reversals=(attrs.evolve(shown, amount=gone),))
+
+
+def transfer_reversals(*, currency: Currency | None = None) -> SearchStrategy[TransferReversal]:
+    """What brought back a part of a transfer; now and then one bears a mark."""
+    return st.builds(
+        TransferReversal,
+        id=prefixed("trr_"),
+        amount=money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR),
+        mark=maybe(ids()),
+    )
 
 
 @st.composite

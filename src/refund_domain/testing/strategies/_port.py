@@ -11,7 +11,16 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain import answers as ans
 from refund_domain._checks import check_count, check_id, check_type
-from refund_domain.connect import PLATFORM, DestinationCharge, DirectCharge, PlatformCharge, Split
+from refund_domain.connect import (
+    PLATFORM,
+    DestinationCharge,
+    DirectCharge,
+    Leg,
+    PlatformCharge,
+    SeparateCharge,
+    Split,
+    TransferReversal,
+)
 from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     GatewayRefund,
@@ -19,7 +28,12 @@ from refund_domain.payments import (
     PaymentRef,
 )
 from refund_domain.testing.strategies._commands import reasons
-from refund_domain.testing.strategies._payments import gateway_refunds, payment_refs, payments
+from refund_domain.testing.strategies._payments import (
+    gateway_refunds,
+    payment_refs,
+    payments,
+    transfer_reversals,
+)
 from refund_domain.testing.strategies._plain import (
     ANY_CURRENCY,
     COIN,
@@ -42,6 +56,8 @@ _CODES_OF_NO: Final = ("charge_already_refunded", "charge_disputed", "charge_not
 _LOOKS: Final = (ans.Picture, ans.Unread, ans.Missing)
 
 _ANSWERS: Final = (ans.Accepted, ans.Declined, ans.NotSent, ans.OutcomeUnknown)
+
+_LEG_ANSWERS: Final = (ans.Reversed, ans.Declined, ans.NotSent, ans.OutcomeUnknown)
 
 
 def pictures(
@@ -117,19 +133,41 @@ def sends(
     amounts = money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
     marks = ids() if refund_id is None else st.just(refund_id)
 
-    def of(ref: PaymentRef) -> SearchStrategy[ans.Send]:
-        return st.builds(
-            ans.Send,
-            refund_id=marks,
-            claim=st.integers(1, 6),
-            payment=st.just(ref),
-            amount=amounts,
-            reason=reasons(),
-            split=_AT_PLATFORM if ref.account == PLATFORM else _CONNECTED,
+    return _sends(refunded, amounts, marks)
+
+
+@st.composite
+def _sends(
+    draw: DrawFn,
+    refunded: SearchStrategy[PaymentRef],
+    amounts: SearchStrategy[Money],
+    marks: SearchStrategy[str],
+) -> ans.Send:
+    ref, amount = draw(refunded), draw(amounts)
+    split = draw(_AT_PLATFORM if ref.account == PLATFORM else _CONNECTED)
+    if ref.account == PLATFORM and draw(COIN):
+        first = draw(up_to(amount.amount_minor, least=1))
+        parts = [part for part in (first, amount.amount_minor - first) if part]
+        nothing = Money.zero(amount.currency)
+        split = SeparateCharge(
+            legs=tuple(
+                Leg(transfer=f"tr_{number}", amount=Money(part, amount.currency), by_hand=nothing)
+                for number, part in enumerate(parts, 1)
+            )
         )
+    return ans.Send(
+        refund_id=draw(marks),
+        claim=draw(_CLAIMS),
+        payment=ref,
+        amount=amount,
+        reason=draw(_REASONS),
+        split=split,
+    )
 
-    return refunded.flatmap(of)
 
+_CLAIMS: Final = st.integers(1, 6)
+
+_REASONS: Final = reasons()
 
 _CONNECTED: Final[SearchStrategy[Split]] = st.builds(DirectCharge, return_fee=st.booleans())
 
@@ -138,27 +176,84 @@ _AT_PLATFORM: Final[SearchStrategy[Split]] = st.builds(PlatformCharge) | st.buil
 )
 
 
+def reversals(*, currency: Currency | None = None, refund_id: str | None = None) -> SearchStrategy[ans.Reversal]:
+    """Requests to pull back a part of a transfer, of any attempt and claim."""
+    if refund_id is not None:
+        check_id(refund_id, "refund_id")
+    return st.builds(
+        ans.Reversal,
+        id=ids(),
+        refund_id=ids() if refund_id is None else st.just(refund_id),
+        transfer=prefixed("tr_"),
+        attempt=_CLAIMS,
+        claim=_CLAIMS,
+        payment=payment_refs(account=PLATFORM),
+        amount=money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR),
+    )
+
+
 def answers(
     *,
-    kinds: Sequence[type[ans.Answer]] = _ANSWERS,
+    kinds: Sequence[type[ans.SendAnswer]] = _ANSWERS,
     send: ans.Send | None = None,
     currency: Currency | None = None,
-) -> SearchStrategy[ans.Answer]:
-    """All four answers, with alarms and without, or `kinds` only.
+) -> SearchStrategy[ans.SendAnswer]:
+    """All four answers to a send, with alarms and without, or `kinds` only.
 
     An `Accepted` is the refund that `send` asked for; without `send` any refund, in `currency` if given.
     """
     check_optional(send, ans.Send, "send")
     made = gateway_refunds(currency=currency, marks=("mark-1", "mark-2")) if send is None else _made(send)
-    alarm, trail = maybe(texts(max_size=60)), maybe(prefixed("req_"))
-    codes, why = words(_CODES_OF_NO, 60), texts(max_size=60)
-    table: dict[type[ans.Answer], SearchStrategy[ans.Answer]] = {
+    table: dict[type[ans.SendAnswer], SearchStrategy[ans.SendAnswer]] = {
         ans.Accepted: st.builds(ans.Accepted, refund=made),
-        ans.Declined: st.builds(ans.Declined, code=codes, alarm=alarm, trail=trail),
-        ans.NotSent: st.builds(ans.NotSent, why=why, alarm=alarm, trail=trail),
-        ans.OutcomeUnknown: st.builds(ans.OutcomeUnknown, why=why, resend=st.booleans(), alarm=alarm, trail=trail),
+        ans.Declined: _declined(),
+        ans.NotSent: _not_sent(),
+        ans.OutcomeUnknown: _unknown(),
     }
     return of_kinds(table, kinds)
+
+
+def leg_answers(
+    *,
+    kinds: Sequence[type[ans.LegAnswer]] = _LEG_ANSWERS,
+    reversal: ans.Reversal | None = None,
+    currency: Currency | None = None,
+) -> SearchStrategy[ans.LegAnswer]:
+    """All four answers to a reversal, with alarms and without, or `kinds` only.
+
+    A `Reversed` is what `reversal` asked for; without it any reversal, in `currency` if given.
+    """
+    check_optional(reversal, ans.Reversal, "reversal")
+    back = transfer_reversals(currency=currency) if reversal is None else _back(reversal)
+    table: dict[type[ans.LegAnswer], SearchStrategy[ans.LegAnswer]] = {
+        ans.Reversed: st.builds(ans.Reversed, reversal=back),
+        ans.Declined: _declined(),
+        ans.NotSent: _not_sent(),
+        ans.OutcomeUnknown: _unknown(),
+    }
+    return of_kinds(table, kinds)
+
+
+def _declined() -> SearchStrategy[ans.Declined]:
+    return st.builds(ans.Declined, code=words(_CODES_OF_NO, 60), alarm=_ALARMS, trail=_TRAILS)
+
+
+def _not_sent() -> SearchStrategy[ans.NotSent]:
+    return st.builds(ans.NotSent, why=texts(max_size=60), alarm=_ALARMS, trail=_TRAILS)
+
+
+def _unknown() -> SearchStrategy[ans.OutcomeUnknown]:
+    why = texts(max_size=60)
+    return st.builds(ans.OutcomeUnknown, why=why, resend=st.booleans(), alarm=_ALARMS, trail=_TRAILS)
+
+
+_ALARMS: Final = maybe(texts(max_size=60))
+
+_TRAILS: Final = maybe(prefixed("req_"))
+
+
+def _back(reversal: ans.Reversal) -> SearchStrategy[TransferReversal]:
+    return transfer_reversals().map(lambda back: attrs.evolve(back, amount=reversal.amount, mark=reversal.id))
 
 
 def _made(send: ans.Send) -> SearchStrategy[GatewayRefund]:
