@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from refund_adapters.sql import PostgresJournal
+from refund_adapters.sql import PostgresJournal, postgres_schema
 from refund_domain import Actor, PaymentRef, RefundService
 from refund_domain.errors import JournalError, JournalUnavailable
 from refund_domain.events import PersonAsked
@@ -413,4 +413,6 @@ def test_many_processes_make_the_tables_at_once(server: Server) -> None:
     for each in children:
         output, _ = each.communicate(timeout=60)
         assert output == b"made 0\n"
-    assert server.execute("SELECT count(*), min(schema_version) FROM refund_journal", conninfo) == [(1, 1)]
+    assert server.execute("SELECT count(*), min(schema_version) FROM refund_journal", conninfo) == [
+        (1, postgres_schema.SCHEMA_VERSION)
+    ]
