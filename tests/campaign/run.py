@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -50,6 +52,24 @@ def done(folder: Path) -> list[Record]:
     return records
 
 
+def processes(count: int) -> Executor:
+    """So many processes that end when this one does, however it ends."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=spawn, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next unit for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run(
     units: Sequence[Unit],
     folder: Path,
@@ -57,7 +77,7 @@ def run(
     jobs: int,
     hours: float | None = None,
     work: Callable[[Unit], Record] = perform,
-    pool: Callable[[int], Executor] | None = None,
+    pool: Callable[[int], Executor] = processes,
 ) -> None:
     """Do all units that are not done yet; after so many hours none is begun any more.
 
@@ -67,8 +87,7 @@ def run(
     todo = [unit for unit in units if unit.name not in stands]
     progress = _Progress(len(units), len(units) - len(todo))
     give_up = time.monotonic() + (float("inf") if hours is None else hours * 3600)
-    make = pool or (lambda count: ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")))
-    with (folder / BOOK).open("ab") as book, make(jobs) as workers:
+    with (folder / BOOK).open("ab") as book, pool(jobs) as workers:
         if book.tell():
             book.write(b"\n")  # ends a line that a kill may have cut
         together, alone = (tuple(u for u in todo if u.alone is apart) for apart in (False, True))

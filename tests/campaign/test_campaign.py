@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +19,7 @@ import pytest
 from refund_adapters.simulation.modes import PROMISED
 from tests.campaign.__main__ import wrong
 from tests.campaign.merge import MERGES, merged
-from tests.campaign.parts import PARTS, _counted, perform
+from tests.campaign.parts import PARTS, ROOT, _counted, perform
 from tests.campaign.plan import FIRST_SEED, FULL_STEPS, Unit, plan
 from tests.campaign.run import BOOK, OtherCampaign, Record, begin, done, run
 from tests.figures import NOT_YET, page
@@ -83,6 +88,54 @@ def test_it_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     assert [record["error"] for record in records if "error" in record] == ["RuntimeError: no room"]
     one_job(tmp_path, work)
     assert len(tried) == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not list its processes")
+def test_killed_it_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Its workers end with it, though it had no time to tell them."""
+    names = [
+        "--steps=1000",
+        "--jobs=2",
+        f"--folder={tmp_path}",
+        f"--json={tmp_path / 'f'}",
+        f"--page={tmp_path / 'p'}",
+    ]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "tests.campaign", *names],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        workers: list[int] = []
+        while len(workers) < 2:
+            assert command.poll() is None
+            time.sleep(0.05)
+            workers = [
+                int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _is_worker(path, command)
+            ]
+    finally:
+        command.kill()
+        command.wait()
+    give_up = time.monotonic() + 60
+    while any(_lives(worker) for worker in workers):
+        assert time.monotonic() < give_up, "a worker is still there"
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    """Whether this process still runs; one that ended and was not fetched yet does not."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def _is_worker(stat: Path, command: subprocess.Popen[bytes]) -> bool:
+    """Whether this is a process that the command made for its units."""
+    with suppress(OSError):  # it may end meanwhile
+        parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        return parent == command.pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes()
+    return False
 
 
 def test_nothing_begins_when_the_hours_are_over(tmp_path: Path) -> None:

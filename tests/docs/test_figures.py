@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.campaign.__main__ import wrong
 from tests.figures import JSON, MODES, PAGE, page
 
 FIGURES = json.loads(JSON.read_text())
@@ -12,6 +13,11 @@ FIGURES = json.loads(JSON.read_text())
 def test_page_shows_the_figures() -> None:
     """The page is the one these figures give."""
     assert PAGE.read_text() == page(FIGURES)
+
+
+def test_nothing_broke_in_the_campaign() -> None:
+    """Of whatever part was run, nothing failed, survived, was found or broke."""
+    assert wrong(FIGURES) == []
 
 
 def test_nothing_was_doubled_lost_or_stuck() -> None:

@@ -20,7 +20,7 @@ from tests.postgres.bank import TableBank
 MARIA = Actor(id="maria", tenant="acme")
 QUIET = Head(tenant="acme", look_at=None, waiting=False)
 SECOND = timedelta(seconds=1)
-HASTY = Policy(licence=SECOND, answer_wait=2 * SECOND, look_first=SECOND)
+HASTY = Policy(licence=3 * SECOND, answer_wait=8 * SECOND, look_first=SECOND)
 """What a killed worker left is looked at soon, or a test would wait for minutes."""
 SLOW_S = 0.01
 """How long the bank takes for a call where workers are to meet: a network would take longer still."""
