@@ -103,7 +103,7 @@ class Guard(Loop):
         held = self._pauses(command.payment.account, command.by.tenant)
         if isinstance(given, RequestRefund) and not held:
             held = self._reserve(_asked(given.command, given.at))
-        return (stream, Refused(held)) if held else self._record(stream, given)
+        return (stream, Refused(held)) if held else self._record(stream, given, said)
 
     def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""

@@ -99,7 +99,7 @@ class AsyncGuard(AsyncLoop):
         held = await self._pauses(command.payment.account, command.by.tenant)
         if isinstance(given, RequestRefund) and not held:
             held = await self._reserve(_asked(given.command, given.at))
-        return (stream, Refused(held)) if held else await self._record(stream, given)
+        return (stream, Refused(held)) if held else await self._record(stream, given, said)
 
     async def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""

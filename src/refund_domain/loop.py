@@ -19,7 +19,7 @@ from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
 from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook
-from refund_domain.ledger import fold, in_flight
+from refund_domain.ledger import fold
 from refund_domain.payments import AnyPayment, ControlRef, PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.ports import Head, PaymentGateway, RefundJournal
@@ -60,10 +60,11 @@ class Loop:
     def _load(self, ref: AnyPayment) -> Stream:
         return opened(ref, self._journal.load(ref), self._monotonic())
 
-    def _record(self, stream: Stream, given: Input) -> tuple[Stream, Decided]:
-        """Decide this input and append what it means; beaten to it, decide the same input again."""
+    def _record(self, stream: Stream, given: Input, said: Decided | None = None) -> tuple[Stream, Decided]:
+        """Decide this input, if it was not yet, and append what it means; beaten to it, decide it again."""
         for _ in range(MOST_CONFLICTS):
-            said = decide(stream.ledger, given, self._policy)
+            if said is None:
+                said = decide(stream.ledger, given, self._policy)
             if isinstance(said, Refused) or not said:
                 return stream, said
             ledger = fold(stream.ledger, said)
@@ -73,7 +74,7 @@ class Loop:
                 if self._journal.in_transaction:
                     raise
                 news = self._journal.load(stream.ref, stream.version)
-                stream = caught_up(stream, news, self._monotonic())
+                stream, said = caught_up(stream, news, self._monotonic()), None
                 continue
             return appended(stream, ledger, len(said), now, self._monotonic()), said
         raise TooContended("other workers keep appending to this payment's stream; try again")
@@ -117,7 +118,8 @@ class Loop:
         started, at = self._monotonic(), stream.now
         look = self._look(ref)
         owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
-        stream, said = self._record(stream, self._unless_paused(stream, ref, owing))
+        owing, said = self._unless_paused(stream, ref, owing)
+        stream, said = self._record(stream, owing, said)
         claim = claim_in(said)
         if claim is None:
             return stream
@@ -132,15 +134,17 @@ class Loop:
             # Money may have moved: nothing may be raised now. The open claim is the record.
             return in_doubt(stream, given)
 
-    def _unless_paused(self, stream: Stream, ref: PaymentRef, given: OwedLook) -> OwedLook:
-        """The look as it may claim. The switches are read where a send could come of it, and nowhere else; as long
-        as they are not, nothing is sent."""
+    def _unless_paused(self, stream: Stream, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, Decided | None]:
+        """The look as it may be decided, and what was decided of it already.
+
+        The switches are read where a send would come of it, and nowhere else. As long as nobody has read them the
+        look stays a paused one: then it claims nothing, whatever others append before its own events stand.
+        """
         tenant, free = stream.ledger.tenant, attrs.evolve(given, paused=False)
-        if tenant is None or in_flight(stream.ledger) is None:
-            return given
-        if claim_in(decide(stream.ledger, free, self._policy)) is None:
-            return given
-        return given if self._pauses(ref.account, tenant) else free
+        said = decide(stream.ledger, free, self._policy)
+        if tenant is None or claim_in(said) is None:
+            return given, said
+        return (given, None) if self._pauses(ref.account, tenant) else (free, said)
 
     def _pauses(self, account: str, tenant: str) -> tuple[Refusal, ...]:
         """What the switches of the account and of the tenant say: empty where sending goes on."""

@@ -576,16 +576,16 @@ async def _limit_read_only(self: Any, asked: AllowanceTaken) -> Any:
     return tuple(refusal for refusal in held if isinstance(refusal, LimitReached))
 
 
-async def _pause_of_first_sends(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> OwedLook:
+async def _pause_of_first_sends(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, None]:
     """What was sent once is sent again, pause or no pause."""
     if any(record.claims for record in stream.ledger.refunds):
-        return attrs.evolve(given, paused=False)
-    return await _real_unless_paused(self, stream, ref, given)
+        return attrs.evolve(given, paused=False), None
+    return (await _real_unless_paused(self, stream, ref, given))[0], None
 
 
-async def _pause_of_no_send(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> OwedLook:
+async def _pause_of_no_send(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, None]:
     """What is on record is sent, pause or no pause."""
-    return attrs.evolve(given, paused=False)
+    return attrs.evolve(given, paused=False), None
 
 
 _real_approve = decide._approve
