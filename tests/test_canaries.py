@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 import socket
 import sqlite3
@@ -22,6 +23,7 @@ import pytest
 import stripe
 
 from refund_adapters.memory import Course, Fault, MemoryBank, MemoryGateway
+from refund_adapters.observing import LogObserver
 from refund_adapters.sql import SqliteJournal
 from refund_adapters.stripe import AsyncStripeGateway
 from refund_adapters.stripe.webhooks import StripeWebhooks
@@ -35,19 +37,24 @@ from refund_domain import (
     RefundService,
     Refused,
 )
-from refund_domain.answers import Answer, Look, Send
+from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.commands import Action, Choice
 from refund_domain.connect import PLATFORM
 from refund_domain.errors import GatewayUnreadable
+from refund_domain.evidence import Evidence
+from refund_domain.feeds import FeedPage, Window
 from refund_domain.ledger import Status
+from refund_domain.observations import Kind, Observation
 from refund_domain.payments import OutsideRef, Ref
 from refund_domain.quotes import Booking, Quote
+from refund_domain.reconcile import Position, Reconciled, Reconciliation, Unowned, Unreconciled
 from refund_domain.signals import Signal, Subject
 from refund_domain.views import PaymentView
+from refund_domain.watch import Observe
 from tests.adapters.hostile_server import Received, answer, hang_up, hostile_server
 from tests.adapters.signed import body_of, endpoint, signed, snapshot
 from tests.adapters.stripe_clients import CLIENTS, Awaited, awaited, stripe_over
-from tests.adapters.test_stripe_hostile import _charge, _error, _refund
+from tests.adapters.test_stripe_hostile import _charge, _dispute, _error, _refund
 from tests.canaries import (
     CARD,
     EMAIL,
@@ -60,12 +67,28 @@ from tests.canaries import (
     TEXT,
     WEBHOOK_SECRET,
     found_in,
+    linked,
     silent,
 )
-from tests.domain.worlds import HOUR, MARIA, MINUTE, AwaitedGateway, AwaitedJournal, Clock
+from tests.domain.worlds import (
+    HOUR,
+    MARIA,
+    MINUTE,
+    START,
+    AwaitedFeed,
+    AwaitedGateway,
+    AwaitedJournal,
+    Clock,
+)
 from tests.stripe_double.double import StripeDouble
 from tests.stripe_double.objects import Payer
 from tests.stripe_mock import server as mock_server
+
+WINDOW: Final = Window(start=START - 365 * 24 * HOUR, end=START + 365 * 24 * HOUR)
+LOG: Final = logging.getLogger("canaries.observed")
+
+RARE: Final = {Kind.BEATEN, Kind.DROPPED, Kind.UNWRITTEN, Kind.NOT_MADE, Kind.PERSON_ASKED, Kind.SETTLED}
+"""What need not happen in every life; none of it holds a text that came from outside."""
 
 MALLORY = Actor(id="mallory", tenant="acme")
 """Of whom the host's `allow` falls over, with everything it knows in its exception."""
@@ -98,6 +121,12 @@ class Bank(Protocol):
 
     def next_look_fails(self) -> None: ...
 
+    def next_page_fails(self, how: str) -> None: ...
+
+    def elsewhere(self, ref: PaymentRef) -> None: ...
+
+    def dispute(self, ref: PaymentRef) -> None: ...
+
     def fail(self, ref: PaymentRef) -> None: ...
 
     def heard(self) -> Sequence[str]: ...
@@ -128,6 +157,18 @@ class Memory:
         """It raises, with a text that holds everything."""
         self.gateway.raises = True
 
+    def next_page_fails(self, how: str) -> None:
+        """It raises with such a text, or gives the text itself."""
+        self.gateway.page_is = how
+
+    def elsewhere(self, ref: PaymentRef) -> None:
+        """Refunded in the dashboard."""
+        self.bank.elsewhere(ref)
+
+    def dispute(self, ref: PaymentRef) -> None:
+        """Disputed by the client."""
+        self.bank.dispute(ref)
+
     def fail(self, ref: PaymentRef) -> None:
         """Its refund fails after all."""
         seen = self.bank.picture(ref)
@@ -143,7 +184,7 @@ class _Raising:
     """A gateway of a host's own, which raises what it should not, with everything in the text."""
 
     def __init__(self, inner: MemoryGateway) -> None:
-        self.inner, self.raises = inner, False
+        self.inner, self.raises, self.page_is = inner, False, "whole"
         self.before_send: Callable[[PaymentRef], object] | None = None
 
     @property
@@ -157,6 +198,15 @@ class _Raising:
             self.raises = False
             raise RuntimeError(TEXT)
         return self.inner.look(ref)
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        """The inner one's, a raw exception, or what is no page."""
+        how, self.page_is = self.page_is, "whole"
+        if how == "broken":
+            raise RuntimeError(TEXT)
+        if how == "odd":
+            return TEXT  # type: ignore[return-value]
+        return self.inner.page(account, window, subject, after)
 
     def send(self, send: Send, /) -> Answer:
         """The inner one's, after what was to happen before; a raw exception of it names everything."""
@@ -175,7 +225,8 @@ class Hostile:
     def __init__(self, closing_stack: ExitStack, client: str) -> None:
         self.refunds: dict[str, list[dict[str, object]]] = {}
         self.sends: list[str] = []
-        self.look_fails = False
+        self.disputes: list[dict[str, object]] = []
+        self.look_fails, self.page_is = False, "whole"
         self.server = closing_stack.enter_context(hostile_server(*[self._act] * 500))
         over = stripe_over(client, self.server.base_address, read_timeout_s=5.0)
         gateway = closing_stack.enter_context(over)
@@ -195,6 +246,23 @@ class Hostile:
         """A page of a stranger comes instead of the charge."""
         self.look_fails = True
 
+    def next_page_fails(self, how: str) -> None:
+        """A page of a stranger comes, or a list of his things."""
+        self.page_is = how
+
+    def elsewhere(self, ref: PaymentRef) -> None:
+        """Refunded in the dashboard by somebody who wrote the client's name beside it."""
+        self.refunds[ref.charge].append(self._made(ref.charge, amount=20_000, reason=NAME))
+
+    def dispute(self, ref: PaymentRef) -> None:
+        """Disputed, with all that a bank sends along."""
+        number = len(self.disputes)
+        row = _dispute(f"dp_{number}", charge=ref.charge, created=1_760_000_000, reason=TEXT)
+        self.disputes.append(row)
+
+    def _made(self, charge: str, **changes: object) -> dict[str, object]:
+        return _refund(f"re_{sum(map(len, self.refunds.values()))}", charge=charge, **changes)
+
     def fail(self, ref: PaymentRef) -> None:
         """Its refund fails after all."""
         self.refunds[ref.charge][0] |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
@@ -211,10 +279,10 @@ class Hostile:
 
     def _asked(self, request: Received) -> Any:
         path, _, query = request.path.partition("?")
-        if self.look_fails:
-            self.look_fails = False
-            return answer(502, HTML)
         if path.startswith("/v1/charges/"):
+            if self.look_fails:
+                self.look_fails = False
+                return answer(502, HTML)
             charge = path.rpartition("/")[2]
             if charge not in self.refunds:
                 return answer(404, _error(code="resource_missing", param="id"))
@@ -222,10 +290,26 @@ class Hostile:
                 int(str(each["amount"])) for each in self.refunds[charge] if each["status"] != "failed"
             )
             details = {"type": "card", "card": {"last4": CARD[-4:], "number": CARD, "name": NAME}}
-            more = {"payment_method_details": details, "source": {"object": "card", "name": NAME, "id": KEY}}
+            disputed = any(each["charge"] == charge for each in self.disputes)
+            more = {
+                "disputed": disputed,
+                "payment_method_details": details,
+                "source": {"object": "card", "name": NAME, "id": KEY},
+            }
             return answer(200, _charge(id=charge, amount_refunded=given_back, **more))
-        rows = self.refunds[parse_qs(query)["charge"][0]]
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        of, after = asked.get("charge"), asked.get("starting_after")
+        if of is None and self.page_is != "whole":
+            return self._no_page()
+        lists = [self.disputes] if path == "/v1/disputes" else self.refunds.values()
+        rows = [row for each in lists for row in each if of in (None, row["charge"])]
+        rows = rows[1 + [row["id"] for row in rows].index(after) :] if after else rows
         return answer(200, {"object": "list", "data": rows, "has_more": False, "url": TEXT})
+
+    def _no_page(self) -> Any:
+        how, self.page_is = self.page_is, "whole"
+        odd = {"object": EMAIL, "id": TEXT, "charge": NAME, "created": TEXT}
+        return answer(502, HTML) if how == "broken" else answer(200, {"data": [odd], "has_more": False})
 
     def _posted(self, request: Received) -> Any:
         fields = {name: values[0] for name, values in parse_qs(request.body).items()}
@@ -234,10 +318,9 @@ class Hostile:
             return answer(402, _error(type="card_error", code="charge_disputed", param=EMAIL, doc_url=TEXT))
         if how == "broke":
             return answer(500, HTML)
-        row = _refund(
-            f"re_{sum(map(len, self.refunds.values()))}",
+        row = self._made(
+            fields["charge"],
             amount=int(fields["amount"]),
-            charge=fields["charge"],
             failure_reason=EMAIL,
             metadata={**OF_HOST, "refund_domain_id": fields["metadata[refund_domain_id]"]},
         )
@@ -254,7 +337,17 @@ class Life:
     def __init__(self, bank: Bank, journal: SqliteJournal, clock: Clock, *, awaits: bool) -> None:
         self.bank, self.journal, self.clock = bank, journal, clock
         self.came: list[object] = []
-        self.service = _service(bank.gateway, journal, clock, awaits=awaits)
+        wrapped = awaits and not isinstance(bank.gateway, AsyncStripeGateway)
+        self.feed = AwaitedFeed(bank.gateway) if wrapped else bank.gateway
+        self.told: list[Observation] = []
+        self.service = _service(bank.gateway, journal, clock, observe=self.hear, awaits=awaits)
+
+    def hear(self, told: Observation) -> None:
+        """An observer that keeps and logs what it hears; at times it breaks, with a text that holds everything."""
+        self.told.append(told)
+        LogObserver(LOG)(told)
+        if len(self.told) % 7 == 0:
+            raise RuntimeError(TEXT)
 
     def do(self, name: str, *given: object, **words: object) -> Any:
         """One call of the service; what came, value or exception, is kept."""
@@ -285,6 +378,7 @@ class Life:
         self._refused_by_the_rules()
         self._unreadable()
         self._outside_and_a_booking()
+        self._reconciled()
         for passed in (2 * MINUTE, HOUR, 30 * HOUR):
             self.clock.advance(passed)
             self.do("recover")
@@ -383,6 +477,49 @@ class Life:
         booking = Booking(label="Elm Street 7", payments=(cash, self.bank.take(), self.bank.take()))
         quotes = self.do("quote_booking", booking, by=MARIA)
         self.do("issue_booking", quotes.verified(by=MARIA, note=NOTE))
+        storm = [Booking(label=f"Elm Street {n}", payments=(self.bank.take(),)) for n in range(3)]
+        commands = [quote.verified(by=MARIA, note=NOTE) for quote in self.do("quote_bookings", storm, by=MARIA)]
+        self.bank.next_send("lost")
+        commands[1] = attrs.evolve(commands[1], refunds=(attrs.evolve(commands[1].refunds[0], by=MALLORY),))
+        report = self.do("issue_bookings", commands, on_progress=self.came.append)
+        assert [item.outcome for item in report.items] == ["in_doubt", "refused", "succeeded"]
+
+    def _reconciled(self) -> None:
+        """One payment and a whole account: merged, of nobody, unread, cut, in parts."""
+        command, unowned = self.decided(self.bank.take()), self.bank.take()
+        self.do("issue", command)
+        self.bank.dispute(command.payment)
+        self.bank.elsewhere(unowned)
+        merged = self.do("reconcile", command.payment)
+        assert isinstance(merged, Reconciled)
+        assert [each.refund_id for each in merged.evidence] == [merged.view.refunds[0].id]
+        assert isinstance(self.do("reconcile", unowned), Unowned)
+        self.bank.next_look_fails()
+        assert isinstance(self.do("reconcile", command.payment), Unreconciled)
+        assert isinstance(self.do("reconcile", PaymentRef(PLATFORM, "ch_nowhere")), Unreconciled)
+        for how in ("broken", "odd"):
+            self.bank.next_page_fails(how)
+            assert self._run().unread is not None
+        self.bank.next_look_fails()
+        part = self._run(limit=2)
+        assert len(part.failed) == 1
+        rest = self._run(after=part.position)
+        assert (rest.position, rest.unread, rest.until) == (None, None, None)
+        whole = self._run()
+        assert whole.until is not None
+        told = (*whole.payments, *whole.unowned, *whole.evidence, *whole.unexplained)
+        assert {type(each) for each in told} >= {Reconciled, Unowned, Evidence}
+        self.came += [part.position, *told]
+
+    def _run(self, **words: object) -> Reconciliation:
+        """One call over the account, of which the host's own function falls over."""
+        run = self.do("reconcile_account", PLATFORM, WINDOW, feed=self.feed, on_progress=_stumbles, **words)
+        assert isinstance(run, Reconciliation), run
+        return run
+
+
+def _stumbles(done: int) -> None:
+    raise RuntimeError(f"{done}: {TEXT}")
 
 
 def quote_ref(quote: Quote) -> PaymentRef:
@@ -391,24 +528,31 @@ def quote_ref(quote: Quote) -> PaymentRef:
     return quote.ref
 
 
-def _service(gateway: Any, journal: Any, clock: Clock, *, awaits: bool) -> RefundService | AsyncRefundService:
+def _service(
+    gateway: Any, journal: Any, clock: Clock, *, observe: Observe, awaits: bool
+) -> RefundService | AsyncRefundService:
     if not awaits:
-        return RefundService(gateway, journal, allow=allow, monotonic=clock.monotonic)
+        return RefundService(gateway, journal, allow=allow, monotonic=clock.monotonic, observe=observe)
 
     async def allowed(by: Actor, action: Action, ref: Ref | None) -> bool:
         return allow(by, action, ref)
 
     port = gateway if isinstance(gateway, AsyncStripeGateway) else AwaitedGateway(gateway)
-    return AsyncRefundService(port, AwaitedJournal(journal), allow=allowed, monotonic=clock.monotonic)
+    return AsyncRefundService(
+        port, AwaitedJournal(journal), allow=allowed, monotonic=clock.monotonic, observe=observe
+    )
 
 
 WAYS: Final = ("memory", "memory async", *CLIENTS)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_whole_life_lets_no_canary_out(way: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Values, errors, pickles, rows, files, requests and output of a life full of canaries hold none, but for the
-    note in the journal and the key in its header."""
+def test_a_whole_life_lets_no_canary_out(
+    way: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values, errors, pickles, observations, log lines, rows, files, requests and output of such a life
+    hold none, but for the note in the journal and the key in its header."""
+    caplog.set_level(logging.DEBUG, LOG.name)
     clock, file = Clock(), tmp_path / NAME / "refunds.db"
     file.parent.mkdir()
     with ExitStack() as stack:
@@ -416,9 +560,15 @@ def test_a_whole_life_lets_no_canary_out(way: str, tmp_path: Path, capfd: pytest
         bank: Bank = Memory(clock) if way.startswith("memory") else Hostile(stack, way)
         life = Life(bank, journal, clock, awaits=way.endswith("async"))
         life.live()
-        assert len(life.came) > 45
+        assert len(life.came) > 75
         assert any(isinstance(came, GatewayUnreadable) for came in life.came)
         assert not [type(came) for came in life.came if not silent(came)]
+        assert {told.kind for told in life.told} >= set(Kind) - RARE
+        assert not [told.kind for told in life.told if not silent(told) or not silent(told.fields())]
+        lines = [vars(record) for record in caplog.records if record.name == LOG.name]
+        assert len(lines) == len(life.told)
+        assert not [line["refund_kind"] for line in lines if found_in(repr(line))]
+        assert MARIA.id not in repr(life.told) + repr(lines)
         assert not [found for text in bank.heard() if (found := found_in(text))]
         for thing in (life.service, journal, bank.gateway):
             assert not found_in(f"{thing!r} {thing} {vars(thing)!r}".replace(str(file), ""))
@@ -445,7 +595,8 @@ def test_a_life_at_the_mock_lets_no_canary_out(way: str, tmp_path: Path) -> None
                 if len(came) > 4:  # somebody gives a part back meanwhile: the amount is another
                     mock.refund(ref.charge, 100)
                 came += [service.issue(quote.verified(by=MARIA, note=NOTE)), service.dispatch(ref)]
-        assert {type(each) for each in came} >= {Refund, Refused, PaymentView}
+            came.append(service.reconcile(ref))
+        assert {type(each) for each in came} >= {Refund, Refused, PaymentView, Reconciled}
         assert not [type(each) for each in came if not silent(each)]
         _bytes_hold_the_note_alone(file)
 
@@ -479,13 +630,36 @@ def test_a_life_at_the_double_lets_no_canary_out(way: str, tmp_path: Path) -> No
             signal = hooks.send(event, endpoint.read)
             assert isinstance(signal, Signal)
             came += [signal, service.receive(signal), hooks.send(event, endpoint.read, secrets=(LIVE_KEY,))]
+        disputed = bank.charge(usd)
+        service.quote(disputed, by=MARIA)
+        bank.dispute(disputed)
+        for each in (disputed, bank.charge(usd)):
+            bank.elsewhere(each)
+        came += [service.reconcile(disputed), service.reconcile_account(PLATFORM, WINDOW, feed=over)]
+        double.next(502, HTML)
+        came += [service.reconcile_account(PLATFORM, WINDOW, feed=over)]
         came += [service.recover(), service.attention(by=MARIA)]
-        assert {type(each).__name__ for each in came} >= {"Merged", "WebhookRefused", "Recovery"}
+        kinds = {"Merged", "WebhookRefused", "Recovery", "Reconciled", "Reconciliation"}
+        assert {type(each).__name__ for each in came} >= kinds
         assert not [type(each) for each in came if not silent(each)]
         for request in double.requests:
             headers = {name: text for name, text in request.headers.items() if name != "Authorization"}
             assert not found_in(f"{request!r} {headers!r}")
         _bytes_hold_the_note_alone(file)
+
+
+def test_text_that_is_no_position_hangs_on_no_error() -> None:
+    """What landed in the place of a position is repeated by the error as little as by those it came of."""
+    day = WINDOW.start.isoformat()
+    for text in (
+        TEXT,
+        f"{EMAIL} {day}",
+        f"a {day} {EMAIL} refund {day} whole",
+        f"a {day} {day} {EMAIL} {day} whole",
+    ):
+        with pytest.raises(ValueError, match="no position") as caught:
+            Position.parse(text)
+        assert not [each for each in linked(caught.value) if found_in(f"{each!r} {each}")]
 
 
 def _rows_hold_the_note_alone(file: Path) -> None:

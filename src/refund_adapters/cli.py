@@ -1,4 +1,4 @@
-"""The command `refunds`; so far `refunds demo`. Needs the extra `demo` (Typer, Rich), and says so without it."""
+"""The command `refunds`: demo, health, audit, erase. Needs the extra `demo` (Typer, Rich), and says so without."""
 
 # No postponed annotations here: Typer reads the commands' own, and what they name is imported only by then.
 
@@ -23,6 +23,7 @@ def app() -> "typer.Typer":
     import typer
 
     from refund_adapters.demo import screen
+    from refund_adapters.records.commands import add_to
 
     commands = typer.Typer(
         help="Refunds for host applications: done once, known to the end.",
@@ -43,6 +44,7 @@ def app() -> "typer.Typer":
         """Play the story of two bookings: a bank in memory, a journal in a temporary file, no real money."""
         screen.play(fault, pause_s=0.0 if fast else _PAUSE_S)
 
+    add_to(commands)
     return commands
 
 

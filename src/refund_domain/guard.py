@@ -23,6 +23,7 @@ from refund_domain.refusals import NotAllowed, Refusal, Refused
 from refund_domain.rules import refundable
 from refund_domain.stream import Decided, Stream
 from refund_domain.views import Refund, view_refund
+from refund_domain.watch import Watch
 
 Allow = Callable[[Actor, Action, Ref | None], bool]
 """The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
@@ -94,16 +95,23 @@ class Guard(Loop):
         except Exception:
             return False
 
-    def _command(self, stream: Stream, given: RequestRefund | ApproveRequest) -> tuple[Stream, Decided]:
+    def _command(
+        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch | None = None
+    ) -> tuple[Stream, Decided]:
         """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
+        watch = watch or self._watch
         said = decide(stream.ledger, given, self._policy)
-        if isinstance(said, Refused) or not said:
-            return stream, said
-        command = given.command
-        held = self._pauses(command.payment.account, command.by.tenant)
-        if isinstance(given, RequestRefund) and not held:
-            held = self._reserve(_asked(given.command, given.at))
-        return (stream, Refused(held)) if held else self._record(stream, given, said)
+        if said and not isinstance(said, Refused):
+            command = given.command
+            held = self._pauses(command.payment.account, command.by.tenant)
+            if isinstance(given, RequestRefund) and not held:
+                held = self._reserve(_asked(given.command, given.at))
+            if not held:
+                return self._record(stream, given, watch, said)
+            said = Refused(held)
+        if isinstance(said, Refused):
+            watch.refused(stream, said)
+        return stream, said
 
     def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""

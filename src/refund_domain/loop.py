@@ -40,6 +40,7 @@ from refund_domain.stream import (
     opened,
     read_as,
 )
+from refund_domain.watch import UNWATCHED, Watch
 
 
 class Loop:
@@ -52,6 +53,7 @@ class Loop:
     _journal: RefundJournal
     _policy: Policy
     _monotonic: Callable[[], float]
+    _watch: Watch
 
     def _outside_transactions(self) -> None:
         if self._journal.in_transaction:
@@ -60,23 +62,32 @@ class Loop:
     def _load(self, ref: AnyPayment) -> Stream:
         return opened(ref, self._journal.load(ref), self._monotonic())
 
-    def _record(self, stream: Stream, given: Input, said: Decided | None = None) -> tuple[Stream, Decided]:
+    def _record(
+        self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
+    ) -> tuple[Stream, Decided]:
         """Decide this input, if it was not yet, and append what it means; beaten to it, decide it again."""
+        watch = watch or self._watch
         for _ in range(MOST_CONFLICTS):
             if said is None:
                 said = decide(stream.ledger, given, self._policy)
-            if isinstance(said, Refused) or not said:
+            if isinstance(said, Refused):
+                watch.refused(stream, said)
+                return stream, said
+            if not said:
                 return stream, said
             ledger = fold(stream.ledger, said)
             try:
                 now = self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
             except JournalConflict:
+                watch.beaten(stream)
                 if self._journal.in_transaction:
                     raise
                 news = self._journal.load(stream.ref, stream.version)
                 stream, said = caught_up(stream, news, self._monotonic()), None
                 continue
-            return appended(stream, ledger, len(said), now, self._monotonic()), said
+            after = appended(stream, ledger, len(said), now, self._monotonic())
+            watch.wrote(stream, said)
+            return after, said
         raise TooContended("other workers keep appending to this payment's stream; try again")
 
     def _compare(self, ref: PaymentRef) -> Compared:
@@ -98,6 +109,11 @@ class Loop:
 
     def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""
+        with self._watch.held(stream.ledger.tenant) as watch:
+            return self._go_on(stream, watch)
+
+    def _go_on(self, stream: Stream, watch: Watch) -> Stream:
+        """The same, of which is told later: whoever is slow to listen would make a claim too old to send."""
         ref = stream.ref
         if not isinstance(ref, PaymentRef):
             return stream
@@ -105,7 +121,7 @@ class Loop:
             if not owed(stream.ledger, stream.now):
                 break
             try:
-                stream = self._advance(stream, ref)
+                stream = self._advance(stream, ref, watch)
             except Exception:
                 if turn == 0:
                     raise
@@ -113,25 +129,26 @@ class Loop:
                 break
         return stream
 
-    def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
+    def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
         """One owed look; and if its decision claimed a send, that send and its answer."""
         started, at = self._monotonic(), stream.now
-        look = self._look(ref)
+        look = self._look(ref, watch)
         owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
         owing, said = self._unless_paused(stream, ref, owing)
-        stream, said = self._record(stream, owing, said)
+        stream, said = self._record(stream, owing, watch, said)
         claim = claim_in(said)
         if claim is None:
             return stream
         send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = NotSent(why="the licence to send had run out") if send is None else self._send(send)
+        answer = NotSent(why="the licence to send had run out") if send is None else self._send(send, watch)
         given = GatewayAnswered(
             at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
         )
         try:
-            return self._record(stream, given)[0]
-        except Exception:
+            return self._record(stream, given, watch)[0]
+        except Exception as error:
             # Money may have moved: nothing may be raised now. The open claim is the record.
+            watch.unwritten(stream, given, error)
             return in_doubt(stream, given)
 
     def _unless_paused(self, stream: Stream, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, Decided | None]:
@@ -171,17 +188,25 @@ class Loop:
                 if self._journal.in_transaction:
                     raise
                 continue
+            self._watch.kept(ref, tenant, said)
             return (*loaded.events, *said), said
         raise TooContended("other workers keep appending to this stream; try again")
 
-    def _look(self, ref: PaymentRef) -> Look:
+    def _look(self, ref: PaymentRef, watch: Watch | None = None) -> Look:
+        watch = watch or self._watch
+        began = watch.started()
         try:
-            return read_as(self._gateway.look(ref), ref)
+            look = read_as(self._gateway.look(ref), ref)
         except Exception as error:
-            return Unread(why=f"the gateway raised {named(error)}")
+            look = Unread(why=f"the gateway raised {named(error)}")
+        watch.looked(ref, look, began)
+        return look
 
-    def _send(self, send: Send) -> Answer:
+    def _send(self, send: Send, watch: Watch = UNWATCHED) -> Answer:
+        began = watch.started()
         try:
-            return answered_as(self._gateway.send(send))
+            answer = answered_as(self._gateway.send(send))
         except Exception as error:
-            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
+            answer = OutcomeUnknown(why=f"the gateway raised {named(error)}")
+        watch.sent(send, answer, began)
+        return answer

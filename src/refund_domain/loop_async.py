@@ -34,6 +34,7 @@ from refund_domain.stream import (
     opened,
     read_as,
 )
+from refund_domain.watch import UNWATCHED, Watch
 
 
 class AsyncLoop:
@@ -46,6 +47,7 @@ class AsyncLoop:
     _journal: AsyncRefundJournal
     _policy: Policy
     _monotonic: Callable[[], float]
+    _watch: Watch
 
     def _outside_transactions(self) -> None:
         if self._journal.in_transaction:
@@ -54,23 +56,32 @@ class AsyncLoop:
     async def _load(self, ref: AnyPayment) -> Stream:
         return opened(ref, await self._journal.load(ref), self._monotonic())
 
-    async def _record(self, stream: Stream, given: Input, said: Decided | None = None) -> tuple[Stream, Decided]:
+    async def _record(
+        self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
+    ) -> tuple[Stream, Decided]:
         """Decide this input, if it was not yet, and append what it means; beaten to it, decide it again."""
+        watch = watch or self._watch
         for _ in range(MOST_CONFLICTS):
             if said is None:
                 said = decide(stream.ledger, given, self._policy)
-            if isinstance(said, Refused) or not said:
+            if isinstance(said, Refused):
+                watch.refused(stream, said)
+                return stream, said
+            if not said:
                 return stream, said
             ledger = fold(stream.ledger, said)
             try:
                 now = await self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
             except JournalConflict:
+                watch.beaten(stream)
                 if self._journal.in_transaction:
                     raise
                 news = await self._journal.load(stream.ref, stream.version)
                 stream, said = caught_up(stream, news, self._monotonic()), None
                 continue
-            return appended(stream, ledger, len(said), now, self._monotonic()), said
+            after = appended(stream, ledger, len(said), now, self._monotonic())
+            watch.wrote(stream, said)
+            return after, said
         raise TooContended("other workers keep appending to this payment's stream; try again")
 
     async def _compare(self, ref: PaymentRef) -> Compared:
@@ -92,6 +103,11 @@ class AsyncLoop:
 
     async def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""
+        with self._watch.held(stream.ledger.tenant) as watch:
+            return await self._go_on(stream, watch)
+
+    async def _go_on(self, stream: Stream, watch: Watch) -> Stream:
+        """The same, of which is told later: whoever is slow to listen would make a claim too old to send."""
         ref = stream.ref
         if not isinstance(ref, PaymentRef):
             return stream
@@ -99,7 +115,7 @@ class AsyncLoop:
             if not owed(stream.ledger, stream.now):
                 break
             try:
-                stream = await self._advance(stream, ref)
+                stream = await self._advance(stream, ref, watch)
             except Exception:
                 if turn == 0:
                     raise
@@ -107,25 +123,26 @@ class AsyncLoop:
                 break
         return stream
 
-    async def _advance(self, stream: Stream, ref: PaymentRef) -> Stream:
+    async def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
         """One owed look; and if its decision claimed a send, that send and its answer."""
         started, at = self._monotonic(), stream.now
-        look = await self._look(ref)
+        look = await self._look(ref, watch)
         owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
         owing, said = await self._unless_paused(stream, ref, owing)
-        stream, said = await self._record(stream, owing, said)
+        stream, said = await self._record(stream, owing, watch, said)
         claim = claim_in(said)
         if claim is None:
             return stream
         send = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send)
+        answer = NotSent(why="the licence to send had run out") if send is None else await self._send(send, watch)
         given = GatewayAnswered(
             at=stream.now, refund_id=claim.send.refund_id, claim=claim.send.claim, answer=answer
         )
         try:
-            return (await self._record(stream, given))[0]
-        except Exception:
+            return (await self._record(stream, given, watch))[0]
+        except Exception as error:
             # Money may have moved: nothing may be raised now. The open claim is the record.
+            watch.unwritten(stream, given, error)
             return in_doubt(stream, given)
 
     async def _unless_paused(
@@ -167,17 +184,25 @@ class AsyncLoop:
                 if self._journal.in_transaction:
                     raise
                 continue
+            self._watch.kept(ref, tenant, said)
             return (*loaded.events, *said), said
         raise TooContended("other workers keep appending to this stream; try again")
 
-    async def _look(self, ref: PaymentRef) -> Look:
+    async def _look(self, ref: PaymentRef, watch: Watch | None = None) -> Look:
+        watch = watch or self._watch
+        began = watch.started()
         try:
-            return read_as(await self._gateway.look(ref), ref)
+            look = read_as(await self._gateway.look(ref), ref)
         except Exception as error:
-            return Unread(why=f"the gateway raised {named(error)}")
+            look = Unread(why=f"the gateway raised {named(error)}")
+        watch.looked(ref, look, began)
+        return look
 
-    async def _send(self, send: Send) -> Answer:
+    async def _send(self, send: Send, watch: Watch = UNWATCHED) -> Answer:
+        began = watch.started()
         try:
-            return answered_as(await self._gateway.send(send))
+            answer = answered_as(await self._gateway.send(send))
         except Exception as error:
-            return OutcomeUnknown(why=f"the gateway raised {named(error)}")
+            answer = OutcomeUnknown(why=f"the gateway raised {named(error)}")
+        watch.sent(send, answer, began)
+        return answer

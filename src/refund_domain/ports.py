@@ -6,7 +6,7 @@ An adapter is right when it passes `refund_domain.testing.check_gateway`, `check
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import attrs
@@ -14,6 +14,7 @@ import attrs
 from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.signals import Subject
 
@@ -101,11 +102,13 @@ class Loaded:
 
 @attrs.frozen(kw_only=True)
 class Head:
-    """What a journal indexes of a stream: its owner, when a look is due, whether a person is waited for."""
+    """What a journal indexes of a stream: its owner, when a look is due, whether a person is waited for, and since
+    when a refund of it is in doubt."""
 
     tenant: str
     look_at: datetime | None
     waiting: bool
+    doubt_since: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -177,6 +180,40 @@ class JoiningJournal(RefundJournal, Protocol):
     def within(self, connection: object, /) -> RefundJournal: ...
 
 
+class OperatedJournal(RefundJournal, Protocol):
+    """A journal that an operator may watch, export and have personal data erased from.
+
+    `figures(young)` counts what the heads tell, over all tenants, at the cost of an index; a doubt younger than
+    `young` is not counted. `note_recovery(looked, failed)` keeps how a run of `recover` went in place of the last
+    one's, with the journal's time; every handle is told of it, after a restart too.
+
+    `history(tenant, after, limit)` gives the events of the tenant's own streams behind position `after` (empty:
+    from the beginning), by stream in the order of their names' code points and by version within, never another's.
+
+    `erase(tenant, events)` puts these events, as `history` gave them but erased, in their places: all or none. It
+    is the one call that changes what stands. Refused (ValueError) is a place that is not the tenant's, and
+    whatever is no erasure of what stands there (`refund_domain.erasure.is_erasure`). Versions, times, positions
+    and heads stay; appends go on beside it, and who holds an older ledger loses nothing.
+
+    `begin_erasure(tenant, scope, key)` gives the key of the tenant's erasure that was begun and not ended, or
+    keeps this one; it is another scope's: `JournalBusy`, unless the scope is empty, which takes any over.
+    `end_erasure(tenant)` forgets key and scope, and when it returns nothing of what was erased is left in the
+    journal's own files, as far as the database lets that be seen to.
+    """
+
+    def figures(self, young: timedelta, /) -> Figures: ...
+
+    def note_recovery(self, looked: int, failed: int, /) -> None: ...
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]: ...
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None: ...
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str: ...
+
+    def end_erasure(self, tenant: str, /) -> None: ...
+
+
 class AsyncRefundJournal(Protocol):
     """`RefundJournal` for the async service; the contract is the same."""
 
@@ -201,3 +238,19 @@ class AsyncJoiningJournal(AsyncRefundJournal, Protocol):
     """`JoiningJournal` for the async service; the contract is the same."""
 
     async def within(self, connection: object, /) -> AsyncRefundJournal: ...
+
+
+class AsyncOperatedJournal(AsyncRefundJournal, Protocol):
+    """`OperatedJournal` for the async service; the contract is the same."""
+
+    async def figures(self, young: timedelta, /) -> Figures: ...
+
+    async def note_recovery(self, looked: int, failed: int, /) -> None: ...
+
+    async def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]: ...
+
+    async def erase(self, tenant: str, events: Sequence[Tailed], /) -> None: ...
+
+    async def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str: ...
+
+    async def end_erasure(self, tenant: str, /) -> None: ...

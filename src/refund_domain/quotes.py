@@ -202,6 +202,11 @@ class IssueBooking:
         check_text(self.label, "label", 120)
         check_tuple(self.refunds, IssueRefund, "refunds")
 
+    @property
+    def in_order(self) -> tuple[IssueRefund, ...]:
+        """The refunds in ref order, in which they are issued."""
+        return tuple(sorted(self.refunds, key=lambda refund: str(refund.payment)))
+
     @classmethod
     def from_form(
         cls,
@@ -260,6 +265,14 @@ def fund_together(quotes: tuple[Quote, ...], payouts: Iterable[Payout], policy: 
     return tuple(
         quote if quote.funding is None else attrs.evolve(quote, funding=next(fundings)) for quote in quotes
     )
+
+
+def fund_bookings(
+    quotes: tuple[BookingQuote, ...], payouts: Iterable[Payout], policy: Policy
+) -> tuple[BookingQuote, ...]:
+    """R8, R9: the same quotes of many bookings, funded as one, in their order."""
+    funded = iter(fund_together(tuple(each for quote in quotes for each in quote.quotes), payouts, policy))
+    return tuple(attrs.evolve(quote, quotes=tuple(next(funded) for _ in quote.quotes)) for quote in quotes)
 
 
 @attrs.frozen(kw_only=True)

@@ -72,8 +72,8 @@ class Reconciled:
     `tenant` owns it, `view` is how it stands now, `news` whether the look told any. `drift` is None where the
     gateway agrees with itself. `evidence` is each live refund beside each dispute that counts. `unexplained` are
     refunds that carry our mark and that no request of this stream asked for: the journal lost it, another journal
-    made it, or somebody copied the mark; their amounts count as any other's. `ids` are the gateway's ids of all
-    its refunds and disputes that are known.
+    made it, or somebody copied the mark; their amounts count as any other's. `ids` are the gateway's ids of the
+    refunds and disputes that this look showed.
     """
 
     payment: PaymentRef
@@ -90,17 +90,19 @@ class Reconciled:
 class Unowned:
     """Nobody has quoted this payment yet, so it has no owner: nothing was stored, and it is the host's.
 
-    `picture` is what the look showed, None where it could not be read. To take the payment in, let somebody who
-    may quote it.
+    `picture` is what the look showed. To take the payment in, let somebody who may quote it.
     """
 
     payment: PaymentRef
-    picture: Picture | None
+    picture: Picture
 
 
 @attrs.frozen(kw_only=True)
 class Unreconciled:
-    """This payment could not be reconciled now; `why` holds no secret and no client's data. Try it again."""
+    """This payment could not be reconciled now, whoever owns it; `why` holds no secret and no client's data.
+
+    Try it again.
+    """
 
     payment: PaymentRef
     why: str
@@ -113,13 +115,12 @@ Outcome = Reconciled | Unowned | Unreconciled
 def outcome_of(ref: PaymentRef, compared: Compared, view: PaymentView) -> Outcome:
     """What a comparison of this payment amounts to; `view` is its stream's."""
     ledger, look = compared.stream.ledger, compared.look
-    if ledger.tenant is None:
-        return Unowned(payment=ref, picture=look if isinstance(look, Picture) else None)
     if isinstance(look, Unread):
         return Unreconciled(payment=ref, why=look.why)
     if isinstance(look, Missing):
         return Unreconciled(payment=ref, why=NOT_HELD)
-    disputes = () if ledger.payment is None else ledger.payment.disputes
+    if ledger.tenant is None:
+        return Unowned(payment=ref, picture=look)
     return Reconciled(
         payment=ref,
         tenant=ledger.tenant,
@@ -128,8 +129,13 @@ def outcome_of(ref: PaymentRef, compared: Compared, view: PaymentView) -> Outcom
         drift=drift_of(ledger),
         evidence=evidence(ledger),
         unexplained=tuple(seen.refund for seen in ledger.observed if _unexplained(ledger, seen.refund)),
-        ids=(*(seen.refund.id for seen in ledger.observed), *(dispute.id for dispute in disputes)),
+        ids=_ids_in(look),
     )
+
+
+def _ids_in(picture: Picture) -> tuple[str, ...]:
+    """The gateway's ids of what this picture shows."""
+    return (*(refund.id for refund in picture.refunds), *(dispute.id for dispute in picture.payment.disputes))
 
 
 def received_as(signal: Signal, compared: Compared, view: PaymentView) -> Received:
@@ -170,8 +176,8 @@ def _unexplained(ledger: Ledger, refund: GatewayRefund) -> bool:
 class Position:
     """Where a run stands, to go on from there: ids and times only, and `str(position)` for a queue or a row.
 
-    It belongs to its account and window. Next comes what the list of `subject` holds behind `after` (None: its
-    first page). `began` is the journal's time when the run began; `whole` says that no payment failed so far.
+    It belongs to its account, window and feed. Next comes what the list of `subject` holds behind `after` (None:
+    its first page). `began` is the journal's time when the run began; `whole` says that no payment failed so far.
 
     >>> from datetime import UTC
     >>> day = Window(start=datetime(2026, 3, 2, tzinfo=UTC), end=datetime(2026, 3, 3, tzinfo=UTC))
@@ -202,7 +208,7 @@ class Position:
         """Read `str(position)` back. Raises ValueError for any other text."""
         check_type(text, str, "a position's text")
         try:
-            account, start, end, subject, began, whole, *after = text.split(" ")
+            account, start, end, subject, began, whole, *after = text.split(" ", 6)
             return cls(
                 account=account,
                 window=Window(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end)),
@@ -212,7 +218,8 @@ class Position:
                 whole={"whole": True, "part": False}[whole],
             )
         except (ValueError, KeyError):
-            raise ValueError("this is no position that a reconciliation gave") from None
+            pass  # what they say repeats parts of the text, and would hang on an exception raised here
+        raise ValueError("this is no position that a reconciliation gave")
 
     def __str__(self) -> str:
         start, end, began = (at.isoformat() for at in (self.window.start, self.window.end, self.began))
@@ -235,6 +242,9 @@ class Reconciliation:
     `until`: every refund and dispute of the account created from the window's start to then was looked at, in
     this call or in those it goes on from. None for a run that is not over or that failed anywhere. It lies before
     the window's end where that was too recent for a list to be complete; begin the next window there.
+
+    `listed_until`: the same but for the payments in `failed`, here and in the calls it goes on from. One that
+    fails for good would else hold up its account for ever: keep its ref, and begin the next window there.
     """
 
     account: str
@@ -245,6 +255,7 @@ class Reconciliation:
     position: Position | None = None
     unread: str | None = None
     until: datetime | None = None
+    listed_until: datetime | None = None
 
     @property
     def news(self) -> tuple[Reconciled, ...]:
@@ -263,8 +274,13 @@ class Reconciliation:
 
     @property
     def unexplained(self) -> tuple[tuple[PaymentRef, GatewayRefund], ...]:
-        """Each refund with our mark that no request asked for, with its payment."""
-        return tuple((payment.payment, refund) for payment in self.payments for refund in payment.unexplained)
+        """Each refund with our mark that no request asked for, with its payment; those that nobody owns as well.
+
+        Where the journal is lost that is all of them.
+        """
+        owned = ((payment.payment, refund) for payment in self.payments for refund in payment.unexplained)
+        unowned = ((each.payment, refund) for each in self.unowned for refund in each.picture.refunds)
+        return (*owned, *((ref, refund) for ref, refund in unowned if refund.mark is not None))
 
 
 class Run:
@@ -309,8 +325,8 @@ class Run:
     def to_look_at(self, place: Position, page: object) -> Iterator[PaymentRef]:
         """The payments of the page at `place` to look at now, each answered by `took` before the next is drawn.
 
-        A payment is looked at once a call, and again only for what its look had not shown. What is no page, or one
-        that was not asked for, ends the call as a page that cannot be read does.
+        A payment is looked at once a call, and again for what its look had not shown; one that failed, no more.
+        What is no page, or one that was not asked for, ends the call as a page that cannot be read does.
         """
         read = self._read_as(page, place)
         if isinstance(read, Unread):
@@ -319,7 +335,7 @@ class Run:
         for number, mention in enumerate(read.mentions, 1):
             ref = self._named(mention)
             if ref is not None:
-                if not self._is_known(ref, mention):
+                if not self._is_known(ref, mention) and ref not in self._failed:
                     yield ref
                 if not self._is_known(ref, mention):
                     self._failed.setdefault(ref, Unreconciled(payment=ref, why=NOT_SHOWN))
@@ -346,7 +362,7 @@ class Run:
 
     def result(self, policy: Policy) -> Reconciliation:
         """What this call did, as far as it came."""
-        outcomes = self._outcomes.values()
+        outcomes, until = self._outcomes.values(), self._until(policy)
         return Reconciliation(
             account=self._account,
             window=self._window,
@@ -355,7 +371,8 @@ class Run:
             failed=tuple(self._failed.values()),
             position=self._place,
             unread=self._unread,
-            until=self._until(policy),
+            until=until if self._whole else None,
+            listed_until=until,
         )
 
     def _read_as(self, page: object, place: Position) -> FeedPage | Unread:
@@ -375,13 +392,15 @@ class Run:
         return None if mention.charge is None else PaymentRef(self._account, mention.charge)
 
     def _is_known(self, ref: PaymentRef, mention: Mention) -> bool:
-        """Whether the payment needs no look for this: it was shown, is nobody's, or failed already."""
+        """Whether the payment needs no look for this: it was shown, or the payment failed already."""
         match self._outcomes.get(ref):
             case None:
                 return False
             case Reconciled(ids=ids):
                 return mention.id in ids
-            case Unowned() | Unreconciled():
+            case Unowned(picture=picture):
+                return mention.id in _ids_in(picture)
+            case Unreconciled():
                 return True
 
     def _next_list(self, place: Position) -> Position | None:
@@ -389,8 +408,8 @@ class Run:
         return attrs.evolve(place, subject=following[0], after=None, whole=self._whole) if following else None
 
     def _until(self, policy: Policy) -> datetime | None:
-        """Up to when the account is reconciled: no later than a list was complete when the run began."""
-        if self._place is not None or self._unread is not None or not self._whole:
+        """Up to when the lists were read: no later than a list was complete when the run began."""
+        if self._place is not None or self._unread is not None:
             return None
         complete = self._began - policy.list_lag - 2 * policy.clock_skew
         return min(self._window.end, complete) if complete > self._window.start else None

@@ -8,16 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from datetime import date
-from typing import cast
+from typing import Final, cast
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.arrival import weekdays
 from refund_domain.attention import attention
+from refund_domain.bookings_async import AsyncBookings, AsyncSleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
+from refund_domain.decide import owed
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.feeds import FeedPage, Window
-from refund_domain.guard_async import AsyncAllow, AsyncGuard
+from refund_domain.guard_async import AsyncAllow
+from refund_domain.health import Health
 from refund_domain.inputs import (
     FreeLook,
     RecordOutside,
@@ -25,11 +28,12 @@ from refund_domain.inputs import (
     SettleAttention,
 )
 from refund_domain.money import Money
+from refund_domain.operate_async import note_recovery, read_health
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
-from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried, Quote, fund_together, make_quote
+from refund_domain.quotes import Quote, make_quote
 from refund_domain.reconcile import (
     Outcome,
     Position,
@@ -51,17 +55,23 @@ from refund_domain.stream import (
     Reported,
     Stream,
     Waiting,
+    dealt,
     named,
 )
 from refund_domain.views import PaymentView, Refund, view_payment
+from refund_domain.watch import Observe, Watch
 from refund_domain.within import AsyncRefundsWithin
 
+SLEEP: Final[AsyncSleep | None] = None
+"""How a bulk run waits between two refunds; None: the host must say, for the core knows no event loop."""
 
-class AsyncRefundService(AsyncGuard):
+
+class AsyncRefundService(AsyncBookings):
     """`RefundService` for asyncio or any other event loop; arguments, results and errors are the same.
 
-    `allow` is awaited. Cancelling a call is safe at any point: what was claimed stays in doubt until a look
-    settles it.
+    `allow` is awaited, and so is `sleep` (e.g. `asyncio.sleep`), which only the pace of a bulk run needs.
+    `observe` is a plain function. Cancelling a call is safe at any point: what was claimed stays in doubt until a
+    look settles it.
 
     >>> import asyncio
     >>> from refund_adapters.memory import AsyncMemoryGateway, AsyncMemoryJournal, MemoryBank, utc_now
@@ -88,6 +98,8 @@ class AsyncRefundService(AsyncGuard):
         is_business_day: Callable[[date], bool] = weekdays,
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Observe | None = None,
+        sleep: AsyncSleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
         functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
@@ -103,6 +115,8 @@ class AsyncRefundService(AsyncGuard):
         self._is_business_day = is_business_day
         self._new_id = new_id
         self._monotonic = monotonic
+        self._watch = Watch(observe, monotonic)
+        self._sleep = sleep
 
     # --- for people ---------------------------------------------------------------------------------
 
@@ -160,11 +174,11 @@ class AsyncRefundService(AsyncGuard):
         if not await self._may(command.by, Action.ISSUE, command.payment):
             return Refused((NotAllowed(action=Action.ISSUE),))
         self._outside_transactions()
-        stream, said = await self._request(command)
-        if isinstance(said, Refused):
-            return said
-        stream = await self._drive(stream)
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = await self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(await self._go_on(stream, watch), command)
 
     async def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.
@@ -189,31 +203,6 @@ class AsyncRefundService(AsyncGuard):
         if stream.ledger.tenant != by.tenant and not self._untouched(stream):
             return Refused((NotFound(),))
         return self._view(stream)
-
-    async def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
-        """A quote for each payment of the booking, outside payments included, funded together."""
-        check_type(booking, Booking, "booking")
-        payouts = tuple(payouts)
-        check_tuple(payouts, Payout, "payouts")
-        quotes = []
-        for ref in sorted(booking.payments, key=str):
-            quotes.append(await self.quote(ref, by=by))
-        funded = fund_together(tuple(quotes), payouts, self._policy)
-        return BookingQuote(label=booking.label, quotes=funded)
-
-    async def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
-        """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
-
-        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
-        """
-        check_type(command, IssueBooking, "command")
-        results: list[Refund | Refused | NotTried] = []
-        for refund in sorted(command.refunds, key=lambda refund: str(refund.payment)):
-            try:
-                results.append(await self.issue(refund))
-            except Exception as error:
-                results.append(NotTried(payment=refund.payment, error=named(error)))
-        return tuple(results)
 
     async def record_outside(
         self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
@@ -353,30 +342,42 @@ class AsyncRefundService(AsyncGuard):
         return self._view(await self._drive(await self._load(ref)))
 
     async def recover(self, limit: int = 100) -> Recovery:
-        """Go on with up to `limit` payments whose look is due, the longest due first. Run it often.
+        """Go on with up to `limit` payments whose look is due, those that are due longest. Run it often.
 
-        One payment's trouble does not stop the others: it is named in the result, and does not count.
+        Each run takes them in an order of its own, so that workers that recover at once seldom meet; what another
+        has done meanwhile is passed over. One payment's trouble does not stop the others: it is named in the
+        result. Neither counts towards `limit`.
         """
         check_count(limit, "limit", 1)
         self._outside_transactions()
-        looked, failed = 0, dict[PaymentRef, str]()
+        order = self._mint()
+        looked, tried, failed = 0, set[PaymentRef](), dict[PaymentRef, str]()
         due = await self._journal.due(limit)
-        while looked < limit:
-            todo = [ref for ref in due if ref not in failed][: limit - looked]
-            if not todo:
-                break
-            for ref in todo:
+        while todo := [ref for ref in due if ref not in tried][: limit - looked]:
+            for ref in dealt(todo, order):
+                tried.add(ref)
                 try:
-                    await self._drive(await self._load(ref))
-                    looked += 1
+                    stream = await self._load(ref)
+                    if owed(stream.ledger, stream.now):
+                        await self._drive(stream)
+                        looked += 1
                 except Exception as error:
                     failed[ref] = named(error)
             try:
-                due = await self._journal.due(limit + len(failed))
+                due = await self._journal.due(limit + len(tried))
             except Exception:
                 # Sends may have left: what was done is told, the next run goes on.
                 break
+        await note_recovery(self._journal, looked, len(failed))
         return Recovery(looked=looked, failed=tuple(failed.items()))
+
+    async def health(self) -> Health:
+        """How the refunds of the whole journal stand, for a monitor: in doubt, overdue, waiting, last recovered.
+
+        Over all tenants; there is no actor, and it names nobody. Raises `JournalError` for the journal, TypeError
+        for one that keeps no figures.
+        """
+        return await read_health(self._journal, self._policy.licence)
 
     # --- small parts --------------------------------------------------------------------------------
 
@@ -392,10 +393,10 @@ class AsyncRefundService(AsyncGuard):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(self, command: IssueRefund) -> tuple[Stream, Decided]:
+    async def _request(self, command: IssueRefund, watch: Watch | None = None) -> tuple[Stream, Decided]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
-        return await self._command(stream, given)
+        return await self._command(stream, given, watch)
 
     def _mint(self) -> str:
         """A new id, checked before it is written anywhere: a journal keeps what it is given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,7 +23,7 @@ from refund_domain.attention import Attention, attention
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, SendAnswered, SendClaimed
 from refund_domain.inputs import GatewayAnswered
-from refund_domain.ledger import EMPTY, Ledger, evolve, fold
+from refund_domain.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
 from refund_domain.payments import AnyPayment, PaymentRef
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import Refused
@@ -34,6 +35,9 @@ MOST_CONFLICTS: Final = 100
 
 MOST_LOOKS: Final = 5
 """How many looks one call makes at most; the rest is recovery's."""
+
+_PRIME, _ROOT = (1 << 31) - 1, 16_807
+"""A prime and a primitive root of it: the root's powers lie as if scattered, even those of ids that follow."""
 
 ANSWERS: Final = (Accepted, Declined, NotSent, OutcomeUnknown)
 LOOKS: Final = (Picture, Unread, Missing)
@@ -76,7 +80,10 @@ class Waiting:
 
 @attrs.frozen(kw_only=True)
 class Recovery:
-    """What one run of `recover` did: how many payments it went on with, and which broke on what error."""
+    """What one run of `recover` did: how many payments it went on with, and which broke on what error.
+
+    `looked` counts what this worker did: what another did first is the other's.
+    """
 
     looked: int
     failed: tuple[tuple[PaymentRef, str], ...] = ()
@@ -141,7 +148,32 @@ def appended(stream: Stream, ledger: Ledger, count: int, now: datetime, monotoni
 
 def head(ledger: Ledger) -> Head:
     """What the journal indexes of this ledger."""
-    return Head(tenant=ledger.tenant or "", look_at=ledger.due, waiting=bool(attention(ledger)))
+    return Head(
+        tenant=ledger.tenant or "",
+        look_at=ledger.due,
+        waiting=bool(attention(ledger)),
+        doubt_since=doubt_since(ledger),
+    )
+
+
+def doubt_since(ledger: Ledger) -> datetime | None:
+    """Since when the oldest refund in doubt is so: its first send whose outcome nobody knows. None without any."""
+    doubts = [record for record in ledger.refunds if status_of(ledger, record) is Status.IN_DOUBT]
+    return min((claim.at for record in doubts for claim in record.claims if claim.open), default=None)
+
+
+def dealt(refs: Sequence[PaymentRef], order: str) -> list[PaymentRef]:
+    """These in an order that follows from `order`, an id: workers that were dealt the same refs seldom meet.
+
+    >>> refs = [PaymentRef("platform", f"ch_{number}") for number in range(5)]
+    >>> [ref.charge for ref in dealt(refs, "id-1")]
+    ['ch_2', 'ch_1', 'ch_4', 'ch_0', 'ch_3']
+    >>> [ref.charge for ref in dealt(refs, "id-2")]
+    ['ch_3', 'ch_0', 'ch_4', 'ch_1', 'ch_2']
+    """
+    step = pow(_ROOT, int.from_bytes(order.encode()), _PRIME)
+    places = sorted(range(len(refs)), key=lambda place: (place + 1) * step % _PRIME)
+    return [refs[place] for place in places]
 
 
 def claim_in(said: tuple[Event, ...] | Refused) -> SendClaimed | None:

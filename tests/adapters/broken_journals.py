@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from refund_domain.erasure import is_erasure
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
+from refund_domain.health import Figures, RecoveryNote
 from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 
@@ -25,6 +27,8 @@ class PlainJournal:
         self.heads: dict[str, Head] = {}
         self.order: list[tuple[str, int]] = []
         self.busy = False
+        self.recovered: RecoveryNote | None = None
+        self.erasures: dict[str, tuple[str, str]] = {}
 
     @property
     def durable(self) -> bool:
@@ -87,6 +91,62 @@ class PlainJournal:
             Tailed(position=str(place), stream=name, version=version, event=self.streams[name][version - 1])
             for place, (name, version) in places
         )
+
+    def figures(self, young: timedelta, /) -> Figures:
+        heads, now = self.heads.values(), self.now()
+        due = [head.look_at for head in heads if head.look_at is not None and head.look_at <= now]
+        doubts = [since for since in self.doubts() if since <= now - young]
+        return Figures(
+            at=now,
+            in_doubt=len(doubts),
+            doubt_since=min(doubts, default=None),
+            due=len(due),
+            due_since=min(due, default=None),
+            waiting=sum(head.waiting for head in heads),
+            recovered=self.recovered,
+        )
+
+    def doubts(self) -> list[datetime]:
+        return [head.doubt_since for head in self.heads.values() if head.doubt_since is not None]
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        self.recovered = RecoveryNote(at=self.now(), looked=looked, failed=failed)
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return stream in self.heads and self.heads[stream].tenant == tenant
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        version, _, stream = after.partition(" ")
+        behind = (stream, int(version or 0))
+        found = [
+            Tailed(position=f"{number} {name}", stream=name, version=number, event=event)
+            for name, events in self.streams.items()
+            if self.owns(tenant, name)
+            for number, event in enumerate(events, 1)
+            if (name, number) > behind
+        ]
+        return tuple(sorted(found, key=lambda each: (each.stream, each.version))[:limit])
+
+    def allows(self, tenant: str, each: Tailed) -> bool:
+        events = self.streams.get(each.stream, [])
+        there = self.owns(tenant, each.stream) and each.version <= len(events)
+        return there and is_erasure(events[each.version - 1], each.event)
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        if not all(self.allows(tenant, each) for each in events):
+            raise ValueError("that is no erasure of what stands there")
+        for each in events:
+            self.streams[each.stream][each.version - 1] = each.event
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        begun = self.erasures.get(tenant, (scope, key))
+        if scope not in ("", begun[0]):
+            raise JournalBusy("another erasure was begun")
+        self.erasures[tenant] = (scope, begun[1])
+        return begun[1]
+
+    def end_erasure(self, tenant: str, /) -> None:
+        self.erasures.pop(tenant, None)
 
     def within(self, connection: object, /) -> RefundJournal:
         assert isinstance(connection, PlainHost)
@@ -509,6 +569,183 @@ class TailPassesTheOpen(PlainJournal):
         return now
 
 
+class CountsYoungDoubts(PlainJournal):
+    """Takes every send that is being made for a doubt."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        return super().figures(timedelta(0))
+
+
+class DatesTheYoungest(PlainJournal):
+    """Tells since when the youngest look is due."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        times = [head.look_at for head in self.heads.values() if head.look_at and head.look_at <= self.now()]
+        return attrs.evolve(super().figures(young), due_since=max(times, default=None))
+
+
+class CountsOneTenant(PlainJournal):
+    """Counts who waits of one tenant only."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        return attrs.evolve(super().figures(young), waiting=len(self.waiting("acme", 10)))
+
+
+class NeverForgetsDoubts(PlainJournal):
+    """Keeps a doubt that has ended."""
+
+    def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
+        before = self.heads.get(self.name(ref))
+        if before is not None and head.doubt_since is None:
+            head = attrs.evolve(head, doubt_since=before.doubt_since)
+        return super().append(ref, events, expected=expected, head=head)
+
+
+class NotesNothing(PlainJournal):
+    """Loses how recovery went."""
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        return
+
+
+class NotesTheFirst(PlainJournal):
+    """Keeps the first run of recovery for ever."""
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        if self.recovered is None:
+            super().note_recovery(looked, failed)
+
+
+class NotesFailuresAsLooks(PlainJournal):
+    """Counts what broke as looked at."""
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        super().note_recovery(looked + failed, 0)
+
+
+class TellsEverybodys(PlainJournal):
+    """Tells any tenant everything."""
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return True
+
+
+class TellsCaseBlind(PlainJournal):
+    """Takes two tenants for one."""
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return self.heads[stream].tenant.lower() == tenant.lower()
+
+
+class TellsByAppend(PlainJournal):
+    """Tells streams in the order in which they were begun, and loses its way in them."""
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        told = sorted(super().history(tenant, "", 10**6), key=lambda each: list(self.streams).index(each.stream))
+        places = [each.position for each in told]
+        first = places.index(after) + 1 if after else 0
+        return tuple(told[first : first + limit])
+
+
+class TellsWithoutLimit(PlainJournal):
+    """Tells a tenant all at once."""
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return super().history(tenant, after, 10**6)
+
+
+class SkipsAtBorders(PlainJournal):
+    """Goes on behind the stream, not behind the event."""
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        _, _, stream = after.partition(" ")
+        told = super().history(tenant, after, 10**6)
+        return tuple(each for each in told if each.stream != stream)[:limit]
+
+
+class ErasesNothing(PlainJournal):
+    """Says that it erased."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        return
+
+
+class ErasesAtTheEnd(PlainJournal):
+    """Appends the erased event and moves its place in the tail."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        super().erase(tenant, events)
+        self.order.reverse()
+
+
+class ErasesTheHead(PlainJournal):
+    """Forgets that a look is due."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        super().erase(tenant, events)
+        for each in events:
+            self.heads[each.stream] = Head(tenant=tenant, look_at=None, waiting=False)
+
+
+class ErasesAnything(PlainJournal):
+    """Puts in place whatever it is given."""
+
+    def allows(self, tenant: str, each: Tailed) -> bool:
+        return self.owns(tenant, each.stream) and each.version <= len(self.streams[each.stream])
+
+
+class ErasesAnybodys(PlainJournal):
+    """Erases another tenant's events for one that asks."""
+
+    def owns(self, tenant: str, stream: str) -> bool:
+        return stream in self.heads and (self.heads[stream].tenant == tenant or tenant == "acme")
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        told = super().history(tenant, after, 10**6)
+        return tuple(each for each in told if self.heads[each.stream].tenant == tenant)[:limit]
+
+
+class ErasesOneByOne(PlainJournal):
+    """Erases what it may and then refuses the rest."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        for each in events:
+            super().erase(tenant, [each])
+
+
+class NewKeyEachTime(PlainJournal):
+    """Loses the key of an erasure that was begun."""
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        super().begin_erasure(tenant, scope, key)
+        return key
+
+
+class AnyScopeTakesOver(PlainJournal):
+    """Lets two erasures of one tenant run beside each other."""
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        return self.erasures.setdefault(tenant, (scope, key))[1]
+
+
+class KeepsTheKey(PlainJournal):
+    """Never forgets a key: whoever finds it tells who was erased."""
+
+    def end_erasure(self, tenant: str, /) -> None:
+        return
+
+
+class ErasesWhatItRead(PlainJournal):
+    """Puts a whole stream back as it read it, over what was appended meanwhile."""
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        before = {each.stream: list(self.streams[each.stream]) for each in events}
+        time.sleep(0.002)
+        super().erase(tenant, events)
+        for stream, held in before.items():
+            self.streams[stream] = self.streams[stream][: len(held)]
+
+
 BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("empty_stream", RaisesOnEmpty),
     ("empty_stream", DurableIsAWord),
@@ -553,6 +790,28 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("one_winner", SaysBusy),
     ("whole_appends", OneByOne),
     ("whole_appends", RaisesOnEmpty),
+    ("figures_count", CountsYoungDoubts),
+    ("figures_count", DatesTheYoungest),
+    ("figures_count", CountsOneTenant),
+    ("figures_follow_heads", NeverForgetsDoubts),
+    ("history_tells_a_tenant", TellsEverybodys),
+    ("history_tells_a_tenant", TellsCaseBlind),
+    ("history_tells_a_tenant", TellsByAppend),
+    ("history_tells_a_tenant", TellsWithoutLimit),
+    ("history_tells_a_tenant", SkipsAtBorders),
+    ("erasing_keeps_all_else", ErasesNothing),
+    ("erasing_keeps_all_else", ErasesAtTheEnd),
+    ("erasing_keeps_all_else", ErasesTheHead),
+    ("only_erasing", ErasesAnything),
+    ("only_erasing", ErasesAnybodys),
+    ("only_erasing", ErasesOneByOne),
+    ("erasure_is_resumed", NewKeyEachTime),
+    ("erasure_is_resumed", AnyScopeTakesOver),
+    ("erasure_is_resumed", KeepsTheKey),
+    ("erasing_beside_appends", ErasesWhatItRead),
+    ("recovery_is_noted", NotesNothing),
+    ("recovery_is_noted", NotesTheFirst),
+    ("recovery_is_noted", NotesFailuresAsLooks),
     ("reopened", Forgets),
     ("handles_race", Forgets),
     ("unknown_event", Forgets),

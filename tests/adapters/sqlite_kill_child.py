@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,12 +130,21 @@ def write_without_rights(path: str) -> None:
     say(f"version {journal.load(ref).version}")
 
 
+def hold_the_lock(path: str) -> None:
+    """Hold the file's write lock from one line of the parent's to the next."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+    for _ in sys.stdin:
+        connection.execute("COMMIT" if connection.in_transaction else "BEGIN IMMEDIATE")
+        say("locked" if connection.in_transaction else "free")
+
+
 MODES: dict[str, Callable[..., None]] = {
     "forks": fork_on_order,
     "some": append_some,
     "daemon": fork_and_leave,
     "hooks": fork_behind_our_back,
     "rights": write_without_rights,
+    "lock": hold_the_lock,
 }
 
 if __name__ == "__main__":

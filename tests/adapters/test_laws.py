@@ -25,12 +25,13 @@ from refund_adapters.memory import (
 from refund_adapters.sql import SqliteJournal
 from refund_domain.answers import Answer, Look, Send
 from refund_domain.events import EVENTS, Event, SendAnswered
+from refund_domain.health import Figures
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, PaymentGateway, Tailed
 from refund_domain.refusals import REFUSALS
 from refund_domain.stream import ANSWERS
-from refund_domain.testing import laws, laws_gateway, laws_journal, laws_within
+from refund_domain.testing import laws, laws_gateway, laws_journal, laws_records, laws_within
 from refund_domain.testing.laws import LawBroken, Report, Verdict
 from refund_domain.testing.laws_desk import Desk
 from refund_domain.testing.laws_gateway import Bank, check_gateway
@@ -48,6 +49,7 @@ MINUTE = timedelta(minutes=1)
 GATEWAY_LAWS = tuple(law.__name__ for law in laws_gateway.LAWS)
 SPLIT_LAWS = ("destination_charge", "destination_fee", "direct_fee")
 JOURNAL_LAWS = tuple(law.__name__ for law in laws_journal.LAWS)
+RECORD_LAWS = tuple(law.__name__ for law in laws_records.RECORD_LAWS)
 HOST_LAWS = tuple(law.__name__ for law in laws_within.HOST_LAWS)
 
 
@@ -162,6 +164,24 @@ class DrivenJournal:
 
     def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         return driven(self._inner.tail(after, limit))
+
+    def figures(self, young: timedelta, /) -> Figures:
+        return driven(self._inner.figures(young))
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        driven(self._inner.note_recovery(looked, failed))
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        return driven(self._inner.history(tenant, after, limit))
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        driven(self._inner.erase(tenant, events))
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        return driven(self._inner.begin_erasure(tenant, scope, key))
+
+    def end_erasure(self, tenant: str, /) -> None:
+        driven(self._inner.end_erasure(tenant))
 
 
 # --- ours keep them -----------------------------------------------------------------------------------------
@@ -310,6 +330,25 @@ def test_misspelt_law_is_refused() -> None:
         check_gateway(memory_pair, only=("fresh",))
     with pytest.raises(TypeError, match="not one str"):
         check_journal(MemoryJournal, only="one_winner")
+
+
+class BareJournal:
+    """A journal that offers the port and nothing beside."""
+
+    def __init__(self) -> None:
+        inner = PlainJournal()
+        self.durable, self.in_transaction = inner.durable, inner.in_transaction
+        self.load, self.append, self.due = inner.load, inner.append, inner.due
+        self.waiting, self.tail = inner.waiting, inner.tail
+
+
+def test_journal_without_figures_is_not_held_to_their_laws() -> None:
+    """A journal that is no OperatedJournal lacks those laws, and keeps the others."""
+    report = check_journal(BareJournal, only=("empty_stream", *RECORD_LAWS))
+    assert report == Report(held=("empty_stream",), lacking=RECORD_LAWS)
+    for law in laws_records.RECORD_LAWS:
+        with pytest.raises(LookupError):
+            law(Desk(BareJournal()))
 
 
 def test_law_without_what_it_needs_cannot_be_tried_by_hand() -> None:
@@ -499,7 +538,7 @@ def test_every_journal_law_can_be_broken() -> None:
 
 def test_plain_journal_breaks_nothing_in_one_thread() -> None:
     """What the broken journals are made from is right, so that each breaks by what was changed."""
-    threaded = ("one_winner", "whole_appends", "tail_beside_writers")
+    threaded = ("one_winner", "whole_appends", "tail_beside_writers", "erasing_beside_appends")
     lacking = ("reopened", "handles_race", "unknown_event")
     of_one_thread = tuple(law for law in JOURNAL_LAWS if law not in threaded + lacking)
     assert check_journal(PlainJournal, host=plain_host, only=of_one_thread).held == of_one_thread

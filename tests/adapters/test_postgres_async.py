@@ -50,6 +50,9 @@ class Loop:
         self.loop.close()
 
 
+OPERATED = ("figures", "note_recovery", "history", "erase", "begin_erasure", "end_erasure")
+
+
 class Faced:
     """An async journal as the sync port."""
 
@@ -78,6 +81,13 @@ class Faced:
 
     def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         return self._loop.run(self.inner.tail(after, limit))
+
+    def __getattr__(self, name: str) -> object:
+        """What the inner journal offers to operators."""
+        if name not in OPERATED:
+            raise AttributeError(name)
+        call = getattr(self.inner, name)
+        return lambda *values: self._loop.run(call(*values))
 
     def within(self, connection: object, /) -> RefundJournal:
         assert isinstance(self.inner, AsyncPostgresJournal)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -18,9 +18,11 @@ import pytest
 
 from refund_adapters.memory import MemoryBank, MemoryGateway
 from refund_adapters.sql import PostgresJournal, postgres_asks, postgres_link, postgres_schema
-from refund_domain import RefundService
+from refund_adapters.sql.rows import microseconds
+from refund_domain import Actor, Money, RefundService
+from refund_domain.commands import Reason
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
-from refund_domain.events import PersonAsked
+from refund_domain.events import PersonAsked, RefundRequested
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import RefundJournal
 from refund_domain.testing import laws_journal
@@ -123,6 +125,28 @@ def test_each_call_is_one_statement(conninfo: str, monkeypatch: pytest.MonkeyPat
             journal.append(REF, [asked(5)], expected=3, head=QUIET)
         journal.load(REF)
     assert len(asked_for) == 4
+
+
+def test_line_breaks_stay_in_their_event(conninfo: str, journal: PostgresJournal) -> None:
+    """Events travel as lines of one text: a note of several lines, of any kind, stays whole and in its place."""
+    noted = [
+        RefundRequested(
+            at=NINE + timedelta(seconds=number),
+            refund_id=f"r{number}",
+            request_id="q1",
+            amount=Money.parse("200.00", "USD"),
+            reason=Reason.REQUESTED_BY_CUSTOMER,
+            quoted_at=NINE,
+            by=Actor(id="maria", tenant="acme"),
+            note=note,
+        )
+        for number, note in enumerate(("two\nlines", "\r\n\\n\n", "\u2028\x0b\x1e\n{}"))
+    ]
+    journal.append(REF, noted, expected=0, head=QUIET)
+    assert list(journal.load(REF).events) == noted
+    with psycopg.connect(conninfo) as connection:
+        rows = connection.execute("SELECT version, at FROM refund_events ORDER BY tx, seq").fetchall()
+    assert rows == [(number, microseconds(event.at)) for number, event in enumerate(noted, 1)]
 
 
 def test_commit_that_fails_is_no_append(server: Server, conninfo: str, journal: PostgresJournal) -> None:
@@ -380,7 +404,8 @@ def test_tables_that_are_gone_are_no_empty_journal(server: Server, conninfo: str
     """Dropped, or replaced by others, under an open handle: unavailable, never an empty journal."""
     with PostgresJournal(conninfo) as journal:
         journal.append(REF, [asked()], expected=0, head=QUIET)
-        server.execute("DROP TABLE refund_journal, refund_events, refund_streams", conninfo)
+        tables = "refund_journal, refund_events, refund_streams, refund_recovery, refund_erasures"
+        server.execute(f"DROP TABLE {tables}", conninfo)
         for _ in range(2):
             with pytest.raises(JournalUnavailable, match=r"gone|no journal"):
                 journal.load(REF)
@@ -493,6 +518,7 @@ def test_closed_handle_says_so(conninfo: str) -> None:
 # ---- one schema after another ----
 
 
+NEXT = postgres_schema.SCHEMA_VERSION + 1
 NEXT_STEP = (
     "ALTER TABLE {schema}.refund_streams ADD COLUMN note text",
     "CREATE INDEX more ON {schema}.refund_events (at)",
@@ -502,7 +528,7 @@ NEXT_STEP = (
 def upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is of a version that knows one schema more."""
     monkeypatch.setattr(postgres_asks, "STEPS", (*postgres_schema.STEPS, NEXT_STEP))
-    monkeypatch.setattr(postgres_asks, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(postgres_asks, "SCHEMA_VERSION", NEXT)
 
 
 def test_newer_worker_moves_the_tables_while_older_ones_work(
@@ -517,9 +543,11 @@ def test_newer_worker_moves_the_tables_while_older_ones_work(
                 new.append(REF, [asked(2)], expected=1, head=QUIET)
                 old.append(REF, [asked(3)], expected=2, head=QUIET)
                 assert again.load(REF).version == 3
-        assert server.execute("SELECT schema_version FROM refund_journal", conninfo) == [(2,)]
+        assert server.execute("SELECT schema_version FROM refund_journal", conninfo) == [(NEXT,)]
         old._pool.let_go()
-        with pytest.raises(JournalUnavailable, match="schema 2, this version of the library knows 1: upgrade"):
+        with pytest.raises(
+            JournalUnavailable, match=f"schema {NEXT}, this version of the library knows {NEXT - 1}: upgrade"
+        ):
             old.load(REF)
 
 
@@ -543,7 +571,7 @@ def test_making_the_tables_killed_at_any_statement(
                 break
         with PostgresJournal(conninfo) as journal:
             assert journal.load(REF).version == 0
-        assert server.execute("SELECT schema_version FROM refund_journal", conninfo) == [(2,)]
+        assert server.execute("SELECT schema_version FROM refund_journal", conninfo) == [(NEXT,)]
         if not first and at > 12:
             break
     else:
@@ -568,7 +596,7 @@ def conninfo_of_version_1(server: Server, monkeypatch: pytest.MonkeyPatch) -> st
     """A database with a journal of the first schema."""
     made = server.database()
     with monkeypatch.context() as older:
-        older.setattr(postgres_asks, "STEPS", postgres_schema.STEPS)
+        older.setattr(postgres_asks, "STEPS", postgres_schema.STEPS[:1])
         older.setattr(postgres_asks, "SCHEMA_VERSION", 1)
         PostgresJournal(made).close()
     return made

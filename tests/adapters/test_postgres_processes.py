@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from refund_adapters.sql import PostgresJournal
@@ -21,9 +22,10 @@ from refund_domain import Actor, PaymentRef, RefundService
 from refund_domain.errors import JournalError, JournalUnavailable
 from refund_domain.events import PersonAsked
 from refund_domain.ledger import Status
+from refund_domain.ports import Tailed
 from tests.postgres import bank
 from tests.postgres.bank import TableBank
-from tests.postgres.child import QUIET
+from tests.postgres.child import HASTY, QUIET
 from tests.postgres.proxy import Proxy
 from tests.postgres.server import Server, restarting, shared
 
@@ -31,10 +33,12 @@ ROOT = Path(__file__).parents[2]
 MARIA = Actor(id="maria", tenant="acme")
 PROCESSES = 8
 PAYMENTS = int(os.environ.get("REFUND_PG_PAYMENTS", "200"))
+DUE = int(os.environ.get("REFUND_PG_DUE", "100"))
 KILLS = int(os.environ.get("REFUND_PG_KILLS", "40"))
 CUTS = int(os.environ.get("REFUND_PG_CUTS", "25"))
 RESTARTS = int(os.environ.get("REFUND_PG_RESTARTS", "3"))
-"""What the gate does; a campaign sets the environment to thousands."""
+ROUND = int(os.environ.get("REFUND_ROUND", "0"))
+"""What the gate does; the campaign sets the environment to more, and to other chance."""
 
 
 def child(*arguments: str) -> subprocess.Popen[bytes]:
@@ -42,7 +46,7 @@ def child(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.postgres.child", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -60,6 +64,15 @@ def let_go(children: list[subprocess.Popen[bytes]]) -> None:
         each.stdin.flush()
 
 
+Counted = Callable[[str, int], None]
+
+
+@pytest.fixture
+def counted(record_property: Counted) -> Counted:
+    """Tells the campaign how often something was tried."""
+    return record_property
+
+
 @pytest.fixture
 def server() -> Server:
     return shared()
@@ -75,7 +88,9 @@ def conninfo(server: Server) -> str:
 
 
 @pytest.mark.parametrize("level", ["READ_COMMITTED", "SERIALIZABLE"])
-def test_eight_processes_issue_the_same_payments(server: Server, conninfo: str, level: str) -> None:
+def test_eight_processes_issue_the_same_payments(
+    server: Server, conninfo: str, level: str, counted: Counted
+) -> None:
     """8 processes issue the same payments, half of them within transactions of a host's own: one refund each."""
     PostgresJournal(conninfo).close()
     children = [
@@ -93,6 +108,7 @@ def test_eight_processes_issue_the_same_payments(server: Server, conninfo: str, 
                 said[told["charge"]] += told["said"]
     rows = server.execute("SELECT count(*), count(DISTINCT charge) FROM bank_refunds", conninfo)
     assert rows == [(PAYMENTS, PAYMENTS)]
+    counted("payments issued by eight processes", PAYMENTS)
     for codes in said.values():
         assert "made" in codes
         assert set(codes) <= {"made", "in_flight", "already_refunded", "nothing_left", "quote_stale"}
@@ -105,6 +121,53 @@ def test_eight_processes_issue_the_same_payments(server: Server, conninfo: str, 
             statuses = [refund.status for refund in view.refunds]  # type: ignore[union-attr]
             assert statuses.count(Status.SUCCEEDED) == 1
         gateway.close()
+
+
+@pytest.mark.parametrize("killed", [0, 2], ids=["none killed", "two killed"])
+def test_four_workers_recover_each_payment_once(
+    server: Server, conninfo: str, killed: int, counted: Counted
+) -> None:
+    """4 workers recover the same due payments at once: each is sent once, few are looked at twice, and what killed
+    workers left in the middle the others finish."""
+    with PostgresJournal(conninfo) as journal:
+        gateway = TableBank(conninfo)
+        service = RefundService(gateway, journal, allow=lambda *_: True, policy=HASTY)
+        refs = [PaymentRef("platform", f"ch_{number}") for number in range(DUE)]
+        for ref in refs:
+            service.request(service.quote(ref, by=MARIA).verified(by=MARIA))
+        server.execute("TRUNCATE bank_looks", conninfo)
+        children = [child("recover", conninfo, "100") for _ in range(4)]
+        let_go(children)
+        for each in children[:killed]:
+            while server.execute("SELECT count(*) FROM bank_sends", conninfo) < [(DUE // 4,)]:
+                time.sleep(0.002)
+            each.send_signal(signal.SIGKILL)
+        looked = 0
+        for each in children:
+            output, _ = each.communicate(timeout=240)
+            assert each.returncode == (-signal.SIGKILL if each in children[:killed] else 0)
+            for line in output.splitlines():
+                _, went_on, failed = line.split()
+                assert int(failed) == 0
+                looked += int(went_on)
+        ((looks,),) = server.execute("SELECT count(*) FROM bank_looks", conninfo)
+        give_up = time.monotonic() + 60
+        while any(service.show(ref, by=MARIA).refunds[0].status is not Status.SUCCEEDED for ref in refs):  # type: ignore[union-attr]
+            assert time.monotonic() < give_up, "something is never finished"
+            service.recover()
+        gateway.close()
+    assert server.execute("SELECT count(*), count(DISTINCT charge) FROM bank_refunds", conninfo) == [(DUE, DUE)]
+    keys, sends = server.execute("SELECT count(DISTINCT refund_key), count(*) FROM bank_sends", conninfo)[0]
+    assert keys == DUE
+    assert isinstance(sends, int)
+    assert DUE <= sends <= DUE + killed  # whoever was killed in the middle of a send: the same key again
+    assert isinstance(looks, int)
+    counted("payments recovered by four workers", DUE)
+    counted("looks that two of them made", looks - DUE)
+    # All four in the same order would look four times at each; in orders of their own they seldom meet.
+    assert looks < DUE * 3 // 2
+    if not killed:
+        assert looked >= DUE
 
 
 # ---- what returned is there, what did not is whole or not there ----
@@ -179,13 +242,13 @@ def end(children: list[subprocess.Popen[bytes]], told: Told) -> None:
                 stream.close()
 
 
-def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str) -> None:
+def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str, counted: Counted) -> None:
     """The server's side of a connection is ended again and again while workers append: what returned is there,
     what did not is whole or not there, and the next call goes on with a new connection."""
     PostgresJournal(conninfo).close()
     children = [child("append", conninfo, f"w{number}") for number in range(3)]
     told = Told(children)
-    draw = random.Random(20261128)
+    draw = random.Random(20261128 + ROUND)
     try:
         for _ in range(KILLS):
             told.wait_for(draw.randint(1, 12))
@@ -198,10 +261,47 @@ def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str)
         end(children, told)
     assert {kind for _, _, kind in told.errors} <= {"JournalUnavailable"}
     assert len(told.errors) >= KILLS // 4
+    counted("backends killed", KILLS)
+    counted("appends that stood though the answer was lost", check_streams(conninfo, told))
+
+
+def test_read_along_while_workers_append_and_a_transaction_lags(server: Server, conninfo: str) -> None:
+    """Who reads the tail from position to position, while workers append and a transaction stays open beside them,
+    is told each event once and in the order of a reading from the beginning; nothing passes the open one."""
+    with PostgresJournal(conninfo) as journal:
+        children = [child("append", conninfo, f"t{number}") for number in range(2)]
+        told = Told(children)
+        read: list[Tailed] = []
+
+        def read_on() -> None:
+            while news := journal.tail(read[-1].position if read else "", 7):
+                read.extend(news)
+
+        try:
+            for _ in range(4):
+                told.wait_for(10)
+                with psycopg.connect(conninfo) as old:
+                    old.execute("SELECT pg_current_xact_id()")
+                    read_on()
+                    stopped = len(read)
+                    told.wait_for(10)
+                    read_on()
+                    # All that came later lies behind the open one; each worker had one append under way.
+                    assert len(read) - stopped <= 2 * len(children)
+                    late = PaymentRef("platform", f"late_{stopped}")
+                    event = PersonAsked(at=journal.load(late).now, refund_id="r1")
+                    journal.within(old).append(late, [event], expected=0, head=QUIET)
+                read_on()
+        finally:
+            end(children, told)
+        read_on()
+        assert read == list(journal.tail("", 10**6))
+        assert len(read) >= 80 + 4
+        assert len({each.stream for each in read if "late_" in each.stream}) == 4
     check_streams(conninfo, told)
 
 
-def test_workers_killed_in_the_middle_of_appends(conninfo: str) -> None:
+def test_workers_killed_in_the_middle_of_appends(conninfo: str, counted: Counted) -> None:
     """Workers are killed with SIGKILL while they append: what they said was appended is there, whole."""
     PostgresJournal(conninfo).close()
     for round_number in range(2):
@@ -213,9 +313,10 @@ def test_workers_killed_in_the_middle_of_appends(conninfo: str) -> None:
             end(children, told)
         assert not told.errors
         check_streams(conninfo, told)
+        counted("PostgreSQL workers killed while appending", len(children))
 
 
-def test_server_restarts_under_load() -> None:
+def test_server_restarts_under_load(counted: Counted) -> None:
     """The server is stopped, and crashed, while workers append: nothing that returned is lost, and they go on."""
     server = restarting()
     conninfo = server.database()
@@ -233,6 +334,7 @@ def test_server_restarts_under_load() -> None:
     assert {kind for _, _, kind in told.errors} <= {"JournalUnavailable"}
     assert told.errors
     check_streams(conninfo, told)
+    counted("restarts under load", RESTARTS)
 
 
 # ---- nobody knows ----
@@ -251,7 +353,7 @@ def through(server: Server, proxy: Proxy, conninfo: str) -> str:
     return server.conninfo(conninfo.rpartition("dbname=")[2], host=proxy.folder)
 
 
-def test_commit_whose_answer_was_lost(server: Server, proxy: Proxy, conninfo: str) -> None:
+def test_commit_whose_answer_was_lost(server: Server, proxy: Proxy, conninfo: str, counted: Counted) -> None:
     """The answer to a commit is cut off: the append raises, is written once, and is never tried again."""
     ref = PaymentRef("platform", "ch_1")
     with PostgresJournal(through(server, proxy, conninfo)) as journal:
@@ -262,6 +364,7 @@ def test_commit_whose_answer_was_lost(server: Server, proxy: Proxy, conninfo: st
                 journal.append(ref, [event], expected=number, head=QUIET)
             assert journal.load(ref).version == number + 1
     assert proxy.cuts == CUTS
+    counted("answers to a commit lost", CUTS)
 
 
 def test_issue_goes_on_whatever_answers_are_lost(server: Server, proxy: Proxy, conninfo: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.benchmarks import imports, issuing, rules
+from tests.benchmarks import imports, issuing, journals, processes, recovery, rules
 from tests.benchmarks.timing import Timed, measure, summary
 
 
@@ -43,7 +43,16 @@ def _step_us(journal: str, seeds: str) -> float:
     return 1e6 / float(mode["steps_per_cpu_s"])
 
 
-BENCHMARKS = {"B1": issuing.b1, "B2": issuing.b2, "B3": b3, "B10": b10, "B11": imports.b11}
+BENCHMARKS = {
+    "B1": issuing.b1,
+    "B2": issuing.b2,
+    "B3": b3,
+    "B7": journals.b7,
+    "B8": processes.b8,
+    "B9": recovery.b9,
+    "B10": b10,
+    "B11": imports.b11,
+}
 
 
 def main() -> int:
@@ -60,7 +69,10 @@ def main() -> int:
         for row in rows:
             spread = f"{row.least_us:g} to {row.most_us:g}"
             beside = "" if row.ratio is None else f" = {row.ratio:g}× ({row.ratio_least:g} to {row.ratio_most:g})"
-            print(f"{name:4} {row.name:62} {row.median_us:>10g} µs  ({spread}){beside} {row.reach}", flush=True)
+            print(
+                f"{name:4} {row.name:62} {row.median_us:>10g} µs  ({spread}){beside} {row.reach} {row.note}",
+                flush=True,
+            )
     if given.json:
         text = {"python": platform.python_version(), "machine": platform.machine(), "benchmarks": results}
         given.json.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n")

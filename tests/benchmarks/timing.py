@@ -37,7 +37,8 @@ class Timed:
     """The median of a case over all rounds, and the spread, in microseconds a call.
 
     `against` names the case it was compared with, if it was; `ratio` is the median of what it took of that
-    one's time in the same round, `ratio_least` and `ratio_most` the spread.
+    one's time in the same round, `ratio_least` and `ratio_most` the spread. `note` says what else was found, in
+    words.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Timed:
     ratio: float | None = None
     ratio_least: float | None = None
     ratio_most: float | None = None
+    note: str = ""
 
 
 def measure(cases: Sequence[Case], rounds: int) -> list[Timed]:

@@ -14,6 +14,7 @@ from refund_domain.attention import AFTER_FAILURE, UNKNOWN_FAILURE
 from refund_domain.doubt import STEPS, Verdict, Zone
 from refund_domain.events import EVENTS
 from refund_domain.ledger import HOLDS, OBSERVED, TRANSITIONS, Status
+from refund_domain.observations import MEANINGS, Kind, Observation
 from refund_domain.policy import Policy
 from refund_domain.refusals import REFUSALS
 from refund_domain.rules import DISPUTE_COUNTS, METHODS
@@ -50,6 +51,19 @@ def events() -> str:
     """Every event: what happened, and what it holds."""
     rows = [(f"`{event.__name__}`", first_line(event), facts(event)) for event in EVENTS]
     return "# Events\n\nWhat a journal keeps, one stream a payment.\n\n" + table(("event", "means", "holds"), rows)
+
+
+def observations() -> str:
+    """Every kind of observation, and the fields of one."""
+    parts = [
+        "# Observations\n",
+        "What an observer is told: [how-to/observe.md](../how-to/observe.md). What comes before `opened` is told\n"
+        "beside the journal; each of the others is an [event](events.md).\n",
+        table(("kind", "when"), [(f"`{kind}`", MEANINGS[kind]) for kind in Kind]),
+        f"Each has the same fields, None or empty where they say nothing: {facts(Observation)}.\n",
+        (inspect.getdoc(Observation) or "").split("\n\n")[1],
+    ]
+    return "\n".join(parts) + "\n"
 
 
 def diagram() -> str:
@@ -131,7 +145,14 @@ def webhooks() -> str:
 
 def pages() -> dict[str, str]:
     """Each page's name and text."""
-    made = {"refusals": refusals, "events": events, "statuses": statuses, "policy": policy, "webhooks": webhooks}
+    made = {
+        "refusals": refusals,
+        "events": events,
+        "observations": observations,
+        "statuses": statuses,
+        "policy": policy,
+        "webhooks": webhooks,
+    }
     return {f"{name}.md": NOTE + "\n" + make() for name, make in made.items()}
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from refund_adapters.sql.codec import decode
+from tests.benchmarks import lives
 from tests.benchmarks.__main__ import BENCHMARKS
 from tests.figures import ABOUT, benchmarked
 
@@ -18,3 +22,23 @@ def test_a_comparison_is_shown_with_its_spread() -> None:
     shown = benchmarked({"benchmarks": {"B1": [row | ratio]}})
     assert "| B1 | issue | 1,235 | 1,000 to 2.5 | 1.05× raw (0.90 to 1.31) | ≤ 1.25× |" in shown
     assert ABOUT["B1"] in shown
+
+
+def test_what_else_was_found_is_shown_beside_the_comparison() -> None:
+    """A note stands behind the ratio, or alone where nothing was compared."""
+    row = {"name": "fill", "median_us": 1.5, "least_us": 1.0, "most_us": 2.5, "reach": "", "note": "42 bytes"}
+    ratio = {"against": "raw", "ratio": 1.0, "ratio_least": 1.0, "ratio_most": 1.0}
+    assert "| 1.5 | 1 to 2.5 | 42 bytes |" in benchmarked({"benchmarks": {"B7": [row]}})
+    assert "| 1.00× raw (1.00 to 1.00); 42 bytes |" in benchmarked({"benchmarks": {"B7": [row | ratio]}})
+
+
+def test_lives_in_bulk_are_what_the_service_writes() -> None:
+    """A life told of any payment names that payment and its refund only, and leaves the heads a service leaves."""
+    lives.check_heads()
+    texts = [text for step in lives.written(7) for text in step.texts]
+    charge = lives.charge_of(7)
+    assert [decode(text) for text in texts] == [event for step in lives.told(7) for event in step.events]
+    assert {found for text in texts for found in re.findall(r"ch_\w+", text)} == {charge}
+    assert {found for text in texts for found in re.findall(r'"refund_id":"(\w+)"', text)} == {
+        lives.refund_id_of(charge)
+    }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.docs.named import missing_of, named_in
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "failures.md").read_text()
@@ -33,12 +34,8 @@ def test_every_failure_of_these_groups_has_its_row() -> None:
 def test_row_names_tests_that_exist_or_says_why_not(failure: str) -> None:
     """Each row names at least one test, and every test it names exists; or it says out of scope, and why."""
     row = ROWS[failure]
-    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", row)
     if "*Out of scope:*" in row:
         assert len(row.split("*Out of scope:*")[1].strip()) > 20
         return
-    assert named
-    for path, function in named:
-        tree = ast.parse((ROOT / "tests" / path).read_text())
-        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-        assert not function or function in functions, f"{path} has no {function}"
+    assert named_in(row)
+    assert missing_of(row) == []

@@ -58,6 +58,7 @@ from refund_domain.payments import ChargeKind, Payment, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules import refundable
+from refund_domain.stream import head
 from refund_domain.views import view_payment
 from tests.domain.histories import REF, naive_left, naive_status, observations
 
@@ -143,6 +144,8 @@ def law_a_look_stays_due_while_anything_is_open(step: Step) -> None:
     ]
     if is_open or waits or watched:
         assert after.due is not None
+    if head(after).doubt_since is not None:
+        assert head(after).look_at is not None, "a doubt that no figure of an older head would count"
 
 
 def law_what_needs_a_second_person_is_claimed_after_anothers_word(step: Step) -> None:

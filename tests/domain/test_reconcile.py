@@ -125,14 +125,16 @@ def test_refund_made_elsewhere_is_merged_once(world: World) -> None:
 
 
 def test_payment_without_an_owner_is_handed_over(world: World) -> None:
-    """Of a payment nobody has quoted nothing is stored; the host gets the picture, or none where it is unread."""
+    """Of a payment nobody has quoted nothing is stored; the host gets the picture, or why there is none."""
     ref = world.pay()
     world.bank.elsewhere(ref, USD_20)
-    assert world.refunds.reconcile(ref) == Unowned(payment=ref, picture=world.bank.picture(ref))
+    picture = world.bank.picture(ref)
+    assert picture is not None
+    assert world.refunds.reconcile(ref) == Unowned(payment=ref, picture=picture)
     world.gateway.script(Fault.LOOK_UNREADABLE)
-    assert world.refunds.reconcile(ref) == Unowned(payment=ref, picture=None)
+    assert world.refunds.reconcile(ref) == Unreconciled(payment=ref, why="a page is missing")
     gone = PaymentRef(PLATFORM, "ch_never")
-    assert world.refunds.reconcile(gone) == Unowned(payment=gone, picture=None)
+    assert world.refunds.reconcile(gone) == Unreconciled(payment=gone, why=NOT_HELD)
     assert world.events(ref) == world.events(gone) == ()
     assert "append" not in world.wire.calls
 
@@ -342,6 +344,18 @@ def test_mark_that_no_request_explains_is_told(world: World) -> None:
     assert [(payment, seen.id) for payment, seen in told] == [(third, "re_3"), (other, "re_2")]
 
 
+def test_marks_of_a_journal_that_is_lost_are_told_though_nobody_owns_the_payments(world: World) -> None:
+    """With the journal every owner is lost, so no payment is anybody's; its refunds are told as unexplained."""
+    # failure: B09
+    ours, elsewhere = world.pay(), known(world)
+    refund = refund_of(world.refunds.issue(world.decision(ours)))
+    world.bank.elsewhere(elsewhere, USD_20)
+    lost = world.service(journal=MemoryJournal(world.clock))
+    run = lost.reconcile_account(PLATFORM, around(), feed=world.feed)
+    assert {handed.payment for handed in run.unowned} == {ours, elsewhere}
+    assert [(payment, seen.mark) for payment, seen in run.unexplained] == [(ours, refund.id)]
+
+
 def test_equal_amounts_are_never_taken_for_each_other(world: World) -> None:
     """Three payments of one amount, one refunded by us, one elsewhere: each stands as its own list shows it."""
     # failure: A13
@@ -389,8 +403,9 @@ def test_accounts_are_reconciled_apart(world: World) -> None:
     run = account(world, "acct_1")
     assert [done.payment for done in run.news] == [here]
     assert world.view(there).elsewhere == ()
+    done = START - HOUR - 10 * MINUTE
     assert account(world, "acct_3") == Reconciliation(
-        account="acct_3", window=around(), until=START - HOUR - 10 * MINUTE
+        account="acct_3", window=around(), until=done, listed_until=done
     )
 
 
@@ -557,6 +572,73 @@ def test_what_a_look_does_not_show_yet_is_not_reconciled(world: World) -> None:
     assert ([done.payment for done in run.payments], run.until) == ([ref], None)
 
 
+def test_what_is_known_already_must_be_shown_all_the_same(world: World) -> None:
+    """The look lacks a refund that the feed names and the journal knows: how it stands now was not seen."""
+    ref = known(world)
+    world.bank.elsewhere(ref, USD_20)
+    merged(world.refunds.reconcile(ref))
+    empty = MemoryBank(world.clock)
+    assert empty.charge(USD_200) == ref
+    run = world.service(gateway=MemoryGateway(empty)).reconcile_account(PLATFORM, around(), feed=world.feed)
+    assert run.failed == (Unreconciled(payment=ref, why=NOT_SHOWN),)
+    assert run.until is None
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_what_is_not_shown_costs_one_look(world: World, *, quoted: bool) -> None:
+    """A payment that lacks one thing the feed names has failed: what else it lacks leads to no look more."""
+    ref = known(world) if quoted else world.pay()
+    before = len(world.gateway.looked)
+    page = FeedPage(mentions=tuple(mention(f"re_{number}") for number in range(50)), more=False)
+    run = world.refunds.reconcile_account(PLATFORM, around(), feed=Listing(world.gateway, page))
+    assert run.failed == (Unreconciled(payment=ref, why=NOT_SHOWN),)
+    assert len(world.gateway.looked) == before + 1
+
+
+def test_the_feed_of_somebody_else_concludes_nothing(world: World) -> None:
+    """A feed of another gateway names payments that this one does not hold, owned or not: each of them failed."""
+    stranger = MemoryBank(world.clock)
+    here = known(world)
+    for _ in range(2):
+        stranger.elsewhere(stranger.charge(USD_200), USD_20)
+    run = world.refunds.reconcile_account(PLATFORM, around(), feed=MemoryGateway(stranger))
+    missing = PaymentRef(PLATFORM, "ch_2")
+    assert run.failed == (
+        Unreconciled(payment=missing, why=NOT_HELD),
+        Unreconciled(payment=here, why=NOT_SHOWN),
+    )
+    assert (run.unowned, run.until) == ((), None)
+
+
+def test_a_payment_of_nobody_that_cannot_be_read_holds_the_window_open(world: World) -> None:
+    """Unread, or shown without what the feed names: it was not looked at, whoever owns it."""
+    unread, lagging = world.pay(), world.pay()
+    for ref in (unread, lagging):
+        world.bank.elsewhere(ref, USD_20)
+    page = FeedPage(mentions=(mention("re_9", charge="ch_2"), mention("re_1")), more=False)
+    feed = Listing(world.gateway, page)
+    world.gateway.script(Fault.LOOK_WORKS, Fault.LOOK_UNREADABLE)
+    run = world.refunds.reconcile_account(PLATFORM, around(), feed=feed)
+    assert run.failed == (
+        Unreconciled(payment=lagging, why=NOT_SHOWN),
+        Unreconciled(payment=unread, why="a page is missing"),
+    )
+    assert ([handed.payment for handed in run.unowned], run.until) == ([lagging], None)
+
+
+def test_a_payment_that_always_fails_need_not_hold_up_the_account(world: World) -> None:
+    """Read to its end but for one payment: `until` is None, and `listed_until` is where the host may go on."""
+    refs = [known(world) for _ in range(3)]
+    for ref in refs:
+        world.bank.elsewhere(ref, USD_20)
+    world.gateway.script(Fault.LOOK_UNREADABLE)
+    parts = list(in_parts(world, 2))
+    assert [failed.payment for part in parts for failed in part.failed] == [refs[2]]
+    assert [part.listed_until for part in parts] == [None, START - HOUR - 10 * MINUTE]
+    assert [part.until for part in parts] == [None, None]
+    assert account(world).until == START - HOUR - 10 * MINUTE
+
+
 def test_a_second_look_that_fails_takes_nothing_back(world: World) -> None:
     """A payment was merged, and the look for what the feed names besides cannot be read: told as both."""
     ref = known(world)
@@ -708,7 +790,14 @@ def test_position_travels_as_text(after: str | None, subject: Subject, whole: bo
 
 @pytest.mark.parametrize(
     "text",
-    ["", "acct_1", "a b c d e f", "a b c d e f g h", "acct_1 2026-03-01 2026-03-02 payout 2026-03-02 whole"],
+    [
+        "",
+        "acct_1",
+        "a b c d e f",
+        "a b c d e f g h",
+        "acct_1 2026-03-01 2026-03-02 payout 2026-03-02 whole",
+        f"{Position(account='a', window=around(), subject=Subject.REFUND, after='re_1', began=START)} re_2",
+    ],
 )
 def test_text_that_is_no_position_is_refused(text: str) -> None:
     """Any other text is a ValueError that repeats nothing of it."""

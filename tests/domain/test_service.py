@@ -1011,8 +1011,11 @@ def test_recovery_keeps_its_limit(world: World) -> None:
     assert [world.bank.made(ref) for ref in refs] == [1, 1, 0, 0, 0, 0]
     world.wire.clear()
     world.wire.before[1] = raising(OSError())
-    assert world.refunds.recover(limit=2) == Recovery(looked=2, failed=((refs[2], "OSError"),))
-    assert [world.bank.made(ref) for ref in refs] == [1, 1, 0, 1, 1, 0]
+    recovery = world.refunds.recover(limit=2)
+    ((broken, error),) = recovery.failed
+    assert (recovery.looked, error) == (2, "OSError")
+    assert broken in refs[2:4]  # the next two due, in an order of this run's own
+    assert [ref for ref in refs if world.bank.made(ref) == 0] == [broken, refs[5]]
     assert world.refunds.recover() == Recovery(looked=2)
     assert world.refunds.recover() == Recovery(looked=0)
 
@@ -1030,6 +1033,55 @@ def test_recovery_that_loses_its_journal_tells_what_it_did(world: World) -> None
     world.wire.each["send"] = lambda: world.wire.each.update(due=unavailable())
     assert world.refunds.recover(limit=5) == Recovery(looked=2)
     assert [world.bank.made(ref) for ref in refs] == [1, 1]
+
+
+def test_recovery_passes_over_what_another_has_done_meanwhile(world: World) -> None:
+    """A list read before another worker was quicker costs no second look, does not count, and is gone beyond."""
+    refs = [world.pay() for _ in range(5)]
+    for ref in refs:
+        world.refunds.request(world.decision(ref))
+        world.clock.advance(SECOND)
+    quicker = world.service()
+
+    def meanwhile() -> None:
+        quicker.recover(limit=2)
+
+    world.wire.clear()
+    world.wire.after[0] = meanwhile  # behind the first list of what is due
+    assert world.refunds.recover(limit=2) == Recovery(looked=2)
+    assert [world.bank.made(ref) for ref in refs] == [1, 1, 1, 1, 0]
+    assert world.wire.calls.count("look") == 4
+    world.wire.clear()
+    world.wire.after[0] = meanwhile
+    assert world.refunds.recover() == Recovery(looked=0)
+    assert world.wire.calls.count("look") == 1
+
+
+def test_recovery_ends_though_a_payment_stays_on_the_list(world: World) -> None:
+    """A journal that goes on naming what owes nothing is asked again and then left: each payment once a run."""
+
+    class Naming(MemoryJournal):
+        def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
+            return tuple(refs[:limit])
+
+    refs = [world.pay() for _ in range(3)]
+    refunds = world.service(journal=Naming(world.clock))
+    for ref in refs[1:]:
+        refunds.request(refunds.quote(ref, by=MARIA).verified(by=MARIA))
+    assert refunds.recover() == Recovery(looked=2)
+    assert refunds.recover() == Recovery(looked=0)
+    assert [world.bank.made(ref) for ref in refs] == [0, 1, 1]
+
+
+def test_recovery_without_an_id_of_its_own_reads_nothing(world: World) -> None:
+    """An id source that fails is told before anything is read, and never once a send may have left."""
+    ref = world.pay()
+    world.refunds.request(world.decision(ref))
+    world.wire.clear()
+    world.new_id = lambda: ""  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="new_id"):
+        world.service().recover()
+    assert world.wire.calls == []
 
 
 # --- time ---------------------------------------------------------------------------------------------------

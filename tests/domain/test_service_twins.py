@@ -19,10 +19,14 @@ from refund_domain import (
     Money,
     OutsideRef,
     RefundService,
+    bookings,
+    bookings_async,
     guard,
     guard_async,
     loop,
     loop_async,
+    operate,
+    operate_async,
     service,
     service_async,
 )
@@ -50,25 +54,38 @@ from tests.domain.worlds import (
 
 # --- one syntax tree ----------------------------------------------------------------------------------------
 
-PAIRS = {"service": (service, service_async), "guard": (guard, guard_async), "loop": (loop, loop_async)}
-"""The modules that there are twice: the service, what guards it, and the loop they stand on."""
+PAIRS = {
+    "service": (service, service_async),
+    "bookings": (bookings, bookings_async),
+    "guard": (guard, guard_async),
+    "loop": (loop, loop_async),
+    "operate": (operate, operate_async),
+}
+"""The modules that there are twice: the service, its way with bookings, what guards it, the loop they stand on,
+and what operators ask of a journal."""
 
 NAMES = {
     "AsyncRefundService": "RefundService",
+    "AsyncBookings": "Bookings",
     "AsyncGuard": "Guard",
     "AsyncLoop": "Loop",
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",
     "AsyncRefundFeed": "RefundFeed",
     "AsyncJoiningJournal": "JoiningJournal",
+    "AsyncOperatedJournal": "OperatedJournal",
     "AsyncRefundsWithin": "RefundsWithin",
     "AsyncAllow": "Allow",
+    "AsyncSleep": "Sleep",
 }
-"""What is called differently in the async form: itself, its loop, the ports, the host's word on who may."""
+"""What is called differently in the async form: itself, its parts, the ports, what the host gives it."""
 
-ONLY_SYNC = {"import os", "def new_id"}
-ONLY_ASYNC = {"from refund_domain.service import new_id"}
-"""Statements of the module that only one of the two has: the id source is written once."""
+OPERATED = ("figures", "note_recovery")
+"""What a journal offers beside the port, for those who operate it."""
+
+ONLY_SYNC = {"import os", "def new_id", "SLEEP"}
+ONLY_ASYNC = {"from refund_domain.service import new_id", "SLEEP"}
+"""Statements of the module that only one has: the id source is written once, and only one can wait by itself."""
 
 
 class Unawaited(ast.NodeTransformer):
@@ -112,6 +129,8 @@ def heading(statement: ast.stmt) -> str:
             return f"def {statement.name}"
         case ast.Import() | ast.ImportFrom():
             return ast.unparse(statement)
+        case ast.AnnAssign():
+            return ast.unparse(statement.target)
         case _:
             return ""
 
@@ -187,21 +206,24 @@ def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
         owner = ast.unparse(node.func.value)
         of_port = owner in ("self._journal", "self._gateway", "feed") and node.func.attr in ports
         of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
-        of_self = owner == "self" and node.func.attr in (coroutines | {"_allow"})
+        of_port |= owner in ("journal", "operated(journal)") and node.func.attr in {"load", *OPERATED}
+        of_self = owner == "self" and node.func.attr in (coroutines | {"_allow", "_sleep"})
         assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)
+
+
+def face(form: type) -> dict[str, Callable[..., object]]:
+    """What a host may call of it, by name."""
+    return {name: method for name, method in inspect.getmembers(form, inspect.isfunction) if name[0] != "_"}
 
 
 def test_faces_of_both_forms_are_the_same() -> None:
     """Both forms have the same public methods with the same arguments, results and words."""
-    for name, method in inspect.getmembers(RefundService, inspect.isfunction):
-        if name.startswith("_"):
-            continue
+    for name, method in face(RefundService).items():
         twin = getattr(AsyncRefundService, name)
         assert inspect.iscoroutinefunction(twin), name
         assert str(inspect.signature(twin)).replace("Async", "") == str(inspect.signature(method)), name
         assert inspect.getdoc(twin) == inspect.getdoc(method), name
-    assert {n for n in vars(RefundService) if n[0] != "_"} == {n for n in vars(AsyncRefundService) if n[0] != "_"}
-    assert {n for n in vars(Driven) if n[0] != "_"} == {n for n in dir(RefundService) if n[0] != "_"}
+    assert set(face(RefundService)) == set(face(AsyncRefundService)) == set(face(Driven))
 
 
 # --- one behaviour ------------------------------------------------------------------------------------------
@@ -270,7 +292,11 @@ def booked(world: World) -> Told:
     command = quote.verified(by=MARIA)
     world.wire.clear()
     world.wire.before[1] = unavailable()
-    return [quote, world.refunds.issue_booking(command), world.refunds.issue_booking(command)]
+    told: Told = [quote, world.refunds.issue_booking(command), world.refunds.issue_booking(command)]
+    more = [world.refunds.quote_booking(Booking(label="7", payments=(world.pay(), refs[0])), by=MARIA)]
+    more += world.refunds.quote_bookings([Booking(label="8", payments=(world.pay(), refs[2]))], by=MARIA)
+    commands = [command, *(each.verified(by=MARIA) for each in more)]
+    return [*told, more, world.refunds.issue_bookings(commands, most_per_second=2, on_progress=told.append)]
 
 
 def late(world: World) -> Told:

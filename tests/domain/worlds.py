@@ -28,11 +28,13 @@ from refund_domain import (
 )
 from refund_domain.answers import Answer, Look, Send, Unread
 from refund_domain.arrival import weekdays
+from refund_domain.bulk import BulkProgress, BulkReport
 from refund_domain.commands import Action, ApproveRefund, Choice
 from refund_domain.controls import Switch
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.health import Health
 from refund_domain.payments import AnyPayment, ControlRef, Ref
 from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
@@ -42,6 +44,7 @@ from refund_domain.reconcile import Outcome, Position, Reconciliation
 from refund_domain.signals import Signal, Subject
 from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
+from refund_domain.watch import Observe
 from refund_domain.within import AsyncRefundsWithin
 
 T = TypeVar("T")
@@ -253,6 +256,13 @@ class AwaitedJournal:
         return self._inner.tail(after, limit)
 
     def __getattr__(self, name: str) -> object:
+        if name in ("figures", "note_recovery") and hasattr(self._inner, name):
+            call = getattr(self._inner, name)
+
+            async def awaited(*arguments: object) -> object:
+                return call(*arguments)
+
+            return awaited
         if name != "within" or not hasattr(self._inner, "within"):
             raise AttributeError(name)
 
@@ -293,8 +303,24 @@ class Driven:
     def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
         return driven(self._service.quote_booking(booking, by=by, payouts=payouts))
 
+    def quote_bookings(
+        self, bookings: Iterable[Booking], *, by: Actor, payouts: Iterable[Payout] = ()
+    ) -> tuple[BookingQuote, ...]:
+        return driven(self._service.quote_bookings(bookings, by=by, payouts=payouts))
+
     def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         return driven(self._service.issue_booking(command))
+
+    def issue_bookings(
+        self,
+        commands: Iterable[IssueBooking],
+        *,
+        most_per_second: float | None = None,
+        on_progress: Callable[[BulkProgress], object] | None = None,
+    ) -> BulkReport:
+        return driven(
+            self._service.issue_bookings(commands, most_per_second=most_per_second, on_progress=on_progress)
+        )
 
     def record_outside(
         self, ref: AnyPayment, amount: Money, *, by: Actor, how: str, record_id: str | None = None
@@ -358,6 +384,9 @@ class Driven:
     def recover(self, limit: int = 100) -> Recovery:
         return driven(self._service.recover(limit))
 
+    def health(self) -> Health:
+        return driven(self._service.health())
+
 
 class DrivenWithin:
     """The async service within a host's transaction behind the sync face."""
@@ -394,9 +423,10 @@ class World:
         cap: bool = True,
         allow: Allowing = anybody,
         is_business_day: Callable[[date], bool] = weekdays,
+        observe: Observe | None = None,
     ) -> None:
         self.kind, self.policy, self.allow = kind, policy, allow
-        self.is_business_day = is_business_day
+        self.is_business_day, self.observe = is_business_day, observe
         self.clock = Clock()
         self.bank = MemoryBank(self.clock, cap=cap)
         self.gateway = MemoryGateway(self.bank)
@@ -405,10 +435,17 @@ class World:
         self.feed = WiredFeed(self.gateway, self.wire)
         self.journal = WiredJournal(self.store, self.wire)
         self._numbers = itertools.count(1)
+        self.slept: list[float] = []
+        self.nap: Callable[[], None] = lambda: None
         self.refunds = self.service()
 
     def new_id(self) -> str:
         return f"id-{next(self._numbers)}"
+
+    def _sleep(self, seconds: float) -> None:
+        self.nap()
+        self.slept.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
 
     def _allow(self, actor: Actor, action: Action, ref: Ref | None) -> bool:
         self.wire.asked.append((actor, action, ref))
@@ -427,10 +464,15 @@ class World:
                 is_business_day=self.is_business_day,
                 new_id=self.new_id,
                 monotonic=self.clock.monotonic,
+                observe=self.observe,
+                sleep=self._sleep,
             )
 
         async def allow(actor: Actor, action: Action, ref: Ref | None) -> bool:
             return self._allow(actor, action, ref)
+
+        async def sleep(seconds: float) -> None:
+            self._sleep(seconds)
 
         return Driven(
             AsyncRefundService(
@@ -441,6 +483,8 @@ class World:
                 is_business_day=self.is_business_day,
                 new_id=self.new_id,
                 monotonic=self.clock.monotonic,
+                observe=self.observe,
+                sleep=sleep,
             )
         )
 

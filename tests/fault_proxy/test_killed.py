@@ -45,7 +45,7 @@ def _child(mode: str, client: Client, database: Path, address: str, ref: Payment
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fault_proxy.killed_child", mode, client, str(database), address, str(ref)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         stdout=subprocess.PIPE,
     )
 

@@ -1,9 +1,11 @@
 """A counting bank in the database itself, which any number of processes share: each refund it makes is a row.
 
-It has no cap: two sends of different keys are two refunds, and are seen.
+It has no cap: two sends of different keys are two refunds, and are seen. Each look and each send is a row, too.
 """
 
 from __future__ import annotations
+
+import time
 
 import psycopg
 
@@ -17,21 +19,26 @@ TABLES = """
     CREATE TABLE bank_refunds (
         refund_key text PRIMARY KEY, charge text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
     );
+    CREATE TABLE bank_looks (charge text NOT NULL);
+    CREATE TABLE bank_sends (refund_key text NOT NULL, claim integer NOT NULL);
     CREATE TABLE bank_started (at timestamptz NOT NULL);
     INSERT INTO bank_started VALUES (clock_timestamp() - interval '1 day');
 """
 
 
 class TableBank:
-    """A `PaymentGateway` over two tables; every charge is of 200 dollars and a day old."""
+    """A `PaymentGateway` over tables; every charge is of 200 dollars and a day old. Each call takes `slow_s`."""
 
     live = False
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, *, slow_s: float = 0.0) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True)
+        self._slow_s = slow_s
 
     def look(self, ref: PaymentRef, /) -> Look:
         """The charge and its refunds as the table has them."""
+        self._connection.execute("INSERT INTO bank_looks (charge) VALUES (%s)", (ref.charge,))
+        time.sleep(self._slow_s)
         rows = self._connection.execute(
             "SELECT refund_key, at FROM bank_refunds WHERE charge = %s ORDER BY at", (ref.charge,)
         ).fetchall()
@@ -46,6 +53,8 @@ class TableBank:
 
     def send(self, send: Send, /) -> Answer:
         """Make the refund; the same key again is the same refund."""
+        self._connection.execute("INSERT INTO bank_sends VALUES (%s, %s)", (send.refund_id, send.claim))
+        time.sleep(self._slow_s)
         self._connection.execute(
             "INSERT INTO bank_refunds (refund_key, charge) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             (send.refund_id, send.payment.charge),

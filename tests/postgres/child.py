@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from refund_adapters.sql import PostgresJournal
-from refund_domain import Actor, PaymentRef, Refund, RefundService, Refused
+from refund_domain import Actor, PaymentRef, Policy, Refund, RefundService, Refused
 from refund_domain.errors import JournalConflict, JournalError
 from refund_domain.events import PersonAsked
 from refund_domain.ports import Head
@@ -19,6 +19,11 @@ from tests.postgres.bank import TableBank
 
 MARIA = Actor(id="maria", tenant="acme")
 QUIET = Head(tenant="acme", look_at=None, waiting=False)
+SECOND = timedelta(seconds=1)
+HASTY = Policy(licence=SECOND, answer_wait=2 * SECOND, look_first=SECOND)
+"""What a killed worker left is looked at soon, or a test would wait for minutes."""
+SLOW_S = 0.01
+"""How long the bank takes for a call where workers are to meet: a network would take longer still."""
 
 
 def say(words: str) -> None:
@@ -63,6 +68,20 @@ def issue(conninfo: str, level: str, count: str, shift: str) -> None:
     say(json.dumps({"conflicts": conflicts}))
 
 
+def recover(conninfo: str, limit: str) -> None:
+    """Recover so many at a time until nothing is due any more; tell how many each run went on with."""
+    bank = TableBank(conninfo, slow_s=SLOW_S)
+    journal = PostgresJournal(conninfo, busy_timeout_s=30)
+    service = RefundService(bank, journal, allow=lambda *_: True, policy=HASTY)
+    say("ready")
+    sys.stdin.readline()
+    while True:
+        done = service.recover(int(limit))
+        say(f"looked {done.looked} {len(done.failed)}")
+        if not done.looked:
+            return
+
+
 def append(conninfo: str, name: str) -> None:
     """Append to streams of its own, two events at a time, until killed; tell what returned and what did not."""
     journal = PostgresJournal(conninfo, busy_timeout_s=2, connections=1)
@@ -90,7 +109,7 @@ def make(conninfo: str) -> None:
         say(f"made {journal.load(PaymentRef('platform', 'ch_1')).version}")
 
 
-MODES: dict[str, Callable[..., None]] = {"issue": issue, "append": append, "make": make}
+MODES: dict[str, Callable[..., None]] = {"issue": issue, "recover": recover, "append": append, "make": make}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](*sys.argv[2:])

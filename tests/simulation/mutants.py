@@ -136,7 +136,7 @@ def _broken_is_no(answer: Answer) -> Answer:
 # --- the claim --------------------------------------------------------------------------------------------
 
 
-async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef) -> Any:
+async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     at = stream.now
     look = await self._look(ref)
     given = OwedLook(at=at, latest=stream.latest, look=look)
@@ -181,15 +181,15 @@ async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = Fa
         return in_doubt(stream, given)
 
 
-async def _look_at_end(self: Any, stream: Any, ref: PaymentRef) -> Any:
+async def _look_at_end(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     return await _advance(self, stream, ref, at_end=True)
 
 
-async def _drops_answer(self: Any, stream: Any, ref: PaymentRef) -> Any:
+async def _drops_answer(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     return await _advance(self, stream, ref, drop=True)
 
 
-async def _anothers_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
+async def _anothers_claim(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     """Whoever sees an open claim sends on it."""
     for record in stream.ledger.refunds:
         for claim in record.claims:
@@ -210,7 +210,7 @@ def _without_claim(known: Any, given: Any, policy: Any) -> Any:
     return tuple(event for event in said if not isinstance(event, SendClaimed))
 
 
-async def _no_claim(self: Any, stream: Any, ref: PaymentRef) -> Any:
+async def _no_claim(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     at = stream.now
     look = await self._look(ref)
     given = OwedLook(at=at, latest=stream.latest, look=look)
@@ -784,7 +784,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="reconciliation reads the first page only, and nobody judges what it says",
         apply=_run("_read_as", _last_page),
-        seeds=36,
+        seeds=225,
         by=("stuck",),
         mode=RECONCILED,
         deaf=("passed_over",),

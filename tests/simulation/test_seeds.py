@@ -26,6 +26,7 @@ from refund_adapters.simulation.modes import (
     RECONCILED,
 )
 from refund_adapters.simulation.ports import FAULTS_AT, PAGE_FAULTS, SEND_FAULTS
+from refund_adapters.simulation.report import Tally
 from refund_adapters.simulation.run import replay
 from refund_adapters.simulation.scenario import Taken
 from refund_adapters.simulation.shrink import shorten, told
@@ -52,12 +53,15 @@ def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
     """Under every fault at once no refund doubles, is lost or stays stuck: with and without cap, webhooks, and
     reconciliation."""
     tally = run_batch(mode, Journal.MEMORY.value, 0, 200, STEPS)
+    never = [] if MODES[mode].reconciles else list(PAGE_FAULTS)
+    if _missing(tally) != never:  # a fault that so many seeds happened not to draw comes in a few more
+        tally.merge(run_batch(mode, Journal.MEMORY.value, 200, 300, STEPS))
     assert (tally.failing, dict(tally.broken)) == ([], {})
     assert tally.refunds > 200
-    missing = [fault for faults in FAULTS_AT.values() for fault in faults if not tally.counts[f"fault {fault}"]]
+    missing = _missing(tally)
     if MODES[mode].guards:  # much is held back there, so that a fault of sends may not come up in so few seeds
         missing = [fault for fault in missing if fault not in SEND_FAULTS]
-    assert missing == ([] if MODES[mode].reconciles else list(PAGE_FAULTS))
+    assert missing == never
     rarely = [name for name in _RECONCILED if tally.counts[name] < 10]
     assert rarely == ([] if MODES[mode].reconciles else list(_RECONCILED))
     assert tally.counts["crash"] > 100
@@ -69,6 +73,11 @@ def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
     assert seldom == ([] if MODES[mode].webhooks else received)
     unguarded = [name for name in _GUARDED if tally.counts[name] < 30]
     assert unguarded == ([] if MODES[mode].guards else list(_GUARDED))
+
+
+def _missing(tally: Tally) -> list[str]:
+    """The faults that never befell a call."""
+    return [fault for faults in FAULTS_AT.values() for fault in faults if not tally.counts[f"fault {fault}"]]
 
 
 _SENT = {

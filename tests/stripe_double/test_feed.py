@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import stripe
 
-from refund_adapters.memory import AsyncMemoryJournal, ManualClock, MemoryBank, MemoryJournal
+from refund_adapters.memory import AsyncMemoryJournal, Breaks, ManualClock, MemoryBank, MemoryJournal
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
 from refund_domain import Actor, AsyncRefundService, Money, PaymentRef, RefundService
 from refund_domain.answers import Unread
 from refund_domain.connect import PLATFORM
 from refund_domain.feeds import FeedPage, Window
+from refund_domain.policy import Policy
 from refund_domain.reconcile import Reconciliation
 from refund_domain.signals import Subject
 from refund_domain.testing.laws import Report
@@ -108,6 +109,67 @@ def test_an_account_is_read_to_its_last_page(
     assert [asked["created"] for _, asked in lists(double)] == [created, created]
     assert len(lists(double, "/v1/disputes")) == 1
     assert refunds.reconcile_account(PLATFORM, WINDOW, feed=gateway, limit=1000).news == ()
+
+
+class Shifting:
+    """This feed, with more refunds made before every page is asked for, within the same second."""
+
+    live = False
+
+    def __init__(self, inner: StripeGateway | Awaited, bank: MemoryBank, refs: list[PaymentRef]) -> None:
+        self._inner, self._bank, self._refs = inner, bank, refs
+
+    def page(self, account: str, window: Window, subject: Subject, after: str | None, /) -> FeedPage | Unread:
+        for ref in self._refs:
+            self._bank.elsewhere(ref, CENT)
+        return self._inner.page(account, window, subject, after)
+
+
+def test_a_list_that_grows_while_it_is_read_passes_nothing_over(
+    refunds: RefundService, gateway: StripeGateway | Awaited, bank: MemoryBank, clock: ManualClock
+) -> None:
+    """Newer refunds come before those that were read, in the middle of a page and of a second: all that was there
+    when the run began is known in the end, each payment at its own."""
+    # failure: F01
+    refs = [known(refunds, bank) for _ in range(2)]
+    for number in range(203):
+        bank.elsewhere(refs[number % 2], CENT)
+    there = {each.id for ref in refs for each in bank.refunds(ref)}
+    clock.forward(timedelta(hours=2))
+    feed, after, parts = Shifting(gateway, bank, refs), None, list[Reconciliation]()
+    while not parts or after is not None:
+        parts.append(refunds.reconcile_account(PLATFORM, WINDOW, feed=feed, limit=70, after=after))
+        after = parts[-1].position
+    assert [(part.unread, part.failed) for part in parts] == [(None, ())] * len(parts)
+    assert parts[-1].until == START + timedelta(hours=2) - HELD_BACK
+    assert {id for part in parts for payment in part.payments for id in payment.ids} >= there
+
+
+@pytest.mark.parametrize("makes_after", [None, timedelta(0), timedelta(hours=2)])
+@pytest.mark.parametrize("client", ["requests", "httpx async"])
+def test_what_is_in_doubt_stays_held_through_reconciliations(
+    clock: ManualClock, client: str, makes_after: timedelta | None
+) -> None:
+    """At a Stripe that would refund a payment twice a send breaks; for two days reconciliation shows what there
+    is: nothing is sent again or ended by it, no other refund may be issued, and one is made at most."""
+    bank = MemoryBank(clock, cap=False)
+    with (
+        StripeDouble(bank) as double,
+        stripe_over(client, double.base_address, KEY, read_timeout_s=20.0) as gateway,
+    ):
+        refunds = RefundService(gateway, MemoryJournal(clock), allow=anybody, policy=Policy(gateway_caps=False))
+        ref, other = known(refunds, bank), known(refunds, bank)
+        double.breaks(Breaks(makes_after=makes_after))
+        refunds.issue(refunds.quote(ref, by=MARIA).verified(by=MARIA))
+        for _ in range(24):
+            clock.forward(timedelta(hours=2))
+            bank.elsewhere(other, CENT)
+            run = refunds.reconcile_account(PLATFORM, WINDOW, feed=gateway)
+            assert (run.unread, run.failed) == (None, ())
+            quote = refunds.quote(ref, by=MARIA)
+            assert quote.refusals[0].code in ("in_flight", "already_refunded")
+        assert len([request for request in double.requests if request.method == "POST"]) == 1
+        assert len(bank.refunds(ref)) == (makes_after is not None)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from typing import assert_never, assert_type
+from unittest import TestCase
+
+from hypothesis.stateful import RuleBasedStateMachine
 
 from refund_adapters.memory import (
     AsyncMemoryGateway,
@@ -28,6 +31,9 @@ from refund_domain import (
 from refund_domain.ledger import HOLDS
 from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundJournal, JoiningJournal
 from refund_domain.signals import Signal
+from refund_domain.testing.machine import RefundMachine, machine
+from refund_domain.testing.weather import AsyncLine, Line
+from refund_domain.testing.wiring import Awaited, Bank, Desk, Wiring
 from refund_domain.views import PaymentView
 
 MARIA = Actor(id="maria", tenant="acme")
@@ -99,3 +105,22 @@ def test_a_webhook_is_matched_exhaustively() -> None:
 def test_every_status_has_a_next_move() -> None:
     """The exhaustive match gives an answer for each status there is."""
     assert {next_move(status) for status in HOLDS} == {"wait", "done", "quote again"}
+
+
+def kit(
+    bank: MemoryBank, refunds: RefundService, awaited: Awaited, line: Line, awaited_line: AsyncLine
+) -> tuple[Bank, Desk, Desk, PaymentGateway, AsyncPaymentGateway]:
+    """The bank in memory and both services fit the machine's wiring, and its lines are gateways."""
+    return bank, refunds, awaited, line, awaited_line
+
+
+def test_machine_is_a_state_machine_of_hypothesis() -> None:
+    """What `machine` returns has the `TestCase` that test runners collect."""
+
+    def make() -> Wiring:
+        raise NotImplementedError
+
+    made = machine(make)
+    assert_type(made, type[RefundMachine])
+    assert issubclass(made, RuleBasedStateMachine)
+    assert issubclass(made.TestCase, TestCase)

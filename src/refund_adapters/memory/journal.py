@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from refund_adapters.clock import utc_now
-from refund_domain.errors import JournalConflict
+from refund_adapters.places import ANOTHER_ERASURE, NO_ERASURE, NOT_THERE, place, place_of
+from refund_domain.erasure import is_erasure
+from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event
+from refund_domain.health import Figures, RecoveryNote
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -30,6 +33,8 @@ class MemoryJournal:
         self._heads: dict[str, Head] = {}
         self._order: list[tuple[str, int]] = []
         self._latest = datetime.min.replace(tzinfo=UTC)
+        self._erasures: dict[str, tuple[str, str]] = {}
+        self._recovered: RecoveryNote | None = None
         self._lock = threading.Lock()
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
@@ -91,6 +96,68 @@ class MemoryJournal:
                 for number, (stream, version) in enumerate(self._order[first : first + limit], first + 1)
             )
 
+    def figures(self, young: timedelta, /) -> Figures:
+        """What the heads tell of all streams; see the port."""
+        with self._lock:
+            now = self._tick()
+            heads = self._heads.values()
+            due = [head.look_at for head in heads if head.look_at is not None and head.look_at <= now]
+            since = [head.doubt_since for head in heads if head.doubt_since is not None]
+            old = [at for at in since if at <= now - young]
+            return Figures(
+                at=now,
+                in_doubt=len(old),
+                doubt_since=min(old, default=None),
+                due=len(due),
+                due_since=min(due, default=None),
+                waiting=sum(head.waiting for head in heads),
+                recovered=self._recovered,
+            )
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        """Keep how a run of `recover` went; see the port."""
+        with self._lock:
+            self._recovered = RecoveryNote(at=self._tick(), looked=looked, failed=failed)
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """The tenant's own events behind a position; see the port."""
+        behind = place(after)
+        with self._lock:
+            found: list[Tailed] = []
+            for stream in sorted(name for name, head in self._heads.items() if head.tenant == tenant):
+                for version, event in enumerate(self._events[stream], 1):
+                    if (stream, version) > behind and len(found) < limit:
+                        position = place_of(stream, version)
+                        found.append(Tailed(position=position, stream=stream, version=version, event=event))
+        return tuple(found)
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """Put erased events in the places of what they were; see the port."""
+        with self._lock:
+            changed: dict[str, list[Event]] = {}
+            for each in events:
+                head, stands = self._heads.get(each.stream), self._events.get(each.stream, ())
+                if head is None or head.tenant != tenant or not 0 < each.version <= len(stands):
+                    raise ValueError(NOT_THERE)
+                if not is_erasure(stands[each.version - 1], each.event):
+                    raise ValueError(NO_ERASURE)
+                changed.setdefault(each.stream, list(stands))[each.version - 1] = each.event
+            self._events.update((stream, tuple(events)) for stream, events in changed.items())
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """The key of the tenant's unfinished erasure, or this one; see the port."""
+        with self._lock:
+            begun = self._erasures.setdefault(tenant, (scope, key))
+            if scope not in ("", begun[0]):
+                raise JournalBusy(ANOTHER_ERASURE)
+            self._erasures[tenant] = (scope, begun[1])
+            return begun[1]
+
+    def end_erasure(self, tenant: str, /) -> None:
+        """Forget key and scope; see the port."""
+        with self._lock:
+            self._erasures.pop(tenant, None)
+
     def _tick(self) -> datetime:
         now = self._clock()
         if now > self._latest:
@@ -126,3 +193,27 @@ class AsyncMemoryJournal:
     async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """See `MemoryJournal.tail`."""
         return self._journal.tail(after, limit)
+
+    async def figures(self, young: timedelta, /) -> Figures:
+        """See `MemoryJournal.figures`."""
+        return self._journal.figures(young)
+
+    async def note_recovery(self, looked: int, failed: int, /) -> None:
+        """See `MemoryJournal.note_recovery`."""
+        self._journal.note_recovery(looked, failed)
+
+    async def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """See `MemoryJournal.history`."""
+        return self._journal.history(tenant, after, limit)
+
+    async def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """See `MemoryJournal.erase`."""
+        self._journal.erase(tenant, events)
+
+    async def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """See `MemoryJournal.begin_erasure`."""
+        return self._journal.begin_erasure(tenant, scope, key)
+
+    async def end_erasure(self, tenant: str, /) -> None:
+        """See `MemoryJournal.end_erasure`."""
+        self._journal.end_erasure(tenant)

@@ -33,6 +33,7 @@ _SECOND: Final = timedelta(seconds=1)
 _DESTINATION: Final = "acct_2"
 STEP_US: Final = 10_000
 """How long one step takes, in microseconds of true time."""
+_STEP: Final = STEP_US * _US
 
 MakeHandle = Callable[[Callable[[], datetime]], RefundJournal]
 """Makes one worker's handle on the seed's journal, given that worker's clock."""
@@ -248,7 +249,7 @@ class World:
         if fault:
             self.count(f"fault {fault}")
         self.us += STEP_US
-        self.now = START + self.us * _US
+        self.now += _STEP
         if self.bank_next is not None and self.bank_next <= self.now:
             self.bank.tick()
             self.checker.bank_moved()

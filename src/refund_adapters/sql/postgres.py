@@ -10,7 +10,7 @@ Needs the extra: `pip install 'refund-domain[postgres]'`, and PostgreSQL 13 or n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from refund_adapters.sql.postgres_schema import checked_schema
 from refund_adapters.sql.rows import checked_wait, host_connection
 from refund_domain._checks import check_count, check_type
 from refund_domain.events import Event
+from refund_domain.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -115,6 +116,34 @@ class PostgresJournal:
         began. Any transaction that is open on the server, a host's long report included, holds it up.
         """
         return self._pool.run(self._asks.tail(after, limit))
+
+    def figures(self, young: timedelta, /) -> Figures:
+        """What the heads of all streams tell, by their indexes; doubts younger than `young` are not counted."""
+        return self._pool.run(self._asks.figures(young))
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        """Keep how a run of `recover` went, in place of the last one's."""
+        self._pool.run(self._asks.note_recovery(looked, failed))
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """At most `limit` events of this tenant's streams behind position `after`, by stream and version."""
+        return self._pool.run(self._asks.history(tenant, after, limit))
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """Put these erased events in their places, all or none. Raises ValueError for what is no erasure."""
+        erasure = self._asks.erase(tenant, events)
+        # Nothing but another erasure can come between: an event is never changed otherwise.
+        self._pool.run(self._asks.places(tenant, events))
+        self._pool.run(erasure)
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """The key of the tenant's erasure that was begun and not ended; this one where there is none."""
+        return self._pool.run(self._asks.begin_erasure(tenant, scope, key))
+
+    def end_erasure(self, tenant: str, /) -> None:
+        """Forget key and scope. What was erased is in no row any more; the dead rows of before are the server's to
+        overwrite: `VACUUM FULL` on `refund_events` and `refund_erasures` leaves none of them."""
+        self._pool.run(self._asks.end_erasure(tenant))
 
     def within(self, connection: object, /) -> JoinedPostgresJournal:
         """This journal within the transaction that is open on a host's psycopg connection, or on what Django

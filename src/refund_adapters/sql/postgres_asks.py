@@ -4,17 +4,33 @@ share it and only differ in who carries the statement to the server."""
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
+from refund_adapters.places import ANOTHER_ERASURE, place
 from refund_adapters.sql.connections import GATE
 from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
-from refund_adapters.sql.rows import Times, decoded, event_rows, head_row, moment, position, refs, stream_of
-from refund_domain._checks import check_count, check_text
-from refund_domain.errors import JournalConflict, JournalUnavailable
+from refund_adapters.sql.rows import (
+    Times,
+    check_erasure,
+    checked_run,
+    decoded,
+    erased_texts,
+    event_rows,
+    figures,
+    head_row,
+    moment,
+    narrated,
+    position,
+    refs,
+    stream_of,
+)
+from refund_domain._checks import check_count, check_span, check_text
+from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -76,23 +92,25 @@ class Asks:
         """All the events at the expected version, or `JournalConflict` and nothing, in one statement."""
         stream = stream_of(ref, expected, "expected")
         added = event_rows(events, expected)
-        tenant, look_at, waiting = head_row(ref, head)
+        tenant, look_at, waiting, doubt_since = head_row(ref, head)
         values = {
             "stream": stream,
             "expected": expected,
             "version": expected + len(added),
-            "ats": [at for _, at, _ in added],
-            "events": [text for _, _, text in added],
+            # One text is cheap where a list is dear to the driver; JSON holds no line break but escaped.
+            "ats": "\n".join([str(at) for _, at, _ in added]),
+            "events": "\n".join([text for _, _, text in added]),
             "tenant": tenant,
             "look_at": look_at,
             "waiting": waiting,
+            "doubt_since": doubt_since,
         }
 
         def read(rows: Rows) -> datetime:
-            ((count, clock),) = rows
-            if count != len(added):
+            if len(rows) != len(added):
                 raise JournalConflict("another worker appended to this stream first")
-            now = moment(clock)
+            # The last row's clock was read when the events before it stood, too.
+            now = moment(rows[-1][0])
             self._times.given(now)
             return now
 
@@ -108,6 +126,66 @@ class Asks:
         check_text(tenant, "tenant", 255)
         check_count(limit, "limit", 1)
         return Ask(statement("waiting", self._schema), {"tenant": tenant, "limit": limit}, _streams)
+
+    def figures(self, young: timedelta) -> Ask[Figures]:
+        """What the heads of all streams tell."""
+        check_span(young, "young")
+
+        def read(rows: Rows) -> Figures:
+            ((*row, undated),) = rows
+            return figures(row, undated)
+
+        values = {"young": young // timedelta(microseconds=1), "limit": MOST_UNDATED}
+        return Ask(statement("figures", self._schema), values, read)
+
+    def note_recovery(self, looked: int, failed: int) -> Ask[None]:
+        """Keep how a run of recovery went."""
+        looked, failed = checked_run(looked, failed)
+        values = {"looked": looked, "failed": failed}
+        return Ask(statement("note_recovery", self._schema), values, lambda rows: None, writes=True)
+
+    def history(self, tenant: str, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
+        """A tenant's events behind a position."""
+        check_text(tenant, "tenant", 255)
+        stream, version = place(after)
+        check_count(limit, "limit", 1)
+        values = {"tenant": tenant, "stream": stream, "version": version, "limit": limit}
+        return Ask(statement("history", self._schema), values, narrated)
+
+    def places(self, tenant: str, events: Sequence[Tailed]) -> Ask[None]:
+        """Whether each of these is an erasure of what stands in its place; ValueError where one is not."""
+        check_text(tenant, "tenant", 255)
+
+        def read(rows: Rows) -> None:
+            standing: dict[int, str] = {row[0]: row[1] for row in rows}
+            for number, event in enumerate(events, 1):
+                check_erasure(standing.get(number), event)
+
+        values = {"tenant": tenant, **_named(events)}
+        return Ask(statement("places", self._schema), values, read)
+
+    def erase(self, tenant: str, events: Sequence[Tailed]) -> Ask[None]:
+        """Put these in their places, which `places` has found to be the tenant's."""
+        values = {"texts": erased_texts(tenant, events), **_named(events)}
+        return Ask(statement("erase", self._schema), values, lambda rows: None, writes=True)
+
+    def begin_erasure(self, tenant: str, scope: str, key: str) -> Ask[str]:
+        """The key of the tenant's erasure that stands, or this one."""
+        check_text(tenant, "tenant", 255)
+
+        def read(rows: Rows) -> str:
+            ((standing, kept),) = rows
+            if standing != scope:
+                raise JournalBusy(ANOTHER_ERASURE)
+            return str(kept)
+
+        values = {"tenant": tenant, "scope": scope, "key": key}
+        return Ask(statement("begin_erasure", self._schema), values, read, writes=True)
+
+    def end_erasure(self, tenant: str) -> Ask[None]:
+        """Forget key and scope."""
+        check_text(tenant, "tenant", 255)
+        return Ask(statement("end_erasure", self._schema), {"tenant": tenant}, lambda rows: None, writes=True)
 
     def tail(self, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
         """What was appended behind a position, up to the oldest open transaction."""
@@ -194,6 +272,10 @@ class Asks:
         if from_elsewhere:
             yield statement("lift_tx", self._schema), NOTHING
         return Opened(journal_id, weakness or ("unlogged tables" if unlogged else None))
+
+
+def _named(events: Sequence[Tailed]) -> dict[str, object]:
+    return {"streams": [event.stream for event in events], "versions": [event.version for event in events]}
 
 
 def _version(rows: Rows) -> int:

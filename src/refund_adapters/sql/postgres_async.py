@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
 from refund_adapters.sql.rows import host_connection
 from refund_domain._checks import check_count
 from refund_domain.events import Event
+from refund_domain.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -89,6 +90,33 @@ class AsyncPostgresJournal:
     async def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """See `PostgresJournal.tail`."""
         return await self._pool.run(self._asks.tail(after, limit))
+
+    async def figures(self, young: timedelta, /) -> Figures:
+        """See `PostgresJournal.figures`."""
+        return await self._pool.run(self._asks.figures(young))
+
+    async def note_recovery(self, looked: int, failed: int, /) -> None:
+        """See `PostgresJournal.note_recovery`."""
+        await self._pool.run(self._asks.note_recovery(looked, failed))
+
+    async def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """See `PostgresJournal.history`."""
+        return await self._pool.run(self._asks.history(tenant, after, limit))
+
+    async def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """See `PostgresJournal.erase`."""
+        erasure = self._asks.erase(tenant, events)
+        # Nothing but another erasure can come between: an event is never changed otherwise.
+        await self._pool.run(self._asks.places(tenant, events))
+        await self._pool.run(erasure)
+
+    async def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """See `PostgresJournal.begin_erasure`."""
+        return await self._pool.run(self._asks.begin_erasure(tenant, scope, key))
+
+    async def end_erasure(self, tenant: str, /) -> None:
+        """See `PostgresJournal.end_erasure`."""
+        await self._pool.run(self._asks.end_erasure(tenant))
 
     async def within(self, connection: object, /) -> AsyncJoinedPostgresJournal:
         """See `PostgresJournal.within`: on a psycopg AsyncConnection."""

@@ -6,7 +6,8 @@ Loaded only by whoever opens a journal in PostgreSQL: nothing else imports psyco
 from __future__ import annotations
 
 import asyncio
-import selectors
+import select
+import sys
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Final, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import psycopg
 from psycopg import conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
@@ -141,13 +142,18 @@ async def awalk(raw: AsyncRaw, steps: Opening) -> Opened:
 def _rows(raw: Raw, statement: bytes, values: Mapping[str, object]) -> Rows:
     with psycopg.Cursor(raw, row_factory=tuple_row) as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall() if cursor.description else ()
+        return cursor.fetchall() if _gave_rows(cursor) else ()
 
 
 async def _arows(raw: AsyncRaw, statement: bytes, values: Mapping[str, object]) -> Rows:
     async with psycopg.AsyncCursor(raw, row_factory=tuple_row) as cursor:
         await cursor.execute(statement, values)
-        return await cursor.fetchall() if cursor.description else ()
+        return await cursor.fetchall() if _gave_rows(cursor) else ()
+
+
+def _gave_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
+    """Whether the statement gives rows; `description` would say so, too, and describe every column first."""
+    return cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
 
 
 def joined(raw: Raw, work: Callable[[], T]) -> T:
@@ -185,9 +191,16 @@ def is_usable(raw: Raw | AsyncRaw) -> bool:
     """
     if raw.closed or raw.info.transaction_status != TransactionStatus.IDLE:
         return False
-    with selectors.DefaultSelector() as selector:
-        selector.register(raw.pgconn.socket, selectors.EVENT_READ)
-        return not selector.select(0)
+    return not _has_come(raw.pgconn.socket)
+
+
+def _has_come(socket: int) -> bool:
+    """Whether there is something to read. A selector would open a file of its own for each look."""
+    if sys.platform == "win32":  # where sockets may have any number
+        return bool(select.select([socket], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def check_in_transaction(raw: Raw | AsyncRaw) -> None:

@@ -21,7 +21,7 @@ import attrs
 
 from refund_domain._checks import check_type
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The newest schema known here; a journal of a newer one is refused."""
 
 LEAST_SERVER: Final = 130000
@@ -30,6 +30,8 @@ LEAST_SERVER: Final = 130000
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _CLOCK: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _TX: Final = "(pg_current_xact_id()::text::bigint + (SELECT tx_offset FROM {schema}.refund_journal))"
+
+_UNDATED: Final = "look_at IS NOT NULL AND doubt_version IS DISTINCT FROM version"
 
 # ---- the tables ----
 
@@ -72,6 +74,31 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         VALUES (0, gen_random_uuid(), 0)
         """,
     ),
+    (
+        # A worker of the first schema moves `version` and leaves the doubt: it holds for `doubt_version` only.
+        "ALTER TABLE {schema}.refund_streams ADD COLUMN doubt_since bigint, ADD COLUMN doubt_version bigint",
+        "CREATE INDEX refund_streams_doubt ON {schema}.refund_streams (doubt_since) WHERE doubt_since IS NOT NULL",
+        """
+        CREATE INDEX refund_streams_undated ON {schema}.refund_streams (look_at)
+        WHERE look_at IS NOT NULL AND doubt_version IS DISTINCT FROM version
+        """,
+        """
+        CREATE TABLE {schema}.refund_recovery (
+            id integer PRIMARY KEY CHECK (id = 1),
+            at bigint NOT NULL,
+            looked integer NOT NULL,
+            failed integer NOT NULL
+        )
+        """,
+        "CREATE INDEX refund_streams_tenant ON {schema}.refund_streams (tenant, stream)",
+        """
+        CREATE TABLE {schema}.refund_erasures (
+            tenant text COLLATE "C" NOT NULL PRIMARY KEY,
+            scope text NOT NULL,
+            key text NOT NULL
+        )
+        """,
+    ),
 )
 """What leads from each version of the schema to the next, from none at all to the newest. Each step must leave
 what workers of the version before it still do right, for they go on while it is made."""
@@ -82,24 +109,28 @@ _APPEND: Final = f"""
     WITH head AS (
         {{head}}
         RETURNING stream, tx
-    ), added AS (
-        INSERT INTO {{schema}}.refund_events (tx, stream, version, at, event)
-        SELECT head.tx, head.stream, %(expected)s + given.number, given.at, given.event
-        FROM head, unnest(%(ats)s::bigint[], %(events)s::text[]) WITH ORDINALITY AS given (at, event, number)
-        ORDER BY given.number
-        RETURNING 1
     )
-    SELECT count(*), {_CLOCK} FROM added
+    INSERT INTO {{schema}}.refund_events (tx, stream, version, at, event)
+    SELECT head.tx, head.stream, %(expected)s + given.number, given.at, given.event
+    FROM head, unnest(
+        string_to_array(%(ats)s, E'\\n')::bigint[], string_to_array(%(events)s, E'\\n')
+    ) WITH ORDINALITY AS given (at, event, number)
+    ORDER BY given.number
+    RETURNING {_CLOCK}
 """
 _OPEN_HEAD: Final = f"""
-        INSERT INTO {{schema}}.refund_streams (stream, version, tx, tenant, look_at, waiting)
-        VALUES (%(stream)s, %(version)s, {_TX}, %(tenant)s, %(look_at)s, %(waiting)s)
+        INSERT INTO {{schema}}.refund_streams (
+            stream, version, tx, tenant, look_at, waiting, doubt_since, doubt_version
+        ) VALUES (
+            %(stream)s, %(version)s, {_TX}, %(tenant)s, %(look_at)s, %(waiting)s, %(doubt_since)s, %(version)s
+        )
         ON CONFLICT (stream) DO NOTHING
 """
 _MOVE_HEAD: Final = f"""
         UPDATE {{schema}}.refund_streams SET
             version = %(version)s, tx = greatest(tx, {_TX}),
-            tenant = %(tenant)s, look_at = %(look_at)s, waiting = %(waiting)s
+            tenant = %(tenant)s, look_at = %(look_at)s, waiting = %(waiting)s,
+            doubt_since = %(doubt_since)s, doubt_version = %(version)s
         WHERE stream = %(stream)s AND version = %(expected)s
 """
 
@@ -172,6 +203,53 @@ STATEMENTS: Final[Mapping[str, str]] = {
         SELECT stream FROM {schema}.refund_streams WHERE tenant = %(tenant)s AND waiting
         ORDER BY stream LIMIT %(limit)s
     """,
+    "figures": f"""
+        WITH clock AS (SELECT {_CLOCK} AS now), dated AS (
+            SELECT count(*) AS doubts, min(doubt_since) AS since FROM {{schema}}.refund_streams
+            WHERE doubt_since <= (SELECT now FROM clock) - %(young)s AND doubt_version = version
+        ), due AS (
+            SELECT count(*) AS looks, min(look_at) AS since FROM {{schema}}.refund_streams
+            WHERE look_at <= (SELECT now FROM clock)
+        )
+        SELECT clock.now, dated.doubts, dated.since, due.looks, due.since,
+            (SELECT count(*) FROM {{schema}}.refund_streams WHERE waiting),
+            recovery.at, recovery.looked, recovery.failed,
+            (SELECT count(*) FROM {{schema}}.refund_streams WHERE {_UNDATED}),
+            ARRAY(SELECT stream FROM {{schema}}.refund_streams WHERE {_UNDATED} ORDER BY look_at LIMIT %(limit)s)
+        FROM clock CROSS JOIN dated CROSS JOIN due LEFT JOIN {{schema}}.refund_recovery recovery ON true
+    """,
+    "note_recovery": f"""
+        INSERT INTO {{schema}}.refund_recovery (id, at, looked, failed)
+        VALUES (1, {_CLOCK}, %(looked)s, %(failed)s)
+        ON CONFLICT (id) DO UPDATE SET at = excluded.at, looked = excluded.looked, failed = excluded.failed
+    """,
+    "history": """
+        SELECT e.stream, e.version, e.event
+        FROM {schema}.refund_streams s JOIN {schema}.refund_events e ON e.stream = s.stream
+        WHERE s.tenant = %(tenant)s AND s.stream >= %(stream)s
+            AND (s.stream > %(stream)s OR e.version > %(version)s)
+        ORDER BY s.stream, e.version LIMIT %(limit)s
+    """,
+    "places": """
+        SELECT given.number, e.event
+        FROM unnest(%(streams)s::text[], %(versions)s::bigint[]) WITH ORDINALITY AS given (stream, version, number)
+        JOIN {schema}.refund_streams s ON s.stream = given.stream AND s.tenant = %(tenant)s
+        JOIN {schema}.refund_events e ON e.stream = given.stream AND e.version = given.version
+    """,
+    # Neither `tx` nor `seq` is touched, so nobody who reads along sees the event again.
+    "erase": """
+        UPDATE {schema}.refund_events e SET event = given.event
+        FROM unnest(%(streams)s::text[], %(versions)s::bigint[], %(texts)s::text[])
+            AS given (stream, version, event)
+        WHERE e.stream = given.stream AND e.version = given.version
+    """,
+    "begin_erasure": """
+        INSERT INTO {schema}.refund_erasures AS stands (tenant, scope, key) VALUES (%(tenant)s, %(scope)s, %(key)s)
+        ON CONFLICT (tenant) DO UPDATE
+            SET scope = CASE WHEN excluded.scope = '' THEN '' ELSE stands.scope END
+        RETURNING scope, key
+    """,
+    "end_erasure": "DELETE FROM {schema}.refund_erasures WHERE tenant = %(tenant)s",
     "tail": """
         SELECT tx, seq, stream, version, event FROM {schema}.refund_events
         WHERE (tx, seq) > (%(tx)s, %(seq)s) AND tx < (

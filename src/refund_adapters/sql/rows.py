@@ -7,18 +7,23 @@ either, so none rewrites them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MethodType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from refund_adapters.places import NO_ERASURE, NOT_THERE, place_of
 from refund_adapters.sql.codec import decode, encode
 from refund_domain._checks import check_count, check_text, check_time, check_type
+from refund_domain.erasure import is_erasure
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import Event
+from refund_domain.health import Figures, RecoveryNote
 from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
-from refund_domain.ports import Head
+from refund_domain.ports import Head, Tailed
 
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,8 +32,16 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_WAIT_S: Final = 3600
 """The longest wait a journal may be told to make, in seconds."""
 
+MOST_COUNTED: Final = 2**31 - 1
+"""The most payments that one run of recovery may have counted."""
+
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_VERSIONS: Final = 2**62
+
+
+def maybe(value: A | None, word: Callable[[A], B]) -> B | None:
+    """The value in other words, None where there is none."""
+    return None if value is None else word(value)
 
 
 def microseconds(moment: datetime) -> int:
@@ -60,17 +73,71 @@ def event_rows(events: Sequence[Event], expected: int) -> list[tuple[int, int, s
     return rows
 
 
-def head_row(ref: Ref, head: Head) -> tuple[str, int | None, bool]:
-    """Tenant, due time and waiting as the index holds them. Where no gateway stands behind a ref, nothing is ever
-    due."""
+def head_row(ref: Ref, head: Head) -> tuple[str, int | None, bool, int | None]:
+    """Tenant, due time, waiting and begin of the doubt as the index holds them. Where no gateway
+    stands behind a ref, nothing is ever due or in doubt."""
     check_type(head, Head, "head")
     check_text(head.tenant, "head.tenant", 255)
     check_type(head.waiting, bool, "head.waiting")
-    if head.look_at is not None:
-        check_time(head.look_at, "head.look_at")
+    for time, name in ((head.look_at, "head.look_at"), (head.doubt_since, "head.doubt_since")):
+        if time is not None:
+            check_time(time, name)
     if not isinstance(ref, PaymentRef):
-        return head.tenant, None, False
-    return head.tenant, None if head.look_at is None else microseconds(head.look_at), head.waiting
+        return head.tenant, None, False, None
+    return head.tenant, maybe(head.look_at, microseconds), head.waiting, maybe(head.doubt_since, microseconds)
+
+
+def figures(row: Sequence[Any], streams: Sequence[str]) -> Figures:
+    """What the index tells, from its counts and times, the latest run of recovery, and the undated streams."""
+    at, in_doubt, doubt_since, due, due_since, waiting, recovered_at, looked, failed, undated = row
+    return Figures(
+        at=moment(at),
+        in_doubt=in_doubt,
+        doubt_since=maybe(doubt_since, moment),
+        due=due,
+        due_since=maybe(due_since, moment),
+        waiting=waiting,
+        recovered=None
+        if recovered_at is None
+        else RecoveryNote(at=moment(recovered_at), looked=looked, failed=failed),
+        undated=refs(streams),
+        more_undated=max(0, undated - len(streams)),
+    )
+
+
+def narrated(rows: Sequence[tuple[str, int, str]]) -> tuple[Tailed, ...]:
+    """A tenant's history from its rows: stream, version, text."""
+    return tuple(
+        [
+            Tailed(
+                position=place_of(stream, version), stream=stream, version=version, event=decoded(version, text)
+            )
+            for stream, version, text in rows
+        ]
+    )
+
+
+def check_erasure(text: str | None, event: Tailed) -> None:
+    """Refuse (ValueError) what is no erasure of the event in this row; None: the tenant has no such row."""
+    if text is None:
+        raise ValueError(NOT_THERE)
+    if not is_erasure(decoded(event.version, text), event.event):
+        raise ValueError(NO_ERASURE)
+
+
+def erased_texts(tenant: str, events: Sequence[Tailed]) -> list[str]:
+    """The texts of events that are to be put in their places. Refuses (TypeError, ValueError) what is none."""
+    check_text(tenant, "tenant", 255)
+    for event in events:
+        check_type(event, Tailed, "each of events")
+    return [encode(event.event) for event in events]
+
+
+def checked_run(looked: int, failed: int) -> tuple[int, int]:
+    """How a run of recovery went, as it may be kept."""
+    check_count(looked, "looked", 0, MOST_COUNTED)
+    check_count(failed, "failed", 0, MOST_COUNTED)
+    return looked, failed
 
 
 def decoded(version: int, text: str) -> Event:

@@ -18,7 +18,7 @@ from typing import Final, Literal, cast
 
 from refund_domain.errors import JournalUnavailable
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The newest schema known here; a journal of a newer one is refused."""
 
 Synchronous = Literal["EXTRA", "FULL", "NORMAL", "OFF"]
@@ -30,7 +30,7 @@ _SMALLEST_DATABASE: Final = 512
 
 # ---- the statements; a second dialect brings its own of the same names ----
 
-TABLES: Final = (
+_FIRST: Final = (
     "CREATE TABLE refund_journal (schema_version INTEGER NOT NULL)",
     """
     CREATE TABLE refund_events (
@@ -53,10 +53,47 @@ TABLES: Final = (
     """,
     "CREATE INDEX refund_streams_due ON refund_streams (look_at, stream) WHERE look_at IS NOT NULL",
     "CREATE INDEX refund_streams_waiting ON refund_streams (tenant, stream) WHERE waiting = 1",
-    f"INSERT INTO refund_journal (schema_version) VALUES ({SCHEMA_VERSION})",
+    "INSERT INTO refund_journal (schema_version) VALUES (0)",
+)
+_SECOND: Final = (
+    "ALTER TABLE refund_streams ADD COLUMN doubt_since INTEGER",
+    "ALTER TABLE refund_streams ADD COLUMN doubt_version INTEGER",
+    # A worker of the first schema replaces a head and leaves the doubt as it was: that is no longer true.
+    """
+    CREATE TRIGGER refund_streams_by_older AFTER UPDATE OF look_at ON refund_streams
+    WHEN new.doubt_version IS old.doubt_version BEGIN
+        UPDATE refund_streams SET doubt_since = NULL, doubt_version = NULL WHERE stream = new.stream;
+    END
+    """,
+    "CREATE INDEX refund_streams_doubt ON refund_streams (doubt_since) WHERE doubt_since IS NOT NULL",
+    """
+    CREATE INDEX refund_streams_undated ON refund_streams (look_at)
+    WHERE look_at IS NOT NULL AND doubt_version IS NULL
+    """,
+    """
+    CREATE TABLE refund_recovery (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        at INTEGER NOT NULL,
+        looked INTEGER NOT NULL,
+        failed INTEGER NOT NULL
+    )
+    """,
+    "CREATE INDEX refund_streams_tenant ON refund_streams (tenant, stream)",
+    """
+    CREATE TABLE refund_erasures (
+        tenant TEXT NOT NULL PRIMARY KEY,
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL
+    )
+    """,
 )
 
+STEPS: Final = (_FIRST, _SECOND)
+"""What leads from each version of the schema to the next, from none at all to the newest. Each step must leave
+what workers of the version before it still do right, for they go on while it is made."""
+
 HAS_TABLES: Final = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refund_journal'"
+SET_SCHEMA_VERSION: Final = "UPDATE refund_journal SET schema_version = ?"
 READ_SCHEMA_VERSION: Final = "SELECT schema_version FROM refund_journal"
 
 BEGIN: Final = "BEGIN IMMEDIATE"  # takes the write lock at once: what it reads cannot change before the commit
@@ -66,12 +103,51 @@ READ_VERSION_UP_TO: Final = "SELECT max(version) FROM refund_events WHERE stream
 READ_LATEST: Final = "SELECT max(at) FROM refund_events"
 ADD_EVENT: Final = "INSERT INTO refund_events (stream, version, at, event) VALUES (?, ?, ?, ?)"
 REPLACE_HEAD: Final = """
-    INSERT INTO refund_streams (stream, tenant, look_at, waiting) VALUES (?, ?, ?, ?)
+    INSERT INTO refund_streams (stream, tenant, look_at, waiting, doubt_since, doubt_version)
+    VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (stream) DO UPDATE SET
-        tenant = excluded.tenant, look_at = excluded.look_at, waiting = excluded.waiting
+        tenant = excluded.tenant, look_at = excluded.look_at, waiting = excluded.waiting,
+        doubt_since = excluded.doubt_since, doubt_version = excluded.doubt_version
 """
 READ_DUE: Final = "SELECT stream FROM refund_streams WHERE look_at <= ? ORDER BY look_at, stream LIMIT ?"
 READ_WAITING: Final = "SELECT stream FROM refund_streams WHERE tenant = ? AND waiting = 1 ORDER BY stream LIMIT ?"
+READ_FIGURES: Final = """
+    SELECT
+        (SELECT count(*) FROM refund_streams WHERE doubt_since <= :old),
+        (SELECT min(doubt_since) FROM refund_streams WHERE doubt_since <= :old),
+        (SELECT count(*) FROM refund_streams WHERE look_at <= :now),
+        (SELECT min(look_at) FROM refund_streams WHERE look_at <= :now),
+        (SELECT count(*) FROM refund_streams WHERE waiting = 1),
+        (SELECT at FROM refund_recovery),
+        (SELECT looked FROM refund_recovery),
+        (SELECT failed FROM refund_recovery),
+        (SELECT count(*) FROM refund_streams WHERE look_at IS NOT NULL AND doubt_version IS NULL)
+"""
+READ_UNDATED: Final = """
+    SELECT stream FROM refund_streams WHERE look_at IS NOT NULL AND doubt_version IS NULL ORDER BY look_at LIMIT ?
+"""
+NOTE_RECOVERY: Final = """
+    INSERT INTO refund_recovery (id, at, looked, failed) VALUES (1, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET at = excluded.at, looked = excluded.looked, failed = excluded.failed
+"""
+READ_HISTORY: Final = """
+    SELECT e.stream, e.version, e.event FROM refund_streams AS s JOIN refund_events AS e ON e.stream = s.stream
+    WHERE s.tenant = :tenant AND s.stream >= :stream AND (s.stream > :stream OR e.version > :version)
+    ORDER BY s.stream, e.version LIMIT :limit
+"""
+READ_PLACE: Final = """
+    SELECT e.event FROM refund_streams AS s JOIN refund_events AS e ON e.stream = s.stream
+    WHERE s.tenant = ? AND s.stream = ? AND e.version = ?
+"""
+REPLACE_EVENT: Final = "UPDATE refund_events SET event = ? WHERE stream = ? AND version = ?"
+BEGIN_ERASURE: Final = """
+    INSERT INTO refund_erasures (tenant, scope, key) VALUES (?, ?, ?)
+    ON CONFLICT (tenant) DO UPDATE SET scope = excluded.scope WHERE excluded.scope = ''
+"""
+READ_ERASURE: Final = "SELECT scope, key FROM refund_erasures WHERE tenant = ?"
+END_ERASURE: Final = "DELETE FROM refund_erasures WHERE tenant = ?"
+REWRITE_FILE: Final = "VACUUM"
+EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 READ_TAIL: Final = "SELECT seq, stream, version, event FROM refund_events WHERE seq > ? ORDER BY seq LIMIT ?"
 
 
@@ -141,21 +217,33 @@ def _set_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
 
 
 def _check_schema(connection: sqlite3.Connection, create: bool) -> None:
-    if not _one(connection, HAS_TABLES):
-        if not create:
-            raise JournalUnavailable("the journal's file holds no journal any more")
-        connection.execute(BEGIN)
-        if not _one(connection, HAS_TABLES):  # another process may have made them meanwhile
-            for statement in TABLES:
+    """Make the tables where `create`, bring older ones to the newest schema, refuse those of a newer one."""
+    found = _schema_version(connection)
+    if found == 0 and not create:
+        raise JournalUnavailable("the journal's file holds no journal any more")
+    if found < SCHEMA_VERSION:
+        connection.execute(BEGIN)  # killed before its commit, it leaves what was there
+        found = _schema_version(connection)  # another process may have made them meanwhile
+        for step in STEPS[found:]:
+            for statement in step:
                 connection.execute(statement)
+        if found < SCHEMA_VERSION:
+            connection.execute(SET_SCHEMA_VERSION, (SCHEMA_VERSION,))
         connection.execute("COMMIT")
+    if found > SCHEMA_VERSION:
+        raise JournalUnavailable(
+            f"the journal has schema {found}, this version of the library knows {SCHEMA_VERSION}: upgrade it"
+        )
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    """The schema of the tables that are there, 0 where there are none."""
+    if not _one(connection, HAS_TABLES):
+        return 0
     version = _one(connection, READ_SCHEMA_VERSION)
     if type(version) is not int or version < 1:
         raise JournalUnavailable("the journal does not say which schema it has; restore it")
-    if version > SCHEMA_VERSION:
-        raise JournalUnavailable(
-            f"the journal has schema {version}, this version of the library knows {SCHEMA_VERSION}: upgrade it"
-        )
+    return version
 
 
 def _one(connection: sqlite3.Connection, statement: str) -> object:

@@ -15,16 +15,19 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TypeVar
 
 from refund_adapters.clock import utc_now
+from refund_adapters.places import place
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
 from refund_adapters.sql.rows import (
     Times,
+    checked_run,
     checked_wait,
+    erased_texts,
     event_rows,
     head_row,
     host_connection,
@@ -32,6 +35,7 @@ from refund_adapters.sql.rows import (
     position,
     stream_of,
 )
+from refund_adapters.sql.sqlite_records import begin_erasure, forget, put_erased, read_figures, read_history
 from refund_adapters.sql.sqlite_within import (
     JoinedSqliteJournal,
     add_to_stream,
@@ -42,9 +46,10 @@ from refund_adapters.sql.sqlite_within import (
     read_tail,
     streams,
 )
-from refund_domain._checks import check_count, check_text, check_time, check_type
+from refund_domain._checks import check_count, check_span, check_text, check_time, check_type
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
+from refund_domain.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 
@@ -133,26 +138,9 @@ class SqliteJournal:
         """
         stream = stream_of(ref, expected, "expected")
         rows = [(stream, *row) for row in event_rows(events, expected)]
-        indexed = (stream, *head_row(ref, head))
+        indexed = head_row(ref, head)
 
-        def write(connection: sqlite3.Connection) -> None:
-            # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
-            if not self._writing.acquire(timeout=self._busy_timeout_s):
-                raise JournalBusy(
-                    "the journal's other threads wrote for longer than it waits; nothing was written"
-                )
-            try:
-                connection.execute(schema.BEGIN)
-                try:
-                    add_to_stream(connection, stream, expected, rows, indexed)
-                except JournalConflict:
-                    connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
-            finally:
-                self._writing.release()
-
-        self._run(write)
+        self._write(lambda connection: add_to_stream(connection, stream, expected, rows, indexed))
         return self._now()
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
@@ -173,6 +161,44 @@ class SqliteJournal:
         position(after, 1)
         check_count(limit, "limit", 1)
         return self._run(lambda connection: read_tail(connection, after, limit))
+
+    def figures(self, young: timedelta, /) -> Figures:
+        """What the heads of all streams tell, by their indexes; doubts younger than `young` are not counted."""
+        check_span(young, "young")
+        now = self._now()
+        return self._run(lambda connection: read_figures(connection, now, young))
+
+    def note_recovery(self, looked: int, failed: int, /) -> None:
+        """Keep how a run of `recover` went, in place of the last one's."""
+        values = (microseconds(self._now()), *checked_run(looked, failed))
+        self._write(lambda connection: connection.execute(schema.NOTE_RECOVERY, values))
+
+    def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
+        """At most `limit` events of this tenant's streams behind position `after`, by stream and version."""
+        check_text(tenant, "tenant", 255)
+        place(after)
+        check_count(limit, "limit", 1)
+        return self._run(lambda connection: read_history(connection, tenant, after, limit))
+
+    def erase(self, tenant: str, events: Sequence[Tailed], /) -> None:
+        """Put these erased events in their places, all or none. Raises ValueError for what is no erasure."""
+        texts = erased_texts(tenant, events)
+        self._write(lambda connection: put_erased(connection, tenant, events, texts))
+
+    def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
+        """The key of the tenant's erasure that was begun and not ended; this one where there is none."""
+        check_text(tenant, "tenant", 255)
+        return self._write(lambda connection: begin_erasure(connection, tenant, scope, key))
+
+    def end_erasure(self, tenant: str, /) -> None:
+        """Forget key and scope, and rewrite the whole file: nothing of what was erased is left in it or its log.
+
+        Takes as long as a copy of the file, room for one more, and makes appends wait. Raises `JournalBusy` where
+        another connection reads all the while: end it again.
+        """
+        check_text(tenant, "tenant", 255)
+        self._write(lambda connection: connection.execute(schema.END_ERASURE, (tenant,)))
+        self._run(forget)
 
     def within(self, connection: object, /) -> JoinedSqliteJournal:
         """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
@@ -208,6 +234,29 @@ class SqliteJournal:
         if schema.file_identity(self._path) != self._file:
             raise JournalUnavailable("the journal's file was replaced while it was open; make a new journal")
         return self._connections.run(work)
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in a transaction of its own."""
+
+        def write(connection: sqlite3.Connection) -> T:
+            # Threads queue here, because SQLite lets waiting connections sleep up to 0.1 s at a time.
+            if not self._writing.acquire(timeout=self._busy_timeout_s):
+                raise JournalBusy(
+                    "the journal's other threads wrote for longer than it waits; nothing was written"
+                )
+            try:
+                connection.execute(schema.BEGIN)
+                try:
+                    done = work(connection)
+                except JournalConflict:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+                return done
+            finally:
+                self._writing.release()
+
+        return self._run(write)
 
     def _now(self) -> datetime:
         """The clock's time, which this handle has given from now on."""

@@ -59,7 +59,7 @@ class JoinedSqliteJournal:
         """As `SqliteJournal.append`; the host's commit makes it true."""
         stream = stream_of(ref, expected, "expected")
         rows = [(stream, *row) for row in event_rows(events, expected)]
-        indexed = (stream, *head_row(ref, head))
+        indexed = head_row(ref, head)
 
         def add(cursor: sqlite3.Cursor) -> None:
             cursor.execute("SAVEPOINT refund_append")
@@ -172,14 +172,14 @@ def add_to_stream(
     stream: str,
     expected: int,
     rows: list[Row],
-    indexed: tuple[str, str, int | None, bool],
+    indexed: tuple[object, ...],
 ) -> None:
     """Add these rows in the transaction that is open. Raises `JournalConflict` at another version."""
     (version,) = cursor.execute(schema.READ_VERSION, (stream,)).fetchone()
     if (version or 0) != expected:
         raise JournalConflict("another worker appended to this stream first")
     cursor.executemany(schema.ADD_EVENT, rows)
-    cursor.execute(schema.REPLACE_HEAD, indexed)
+    cursor.execute(schema.REPLACE_HEAD, (stream, *indexed, expected + len(rows)))
 
 
 def streams(cursor: sqlite3.Cursor) -> tuple[PaymentRef, ...]:

@@ -23,6 +23,7 @@ from refund_domain.payments import Control, ControlRef, OutsideRef, PaymentRef, 
 from refund_domain.ports import Head, RefundJournal
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
 from refund_domain.testing.laws_desk import HOUR, IDLE, REF, Desk, news
+from refund_domain.testing.laws_records import RECORD_LAWS, is_operated
 from refund_domain.testing.laws_samples import sample_events
 from refund_domain.testing.laws_within import HOST_LAWS, TAIL_LAWS
 
@@ -373,7 +374,7 @@ _OF_ANY: Final = (
 )
 _OF_AGAIN: Final = (reopened, handles_race)
 
-LAWS: Final[tuple[Callable[[Desk], None], ...]] = (*_OF_ANY, *_OF_AGAIN, *HOST_LAWS, unknown_event)
+LAWS: Final[tuple[Callable[[Desk], None], ...]] = (*_OF_ANY, *RECORD_LAWS, *_OF_AGAIN, *HOST_LAWS, unknown_event)
 """Every law of the journal port, in the order in which they are tried."""
 
 
@@ -391,14 +392,14 @@ def check_journal(
     more, as another process would, while the first is still open; `plant_unknown(journal, ref)` puts an event of
     a newer version at the end of that stream, behind the port's back. `host(journal)` is a context manager that
     yields a connection for `within`, with a transaction open on the journal's database: left, it commits, left by
-    an exception, it rolls back. Without them the laws that need them are reported as lacking. `only`: try just
-    these laws, to mend one at a time.
+    an exception, it rolls back. Without them the laws that need them are reported as lacking, as are those of an
+    `OperatedJournal` where the journal is none. `only`: try just these laws, to mend one at a time.
 
     Raises `LawBroken`, which names the law and what was seen; ValueError for a name that is no law's.
 
     >>> from refund_adapters.memory import MemoryJournal
     >>> print(check_journal(MemoryJournal, again=lambda journal: journal))
-    18 laws held, 5 could not be staged here: committed_with_host, ...
+    26 laws held, 5 could not be staged here: committed_with_host, ...
     """
     chosen = checked_names(only, LAWS, "only")
     held, lacking = [], []
@@ -406,11 +407,14 @@ def check_journal(
         if chosen and name_of(law) not in chosen:
             continue
         needs = again if law in _OF_AGAIN else host if law in HOST_LAWS else plant_unknown
-        if law not in _OF_ANY and needs is None:
+        if law not in (*_OF_ANY, *RECORD_LAWS) and needs is None:
             lacking.append(name_of(law))
             continue
         with ExitStack() as stack:
             journal = entered(stack, make())
+            if law in RECORD_LAWS and not is_operated(journal):
+                lacking.append(name_of(law))
+                continue
             opens_again = None if again is None else partial(again, journal)
             plants = None if plant_unknown is None else partial(plant_unknown, journal)
             hosts = None if host is None else partial(host, journal)

@@ -149,4 +149,6 @@ def events(
 
 def heads() -> SearchStrategy[Head]:
     """What a journal indexes of a stream."""
-    return st.builds(Head, tenant=texts(), look_at=maybe(times()), waiting=st.booleans())
+    return st.builds(
+        Head, tenant=texts(), look_at=maybe(times()), waiting=st.booleans(), doubt_since=maybe(times())
+    )

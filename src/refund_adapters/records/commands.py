@@ -1,0 +1,130 @@
+"""`refunds health`, `audit` and `erase`: what an operator does with a journal, on the command line."""
+
+# No postponed annotations here: Typer reads the commands' own.
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from refund_adapters.records.audit import Csv, JsonLines, export_audit
+from refund_adapters.records.erase import erase_actor, erase_everybody
+from refund_adapters.records.journals import opened
+from refund_adapters.records.limits import Limits, breaches, health_json, health_text
+from refund_adapters.sql import PostgresJournal, SqliteJournal
+from refund_domain.errors import RefundError
+from refund_domain.operate import read_health
+from refund_domain.policy import DEFAULT_POLICY
+
+
+class Form(StrEnum):
+    """How an export is written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+PAST_LIMITS: Final = 1
+UNUSABLE: Final = 2
+
+Place = Annotated[
+    str,
+    typer.Option(
+        "--journal",
+        metavar="FILE|URL",
+        envvar="REFUNDS_JOURNAL",
+        help="The journal's file, or postgresql://…; better given as REFUNDS_JOURNAL where it holds a password.",
+    ),
+]
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose records: the tenant, as the host names it.")]
+Schema = Annotated[str, typer.Option("--schema", help="Where the tables are, in PostgreSQL.")]
+
+
+@contextmanager
+def journal_at(place: str, schema: str) -> Iterator[SqliteJournal | PostgresJournal]:
+    """The journal, and for what goes wrong with it a sentence and exit code 2. No place is repeated: it may hold a
+    password."""
+    try:
+        with opened(place, schema=schema) as journal:
+            yield journal
+    except (RefundError, ValueError, ImportError) as error:
+        typer.echo(f"The journal cannot be used: {error}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (health, audit, erase):
+        commands.command()(command)
+
+
+def health(
+    journal: Place,
+    schema: Schema = "public",
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for a monitor.")] = False,
+    doubt_minutes: Annotated[int, typer.Option(min=0, help="The oldest doubt may be so old.")] = 240,
+    overdue_minutes: Annotated[int, typer.Option(min=0, help="A look may be overdue for so long.")] = 60,
+    recover_minutes: Annotated[int, typer.Option(min=0, help="Recovery must have run within.")] = 60,
+    failed: Annotated[int, typer.Option(min=0, help="So many payments may break in a run of recovery.")] = 0,
+    waiting: Annotated[
+        int | None, typer.Option(min=0, help="So many may wait for a person; not given: any.")
+    ] = None,
+) -> None:
+    """How the refunds of a journal stand. Exit code 1: something is past its limit; 2: it cannot be read."""
+    limits = Limits(
+        doubt_for=timedelta(minutes=doubt_minutes),
+        overdue_for=timedelta(minutes=overdue_minutes),
+        recovered_for=timedelta(minutes=recover_minutes),
+        failed=failed,
+        waiting=waiting,
+    )
+    with journal_at(journal, schema) as source:
+        found = read_health(source, DEFAULT_POLICY.licence)
+    past = breaches(found, limits)
+    typer.echo(health_json(found, past) if as_json else health_text(found))
+    if past:
+        if not as_json:
+            typer.echo("\n".join(f"PAST ITS LIMIT: {each}" for each in past), err=True)
+        raise typer.Exit(PAST_LIMITS)
+
+
+def audit(
+    journal: Place,
+    tenant: Tenant,
+    schema: Schema = "public",
+    form: Annotated[
+        Form, typer.Option("--form", help="JSON lines for programs, CSV for spreadsheets.")
+    ] = Form.JSONL,
+    after: Annotated[str, typer.Option("--after", help="Go on behind this position, the last one you have.")] = "",
+) -> None:
+    """Print everything the journal holds of one tenant, an event a line. It names people: keep it accordingly."""
+    out = typer.get_text_stream("stdout")
+    writer = JsonLines(out) if form is Form.JSONL else Csv(out)
+    with journal_at(journal, schema) as source:
+        count = export_audit(source, tenant, writer, after=after)
+    typer.echo(f"{count} events", err=True)
+
+
+def erase(
+    journal: Place,
+    tenant: Tenant,
+    schema: Schema = "public",
+    actor: Annotated[str | None, typer.Option("--actor", help="The actor's id, as the host names it.")] = None,
+    everybody: Annotated[
+        bool, typer.Option("--everybody", help="All actors of the tenant, and all notes.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase names and notes from a tenant's records for good; amounts, times, ids and statuses stay."""
+    if (actor is not None) is everybody:
+        typer.echo("Say either --actor ID or --everybody.", err=True)
+        raise typer.Exit(UNUSABLE)
+    if not yes:
+        who = "everybody's names" if actor is None else "this actor's name"
+        typer.confirm(f"Erase {who} and notes from this tenant's records, for good?", abort=True, err=True)
+    with journal_at(journal, schema) as source:
+        count = erase_everybody(source, tenant) if actor is None else erase_actor(source, tenant, actor)
+    typer.echo(f"{count} events changed")

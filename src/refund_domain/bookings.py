@@ -1,0 +1,107 @@
+"""What a service does with bookings, one or many; each payment of them goes its own way (`bookings_async`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from refund_domain._checks import check_tuple, check_type
+from refund_domain.bulk import BulkProgress, BulkReport, BulkRun
+from refund_domain.commands import Actor, IssueRefund
+from refund_domain.guard import Guard
+from refund_domain.payments import AnyPayment
+from refund_domain.payouts import Payout
+from refund_domain.quotes import (
+    Booking,
+    BookingQuote,
+    IssueBooking,
+    NotTried,
+    Quote,
+    fund_bookings,
+    fund_together,
+)
+from refund_domain.refusals import Refused
+from refund_domain.stream import named
+from refund_domain.views import Refund
+
+Sleep = Callable[[float], object]
+"""How a bulk run waits between two refunds: given seconds, come back after them."""
+
+
+class Bookings(Guard):
+    """Bookings by way of the service's own `quote` and `issue`, so that every rule of theirs holds here."""
+
+    _sleep: Sleep | None
+
+    if TYPE_CHECKING:
+
+        def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote: ...
+
+        def issue(self, command: IssueRefund) -> Refund | Refused: ...
+
+    def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
+        """A quote for each payment of the booking, outside payments included, funded together."""
+        check_type(booking, Booking, "booking")
+        payouts = tuple(payouts)
+        check_tuple(payouts, Payout, "payouts")
+        quotes = []
+        for ref in sorted(booking.payments, key=str):
+            quotes.append(self.quote(ref, by=by))
+        funded = fund_together(tuple(quotes), payouts, self._policy)
+        return BookingQuote(label=booking.label, quotes=funded)
+
+    def quote_bookings(
+        self, bookings: Iterable[Booking], *, by: Actor, payouts: Iterable[Payout] = ()
+    ) -> tuple[BookingQuote, ...]:
+        """A quote of each booking, in the order given, all funded together: what one takes the next does not find.
+
+        Raises as `quote` does where one payment cannot be read: a page that shows some of them says so itself.
+        """
+        bookings, payouts = tuple(bookings), tuple(payouts)
+        check_tuple(bookings, Booking, "bookings")
+        check_tuple(payouts, Payout, "payouts")
+        quotes = []
+        for booking in bookings:
+            quotes.append(self.quote_booking(booking, by=by))
+        return fund_bookings(tuple(quotes), payouts, self._policy)
+
+    def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
+        """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
+
+        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
+        """
+        check_type(command, IssueBooking, "command")
+        report = self.issue_bookings((command,))
+        return tuple(item.result for item in report.items)
+
+    def issue_bookings(
+        self,
+        commands: Iterable[IssueBooking],
+        *,
+        most_per_second: float | None = None,
+        on_progress: Callable[[BulkProgress], object] | None = None,
+    ) -> BulkReport:
+        """Issue each refund of many bookings, in the order given; one report, whatever breaks.
+
+        One payment's trouble stops no other. Run again after a crash, the same commands finish the rest and repeat
+        nothing; nothing else has to be kept. At most `most_per_second` are issued in a second, by the monotonic
+        clock; where the gateway says slow down all the same, the refund stays `requested` and recovery sends it.
+        `on_progress` is called after each payment; what it raises is ignored.
+
+        Raises TypeError or ValueError for odd arguments, before anything is sent; and what a generator of commands
+        raises, for it is read to its end first.
+        """
+        run = BulkRun(commands, most_per_second, on_progress, self._sleep)
+        for label, refund in run.refunds:
+            run.took(label, refund, self._in_turn(run, refund))
+        return run.report()
+
+    def _in_turn(self, run: BulkRun, refund: IssueRefund) -> Refund | Refused | NotTried:
+        """Issue this one when its turn has come; what breaks is its own affair."""
+        try:
+            wait_s = run.wait_s(self._monotonic())
+            if wait_s > 0 and self._sleep is not None:
+                self._sleep(wait_s)
+            return self.issue(refund)
+        except Exception as error:
+            return NotTried(payment=refund.payment, error=named(error))

@@ -1,0 +1,52 @@
+"""What whoever operates a host asks of its journal, awaited (`operate` is its twin).
+
+There is no actor and no gateway here: figures over all tenants.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+from refund_domain.errors import UnknownEvent
+from refund_domain.health import Health, health_of
+from refund_domain.ledger import EMPTY, fold
+from refund_domain.ports import AsyncOperatedJournal, AsyncRefundJournal
+from refund_domain.stream import doubt_since
+
+
+def operated(journal: AsyncRefundJournal) -> AsyncOperatedJournal:
+    """The journal with what operators need of it. Raises TypeError for one without."""
+    if not hasattr(journal, "figures"):
+        raise TypeError("this journal keeps no figures: it must be a refund_domain.ports.OperatedJournal")
+    return cast(AsyncOperatedJournal, journal)
+
+
+async def read_health(journal: AsyncRefundJournal, young: timedelta) -> Health:
+    """How the refunds of this journal stand; a doubt younger than `young` is a send that is being made.
+
+    Reads the journal's index, and the few streams whose head an older worker wrote last, until their next look.
+    Raises `JournalError` for the journal, TypeError for one that keeps no figures.
+    """
+    figures = await operated(journal).figures(young)
+    doubts, unread = [], 0
+    for ref in figures.undated:
+        try:
+            since = doubt_since(fold(EMPTY, (await journal.load(ref)).events))
+        except UnknownEvent:
+            unread += 1
+            continue
+        if since is not None:
+            doubts.append(since)
+    return health_of(figures, doubts, unread, young)
+
+
+async def note_recovery(journal: AsyncRefundJournal, looked: int, failed: int) -> None:
+    """Leave in the journal how a run of `recover` went. Sends may have left: what cannot be kept is no error."""
+    if not hasattr(journal, "note_recovery"):
+        return
+    try:
+        await operated(journal).note_recovery(looked, failed)
+    except Exception:
+        # The next health says that recovery did not run, which is the worst a monitor can be told.
+        return

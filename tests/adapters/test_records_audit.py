@@ -1,0 +1,176 @@
+"""An export holds all of one tenant and nothing of another's, in one order, and goes on where it broke off."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from refund_adapters import cli
+from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
+from refund_adapters.records import COLUMNS, Csv, JsonLines, audit_rows, export_audit
+from refund_adapters.records.audit import audit_row, safe_cell
+from refund_adapters.sql import SqliteJournal
+from refund_adapters.sql.codec import decode
+from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
+from refund_domain.erasure import WRITTEN, actors_in
+from refund_domain.events import EVENTS, Event, StreamOpened
+from refund_domain.ports import Head, Tailed
+from refund_domain.testing import strategies
+from refund_domain.testing.laws_samples import sample_events
+
+NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MARIA = Actor(id="maria", tenant="acme")
+FORMULA = '=HYPERLINK("http://evil.example")'
+
+
+def told(event: Event) -> Tailed:
+    return Tailed(position="1 platform/ch_1", stream="platform/ch_1", version=1, event=event)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["acme", "Acme", "other"]),
+            st.integers(0, 3),
+            st.lists(strategies.events(), min_size=1),
+        ),
+        max_size=8,
+    ),
+    st.integers(1, 4),
+)
+def test_exactly_one_tenant_s_events_in_order(appends: list[tuple[str, int, list[Event]]], page: int) -> None:
+    """Whatever was appended under whatever tenants, each one's export is its own streams, whole and in order."""
+    journal = MemoryJournal()
+    held: dict[str, dict[str, list[Event]]] = {"acme": {}, "Acme": {}, "other": {}}
+    for tenant, number, events in appends:
+        ref = PaymentRef(f"acct_{tenant}", f"ch_{number}")
+        stream = held[tenant].setdefault(str(ref), [])
+        head = Head(tenant=tenant, look_at=None, waiting=False)
+        journal.append(ref, events, expected=len(stream), head=head)
+        stream += events
+    for tenant, streams in held.items():
+        rows = list(audit_rows(journal, tenant, page=page))
+        wanted = [(name, event) for name in sorted(streams) for event in streams[name]]
+        assert [(row["payment"], decode(row["data"])) for row in rows] == wanted
+
+
+def test_an_export_goes_on_behind_any_row(tmp_path: Path) -> None:
+    """Broken off after any row, the rest comes behind its position, once, without a second heading."""
+    with SqliteJournal(tmp_path / "refunds.db") as journal:
+        head = Head(tenant="acme", look_at=None, waiting=False)
+        for number in range(3):
+            journal.append(PaymentRef("platform", f"ch_{number}"), sample_events(NINE)[:3], expected=0, head=head)
+        rows = list(audit_rows(journal, "acme", page=2))
+        assert len(rows) == 9
+        for place, row in enumerate(rows, 1):
+            assert list(audit_rows(journal, "acme", after=row["position"])) == rows[place:]
+        whole, first, rest = io.StringIO(), io.StringIO(), io.StringIO()
+        assert export_audit(journal, "acme", Csv(whole)) == 9
+        assert export_audit(journal, "acme", Csv(rest), after=rows[3]["position"]) == 5
+        Csv(first).begin()
+        for row in rows[:4]:
+            Csv(first).row(row)
+        assert first.getvalue() + rest.getvalue() == whole.getvalue()
+        assert export_audit(journal, "nobody", JsonLines(io.StringIO())) == 0
+        with pytest.raises(ValueError, match="position"):
+            next(audit_rows(journal, "acme", after="ch_1"))
+        with pytest.raises(ValueError):
+            next(audit_rows(journal, ""))
+
+
+@pytest.mark.parametrize("event", sample_events(NINE), ids=lambda event: type(event).__name__)
+def test_every_event_tells_who_and_what(event: Event) -> None:
+    """Who acted and what they wrote stand in columns of their own, whatever the event; all of it in `data`."""
+    row = audit_row(told(event))
+    assert tuple(row) == COLUMNS
+    assert row["who"] == ", ".join(dict.fromkeys(actor.id for actor in actors_in(event)))
+    written = [getattr(event, name) for name in WRITTEN if getattr(event, name, None)]
+    assert row["note"] == "\n".join(written)
+    assert decode(row["data"]) == event
+    assert row["event"] in {kind.__name__ for kind in EVENTS}
+
+
+def test_a_decision_can_be_followed() -> None:
+    """A refund from quote to success: who verified which amount of which quote, what was sent, what came of it."""
+    bank, journal = MemoryBank(), MemoryJournal()
+    service = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True)
+    ref = bank.charge(Money.parse("200.00", "USD"))
+    quote = service.quote(ref, by=MARIA)
+    service.issue(attrs.evolve(quote.verified(by=MARIA), note="moved away"))
+    rows = {row["event"]: row for row in audit_rows(journal, "acme")}
+    asked = rows["RefundRequested"]
+    assert (asked["who"], asked["amount"], asked["currency"]) == ("maria", "200.00", "USD")
+    assert (asked["reason"], asked["note"]) == ("requested_by_customer", "moved away")
+    assert asked["seen_at"] == quote.quoted_at.isoformat() if quote.quoted_at else False
+    assert rows["PaymentSeen"]["amount"] == "200.00"
+    answered = rows["SendAnswered"]
+    assert (answered["refund"], answered["status"]) == (asked["refund"], "succeeded")
+    assert answered["gateway_refund"].startswith("re_")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "＝", "'="])
+def test_no_cell_is_a_formula(start: str) -> None:
+    """Whatever a note begins with, a spreadsheet takes the cell for text; JSON keeps it as it was written."""
+    cell = safe_cell(f"{start}1+1")
+    assert cell.startswith("'")
+    assert cell[1:] == f"{start}1+1"
+    assert safe_cell("cash = 1") == "cash = 1"
+    assert safe_cell("") == ""
+
+
+def test_both_forms_hold_the_same(tmp_path: Path) -> None:
+    """Read back, CSV and JSON lines hold every row, with line breaks, quotes and formulas."""
+    path = tmp_path / "refunds.db"
+    cash = OutsideRef(id="cash-1", method="cash", amount=Money.parse("40.00", "USD"))
+    with SqliteJournal(path) as journal:
+        service = RefundService(MemoryGateway(MemoryBank()), journal, allow=lambda *_: True)
+        service.record_outside(cash, Money.parse("1.00", "USD"), by=MARIA, how=FORMULA)
+        service.record_outside(cash, Money.parse("1.00", "USD"), by=MARIA, how='two\nlines, "quoted"; Söhne')
+        rows = list(audit_rows(journal, "acme"))
+    arguments = ["audit", "--journal", str(path), "--tenant", "acme"]
+    lines = CliRunner().invoke(cli.app(), arguments)
+    assert (lines.exit_code, lines.stderr) == (0, "3 events\n")
+    parsed = [json.loads(line) for line in lines.stdout.splitlines()]
+    assert [each["position"] for each in parsed] == [row["position"] for row in rows]
+    assert [each.get("note", "") for each in parsed] == ["", FORMULA, 'two\nlines, "quoted"; Söhne']
+    assert [each["data"] for each in parsed] == [json.loads(row["data"]) for row in rows]
+    table = CliRunner().invoke(cli.app(), [*arguments, "--form", "csv"])
+    assert table.exit_code == 0
+    read = list(csv.DictReader(io.StringIO(table.stdout, newline="")))
+    assert [each["note"] for each in read] == ["", f"'{FORMULA}", 'two\nlines, "quoted"; Söhne']
+    assert [each["data"] for each in read] == [row["data"] for row in rows]
+    behind = CliRunner().invoke(cli.app(), [*arguments, "--after", rows[1]["position"]])
+    assert json.loads(behind.stdout)["version"] == 3
+    assert CliRunner().invoke(cli.app(), [*arguments, "--after", "x"]).exit_code == 2
+
+
+def test_an_export_holds_one_page_at_a_time(tmp_path: Path) -> None:
+    """Ten times the history takes no more memory to export."""
+
+    def peak(streams: int) -> int:
+        with SqliteJournal(
+            tmp_path / f"{streams}.db", synchronous="OFF", weaker_durability_accepted=True
+        ) as journal:
+            head = Head(tenant="acme", look_at=None, waiting=False)
+            for number in range(streams):
+                opened = [StreamOpened(at=NINE, tenant="acme")] * 10
+                journal.append(PaymentRef("platform", f"ch_{number}"), opened, expected=0, head=head)
+            tracemalloc.start()
+            count = sum(1 for _ in audit_rows(journal, "acme", page=50))
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert count == 10 * streams
+            return most
+
+    peak(5)
+    assert peak(200) < 2 * peak(20)

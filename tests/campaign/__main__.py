@@ -1,0 +1,78 @@
+"""`python -m tests.campaign [--steps N] [--hours H] [--jobs N]`: try everything at length, and write the figures.
+
+Killed, or out of hours, it goes on from there when it is started again. `--steps` scales every part with the
+simulator's steps; less than the whole (200,000,000) is for trying the command. Whenever it ends, what was done so
+far is merged into the figures, and the page is written from them. The exit code is 1 if anything broke.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from tests.campaign.merge import Figures, merged
+from tests.campaign.plan import FIRST_SEED, FULL_STEPS, plan
+from tests.campaign.run import OtherCampaign, Record, begin, done, run
+from tests.figures import JSON, PAGE, ROOT, lines, page
+
+
+def _commit() -> str:
+    """The commit that is tried; one with changes that are not committed says so."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    own = [f":!{path.relative_to(ROOT)}" for path in (JSON, PAGE)]  # what a campaign writes is no change of it
+    return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain", ".", *own) else "")
+
+
+def wrong(figures: Figures) -> list[str]:
+    """What must not be in the figures of a good campaign."""
+    found = [f"{part}: {error}" for part, made in figures.get("made", {}).items() for error in made["errors"]]
+    for part in ("memory", "sqlite"):
+        for mode in figures.get(part, {}).get("modes", ()):
+            if mode["broken"]:
+                found.append(f"{part} {mode['mode']}: {mode['broken']}, seeds {mode['failing_seeds']}")
+    found += [f"survived: {row['name']}" for row in figures.get("mutants", ()) if row["seed"] is None]
+    for part in ("kills", "wal", "postgres"):
+        found += [f"{part}: {name}" for name in figures.get(part, {}).get("failing", ())]
+    found += [f"fuzz: {finding}" for finding in figures.get("fuzz", {}).get("findings", ())]
+    if not figures.get("exhaustive", " 0 failing").endswith(" 0 failing"):
+        found.append(f"exhaustive: {figures['exhaustive']}")
+    return found
+
+
+def main() -> int:
+    """Go on with the campaign; 1 if anything broke."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument("--steps", type=int, default=FULL_STEPS, help="of the simulator, %(default)s")
+    parser.add_argument("--hours", type=float, help="begin nothing new after so many")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, %(default)s")
+    parser.add_argument("--folder", type=Path, default=ROOT / "campaign", help="what was done so far is here")
+    parser.add_argument("--json", type=Path, default=JSON, help="the figures, %(default)s")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page made from them, %(default)s")
+    given = parser.parse_args()
+    heading: Record = {"commit": _commit(), "python": platform.python_version()}
+    units = plan(given.steps)
+    try:
+        begin(given.folder, heading | {"steps": given.steps, "first_seed": FIRST_SEED, "units": len(units)})
+    except OtherCampaign as error:
+        parser.error(str(error))
+    try:
+        run(units, given.folder, jobs=given.jobs, hours=given.hours)
+    finally:
+        before: Figures = json.loads(given.json.read_text()) if given.json.exists() else {}
+        figures = merged(before, done(given.folder), units, heading) | {"lines": lines()}
+        given.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+        given.page.write_text(page(figures))
+    found = wrong(figures)
+    print("\n".join(found) or f"nothing broke; wrote {given.json} and {given.page}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
