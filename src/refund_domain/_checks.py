@@ -38,7 +38,7 @@ def check_text(value: object, name: str, limit: int = TEXT_LIMIT) -> None:
         raise ValueError(f"{name} must not be empty")
     if len(value) > limit:
         raise ValueError(f"{name} must be at most {limit} characters long")
-    if not all(character.isprintable() or character in "\n\r\t" for character in value):
+    if not (value.isprintable() or all(each.isprintable() or each in "\n\r\t" for each in value)):
         raise ValueError(f"{name} must hold printable characters only")
 
 

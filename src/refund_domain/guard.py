@@ -107,7 +107,7 @@ class Guard(Loop):
             if isinstance(given, RequestRefund) and not held:
                 held = self._reserve(_asked(given.command, given.at))
             if not held:
-                return self._record(stream, given, watch)
+                return self._record(stream, given, watch, said)
             said = Refused(held)
         if isinstance(said, Refused):
             watch.refused(stream, said)

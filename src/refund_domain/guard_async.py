@@ -103,7 +103,7 @@ class AsyncGuard(AsyncLoop):
             if isinstance(given, RequestRefund) and not held:
                 held = await self._reserve(_asked(given.command, given.at))
             if not held:
-                return await self._record(stream, given, watch)
+                return await self._record(stream, given, watch, said)
             said = Refused(held)
         if isinstance(said, Refused):
             watch.refused(stream, said)

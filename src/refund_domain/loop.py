@@ -19,7 +19,7 @@ from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
 from refund_domain.inputs import FreeLook, Input, OwedLook
-from refund_domain.ledger import fold, in_flight
+from refund_domain.ledger import fold
 from refund_domain.payments import AnyPayment, ControlRef, PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.ports import Head, PaymentGateway, RefundJournal
@@ -63,11 +63,14 @@ class Loop:
     def _load(self, ref: AnyPayment) -> Stream:
         return opened(ref, self._journal.load(ref), self._monotonic())
 
-    def _record(self, stream: Stream, given: Input, watch: Watch | None = None) -> tuple[Stream, Decided]:
-        """Decide this input and append what it means; beaten to it, decide the same input again."""
+    def _record(
+        self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
+    ) -> tuple[Stream, Decided]:
+        """Decide this input, if it was not yet, and append what it means; beaten to it, decide it again."""
         watch = watch or self._watch
         for _ in range(MOST_CONFLICTS):
-            said = decide(stream.ledger, given, self._policy)
+            if said is None:
+                said = decide(stream.ledger, given, self._policy)
             if isinstance(said, Refused):
                 watch.refused(stream, said)
                 return stream, said
@@ -81,7 +84,7 @@ class Loop:
                 if self._journal.in_transaction:
                     raise
                 news = self._journal.load(stream.ref, stream.version)
-                stream = caught_up(stream, news, self._monotonic())
+                stream, said = caught_up(stream, news, self._monotonic()), None
                 continue
             after = appended(stream, ledger, len(said), now, self._monotonic())
             watch.wrote(stream, said)
@@ -132,7 +135,8 @@ class Loop:
         started, at = self._monotonic(), stream.now
         look = self._look(ref, watch)
         owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
-        stream, said = self._record(stream, self._unless_paused(stream, ref, owing), watch)
+        owing, said = self._unless_paused(stream, ref, owing)
+        stream, said = self._record(stream, owing, watch, said)
         claim = claim_in(said)
         if claim is None:
             return stream
@@ -147,16 +151,17 @@ class Loop:
             watch.unwritten(stream, given, error)
             return in_doubt(stream, given)
 
-    def _unless_paused(self, stream: Stream, ref: PaymentRef, given: OwedLook) -> OwedLook:
-        """The look as it may claim. The switches are read where a send could come of it, and nowhere else; as long
-        as they are not, nothing is sent."""
+    def _unless_paused(self, stream: Stream, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, Decided | None]:
+        """The look as it may be decided, and what was decided of it already.
+
+        The switches are read where a send would come of it, and nowhere else. As long as nobody has read them the
+        look stays a paused one: then it claims nothing, whatever others append before its own events stand.
+        """
         tenant, free = stream.ledger.tenant, attrs.evolve(given, paused=False)
-        nothing_to_send = in_flight(stream.ledger) is None and not any(r.legs for r in stream.ledger.refunds)
-        if tenant is None or nothing_to_send:
-            return given
-        if claim_in(decide(stream.ledger, free, self._policy)) is None:
-            return given
-        return given if self._pauses(ref.account, tenant) else free
+        said = decide(stream.ledger, free, self._policy)
+        if tenant is None or claim_in(said) is None:
+            return given, said
+        return (given, None) if self._pauses(ref.account, tenant) else (free, said)
 
     def _pauses(self, account: str, tenant: str) -> tuple[Refusal, ...]:
         """What the switches of the account and of the tenant say: empty where sending goes on."""

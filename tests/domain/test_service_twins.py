@@ -177,7 +177,7 @@ def test_async_form_is_the_sync_form_with_await(pair: str) -> None:
     [
         ("loop", "if claim is None:", "if claim is not None:"),
         ("loop", "for _ in range(MOST_CONFLICTS):", "for _ in range(3):"),
-        ("loop", "        answer = NotSent(", "        at = stream.now\n        answer = NotSent("),
+        ("loop", "        expired = NotSent(", "        at = stream.now\n        expired = NotSent("),
         ("loop", "            return in_doubt(stream, given)", "            raise"),
         (
             "service",

@@ -19,7 +19,19 @@ from refund_adapters.memory import gateway as memory_gateway
 from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.modes import MODES
 from refund_adapters.simulation.run import run_seed
-from refund_domain import decide, doubt, ledger, legs, loop_async, pulling, quotes, reconcile, rhythm, rules
+from refund_domain import (
+    allowance,
+    decide,
+    doubt,
+    ledger,
+    legs,
+    loop_async,
+    pulling,
+    quotes,
+    reconcile,
+    rhythm,
+    rules,
+)
 from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
 from refund_domain.doubt import Step, Verdict, Zone
@@ -45,7 +57,7 @@ from refund_domain.inputs import (
 from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
-from refund_domain.refusals import AmountChanged, Disputed, LimitReached, Refused
+from refund_domain.refusals import AmountChanged, Disputed, Refused
 from refund_domain.service_async import AsyncRefundService
 from refund_domain.signals import Subject
 from refund_domain.stream import Handed, Merged, Reported, answered_with, appended, claim_in, in_doubt
@@ -621,20 +633,21 @@ def _own_word_counts(given_ledger: Any, given: ApproveRequest, policy: Any) -> A
 
 async def _limit_read_only(self: Any, asked: AllowanceTaken) -> Any:
     """There was room when it was looked at; by when the request is on record others have taken it."""
-    held = await self._held(asked)
-    return tuple(refusal for refusal in held if isinstance(refusal, LimitReached))
+    loaded = await self._journal.load(allowance.day_of(asked.by.tenant, asked.at))
+    said = allowance.taken(loaded.events, asked, self._policy)
+    return said.reasons if isinstance(said, Refused) else ()
 
 
-async def _pause_of_first_sends(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> OwedLook:
+async def _pause_of_first_sends(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, None]:
     """What was sent once is sent again, pause or no pause."""
     if any(record.claims for record in stream.ledger.refunds):
-        return attrs.evolve(given, paused=False)
-    return await _real_unless_paused(self, stream, ref, given)
+        return attrs.evolve(given, paused=False), None
+    return (await _real_unless_paused(self, stream, ref, given))[0], None
 
 
-async def _pause_of_no_send(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> OwedLook:
+async def _pause_of_no_send(self: Any, stream: Any, ref: PaymentRef, given: OwedLook) -> tuple[OwedLook, None]:
     """What is on record is sent, pause or no pause."""
-    return attrs.evolve(given, paused=False)
+    return attrs.evolve(given, paused=False), None
 
 
 _real_approve = decide._approve

@@ -59,4 +59,5 @@ def test_a_process_killed_at_any_call_makes_one_refund(list_lag: timedelta) -> N
     """The sync twin, killed before and after each call of its ports: in the end there is exactly one refund."""
     runs = crash_everywhere(list_lag)
     assert [run for run in runs if (run.made, run.status) != (1, "succeeded")] == []
-    assert sum(run.killed for run in runs) == 12
+    # load, both switches, append, look, both switches, append, send, append: before and after each
+    assert sum(run.killed for run in runs) == 20
