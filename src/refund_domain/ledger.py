@@ -38,7 +38,7 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
-from refund_domain.legs import LegClaim, LegRecord, Legs, answered, claimed, leg_of, planned
+from refund_domain.legs import LegClaim, LegRecord, Legs, answered, claimed, leg_of, planned, subject_of
 from refund_domain.payments import GatewayRefund, Payment, Trace
 from refund_domain.refusals import Refusal
 
@@ -471,7 +471,17 @@ def _leg_after(leg: LegRecord, event: LegClaimed | LegAnswered | LegObserved | L
 
 def _settled(ledger: Ledger, latest: datetime, event: AttentionSettled) -> Ledger:
     ledger = attrs.evolve(ledger, settled=(*ledger.settled, event), latest=latest)
-    record = record_of(ledger, event.subject)
-    if record is None or event.choice is not Choice.KEEP_LOOKING:
+    if event.choice is not Choice.KEEP_LOOKING:
         return ledger
-    return _with(ledger, latest, attrs.evolve(record, asked_at=None, alarm=None))
+    record = record_of(ledger, event.subject)
+    if record is not None:
+        return _with(ledger, latest, attrs.evolve(record, asked_at=None, alarm=None))
+    return attrs.evolve(ledger, refunds=tuple(_urged(other, event.subject) for other in ledger.refunds))
+
+
+def _urged(record: RefundRecord, subject: str) -> RefundRecord:
+    """The refund, its leg that this subject names to be asked for again."""
+    legs = tuple(
+        attrs.evolve(leg, urged=True) if subject_of(record.id, leg) == subject else leg for leg in record.legs
+    )
+    return attrs.evolve(record, legs=legs)

@@ -32,13 +32,15 @@ class LegClaim:
 class LegRecord:
     """One leg of one refund: its plan, fixed when the refund was first claimed, and its claims.
 
-    `made` is the reversal that did it, `not_made` the last attempt that time has ended.
+    `made` is the reversal that did it, `not_made` the last attempt that time has ended, `urged` whether a person
+    has said "go on" since it was last asked for.
     """
 
     leg: Leg
     claims: tuple[LegClaim, ...] = ()
     made: TransferReversal | None = None
     not_made: int = 0
+    urged: bool = False
 
     @property
     def attempts(self) -> int:
@@ -88,6 +90,11 @@ def planned(split: Split) -> Legs:
     return tuple(LegRecord(leg) for leg in split.legs) if isinstance(split, SeparateCharge) else ()
 
 
+def subject_of(refund_id: str, record: LegRecord) -> str:
+    """What `settle` knows this leg of this refund by."""
+    return f"{refund_id}:{record.leg.transfer}"
+
+
 def leg_of(legs: Legs, transfer: str) -> LegRecord | None:
     """The leg about this transfer, if there is one."""
     return next((record for record in legs if record.leg.transfer == transfer), None)
@@ -95,7 +102,7 @@ def leg_of(legs: Legs, transfer: str) -> LegRecord | None:
 
 def claimed(record: LegRecord, claim: LegClaim) -> LegRecord:
     """The leg with one more claim."""
-    return attrs.evolve(record, claims=(*record.claims, claim))
+    return attrs.evolve(record, claims=(*record.claims, claim), urged=False)
 
 
 def answered(record: LegRecord, number: int, answer: LegAnswer) -> LegRecord:

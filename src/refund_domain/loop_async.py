@@ -135,9 +135,8 @@ class AsyncLoop:
         if claim is None:
             return stream
         asked = licensed((claim,), stream.at_least(at, started, self._monotonic()), self._policy)
-        answer = (
-            NotSent(why="the licence to send had run out") if asked is None else await self._send(asked, watch)
-        )
+        expired = NotSent(why="the licence to send had run out")
+        answer = expired if asked is None else await self._send(asked, watch)
         given = answered_with(claim, stream.now, answer)
         try:
             return (await self._record(stream, given, watch))[0]

@@ -23,7 +23,7 @@ from refund_domain.doubt import STEPS, Step, Verdict, Zone, behind, without_effe
 from refund_domain.events import Event, LegClaimed, LegNotMade, LegObserved
 from refund_domain.inputs import OwedLook
 from refund_domain.ledger import Ledger, RefundRecord, Status, status_of
-from refund_domain.legs import LegRecord
+from refund_domain.legs import LegRecord, subject_of
 from refund_domain.money import Money
 from refund_domain.payments import Payment
 from refund_domain.policy import Policy
@@ -56,7 +56,7 @@ def state_of(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> LegState:
     """How this leg of this refund stands."""
     if leg.made is not None:
         return LegState.DONE
-    settled = {done.choice for done in ledger.settled if done.subject == subject_of(record, leg)}
+    settled = {done.choice for done in ledger.settled if done.subject == subject_of(record.id, leg)}
     if Choice.LEAVE in settled:
         return LegState.LEFT
     left = _still(ledger.payment, leg)
@@ -68,11 +68,6 @@ def state_of(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> LegState:
     if status in _LIVE:
         return LegState.OWED
     return LegState.PLANNED if status in _WAITS else LegState.OFF
-
-
-def subject_of(record: RefundRecord, leg: LegRecord) -> str:
-    """What `settle` knows this leg by."""
-    return f"{record.id}:{leg.leg.transfer}"
 
 
 def _shown(payment: Payment | None, leg: LegRecord) -> Transfer | None:
@@ -114,7 +109,7 @@ def leg_steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     for record, leg in _legs(ledger):
         moves: Events = ()
         match state_of(ledger, record, leg):
-            case LegState.OWED if given.at >= _not_before(ledger, record, leg, given.at, policy):
+            case LegState.OWED if given.at >= _not_before(leg, given.at, policy):
                 moves = () if given.paused else _claim(record, leg, payment, given.at)
             case LegState.IN_DOUBT:
                 moves = _doubt(ledger, record, leg, payment, given, policy)
@@ -129,22 +124,11 @@ def _legs(ledger: Ledger) -> Iterator[tuple[RefundRecord, LegRecord]]:
     return ((record, leg) for record in ledger.refunds for leg in record.legs)
 
 
-def _not_before(ledger: Ledger, record: RefundRecord, leg: LegRecord, at: datetime, policy: Policy) -> datetime:
+def _not_before(leg: LegRecord, at: datetime, policy: Policy) -> datetime:
     """When a leg may be asked for: at first now; after a no or an alarm in a day, or at a person's word."""
     if not leg.claims or (leg.tries and leg.alarm is None):
         return at
-    return at if _urged(ledger, record, leg) else leg.claims[-1].at + policy.look_daily
-
-
-def _urged(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> bool:
-    """Whether a person has said "go on" since this leg was last asked for."""
-    subject = subject_of(record, leg)
-    return any(
-        done.choice is Choice.KEEP_LOOKING
-        and done.subject == subject
-        and (not leg.claims or done.at >= leg.claims[-1].at)
-        for done in ledger.settled
-    )
+    return at if leg.urged else leg.claims[-1].at + policy.look_daily
 
 
 def _next_reversal(record: RefundRecord, leg: LegRecord, payment: Payment | None) -> Reversal | None:
@@ -188,7 +172,7 @@ def _doubt(
     zone = zone_of(at - since, policy)
     if zone is Zone.OLD and not without_effect(tries[-1].at, at, policy):
         zone = Zone.STALE
-    match STEPS[zone, _verdict(ledger, record, leg, at, policy)]:
+    match STEPS[zone, _verdict(leg, at, policy)]:
         case Step.SEND:
             goes = status_of(ledger, record) in _LIVE and not given.paused
             return _claim(record, leg, payment, at) if goes else ()
@@ -201,12 +185,12 @@ def _doubt(
             return (LegNotMade(at=at, refund_id=record.id, transfer=leg.leg.transfer, attempt=attempt),)
 
 
-def _verdict(ledger: Ledger, record: RefundRecord, leg: LegRecord, at: datetime, policy: Policy) -> Verdict:
+def _verdict(leg: LegRecord, at: datetime, policy: Policy) -> Verdict:
     if leg.burnt:
         return Verdict.BURNT
     if leg.declined:
         return Verdict.DECLINED
-    return Verdict.CLEAR if at >= _not_before(ledger, record, leg, at, policy) else Verdict.ALARMED
+    return Verdict.CLEAR if at >= _not_before(leg, at, policy) else Verdict.ALARMED
 
 
 # --- when -----------------------------------------------------------------------------------------------------
@@ -217,7 +201,7 @@ def leg_ready(ledger: Ledger, at: datetime, policy: Policy) -> bool:
     return any(
         state_of(ledger, record, leg) is LegState.OWED
         and not leg.tries
-        and at >= _not_before(ledger, record, leg, at, policy)
+        and at >= _not_before(leg, at, policy)
         and _next_reversal(record, leg, ledger.payment) is not None
         for record, leg in _legs(ledger)
     )
@@ -230,21 +214,19 @@ def leg_times(ledger: Ledger, at: datetime, soon: datetime, policy: Policy) -> I
             case LegState.OWED if _next_reversal(record, leg, ledger.payment) is None:
                 yield at + policy.look_daily
             case LegState.OWED:
-                yield max(soon, _not_before(ledger, record, leg, at, policy))
+                yield max(soon, _not_before(leg, at, policy))
             case LegState.IN_DOUBT:
-                yield _next_in_doubt(ledger, record, leg, at, soon, policy)
+                yield _next_in_doubt(leg, at, soon, policy)
             case _:
                 pass
 
 
-def _next_in_doubt(
-    ledger: Ledger, record: RefundRecord, leg: LegRecord, at: datetime, soon: datetime, policy: Policy
-) -> datetime:
+def _next_in_doubt(leg: LegRecord, at: datetime, soon: datetime, policy: Policy) -> datetime:
     since = leg.doubted_since
     if since is not None and at - since >= policy.end_after:
         return at + policy.look_daily
     waits = [claim.at + policy.answer_wait for claim in leg.tries if claim.open]
-    return max(soon, _not_before(ledger, record, leg, at, policy), *waits)
+    return max(soon, _not_before(leg, at, policy), *waits)
 
 
 # --- what a person is told --------------------------------------------------------------------------------------
@@ -274,7 +256,9 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 f"The refund's money came back to the platform, while {leg.made.amount} of transfer {name} were "
                 "pulled back: pass on what is owed to the connected account."
             )
-            yield LegTold(subject=subject_of(record, leg), code="transfer_pulled_back", says=says, choices=_TOLD)
+            yield LegTold(
+                subject=subject_of(record.id, leg), code="transfer_pulled_back", says=says, choices=_TOLD
+            )
         owed = status in _LIVE and state in (LegState.OWED, LegState.IN_DOUBT)
         if owed and (why := _stuck(ledger, record, leg)):
             says = (
@@ -282,9 +266,9 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 "It is tried daily: let the connected account be topped up, reverse the transfer by hand, try "
                 "again now, or leave it, so that the platform bears it."
             )
-            choices = _STUCK[1:] if _urged(ledger, record, leg) else _STUCK
+            choices = _STUCK[1:] if leg.urged else _STUCK
             yield LegTold(
-                subject=subject_of(record, leg), code="transfer_not_reversed", says=says, choices=choices
+                subject=subject_of(record.id, leg), code="transfer_not_reversed", says=says, choices=choices
             )
 
 

@@ -416,6 +416,14 @@ class ReversesWhatIsLeft(Broken):
         return answer
 
 
+class NeverSaysLeg(Broken):
+    """Reverses the transfer and never knows that it did."""
+
+    def reverse(self, asked: Reversal) -> Answer:
+        super().reverse(asked)
+        return OutcomeUnknown(why="timeout")
+
+
 class UnknownForNoLeg(Broken):
     """Takes every no to a reversal for an open outcome."""
 
@@ -469,6 +477,7 @@ BROKEN_GATEWAYS: tuple[tuple[str, type[Broken]], ...] = (
     ("separate_charge", PullsBackWithTheRefund),
     ("separate_charge", HidesReversals),
     ("separate_charge", ReversesUnmarked),
+    ("separate_charge", NeverSaysLeg),
     ("same_reversal_again", ClaimInLegKey),
     ("more_than_passed_on", ReversesWhatIsLeft),
     ("more_than_passed_on", UnknownForNoLeg),

@@ -9,6 +9,7 @@ import pytest
 
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Reversal, Reversed
 from refund_domain.attention import attention
+from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, Transfer, TransferReversal
 from refund_domain.decide import decide, licensed
 from refund_domain.events import LegAnswered, LegClaimed, LegNotMade, LegObserved
@@ -27,6 +28,7 @@ from tests.domain.histories import (
     START,
     WHOLE,
     Story,
+    codes,
     kinds,
     separate,
     usd,
@@ -201,14 +203,31 @@ def test_a_no_while_another_claim_is_in_doubt_is_no_end() -> None:
     assert claims(story)[2:][:1] == [(3, 2, 15_000)]
 
 
-def test_an_alarm_in_doubt_waits_a_day() -> None:
-    """What a person must mend is not tried every minute."""
+def test_an_alarm_in_doubt_waits_for_a_person_or_for_time() -> None:
+    """What a person must mend is not tried every minute: at their word it goes again, else a day later it is too
+    old to."""
+    told, left = asked(), asked()
+    for story in (told, left):
+        reply(story, OutcomeUnknown(why="http_403", alarm="not_stripe"))
+        assert story.ledger.due == START + DAY
+    told.wait(HOUR).settle("r1:tr_1", "transfer_not_reversed", Choice.KEEP_LOOKING)
+    told.look()
+    assert claims(told) == [(1, 1, 15_000), (2, 1, 15_000)]
+    left.until_due().look()
+    assert claims(left) == [(1, 1, 15_000)]
+
+
+def test_going_on_is_said_once() -> None:
+    """A second click finds nothing to answer until the leg was asked for again."""
     story = asked()
-    reply(story, OutcomeUnknown(why="http_403", alarm="not_stripe"))
-    story.until_due()
-    assert story.now >= START + DAY - HOUR
+    reply(story, SHORT)
+    story.wait(HOUR)
+    story.settle("r1:tr_1", "transfer_not_reversed", Choice.KEEP_LOOKING)
+    assert codes(story.settle("r1:tr_1", "transfer_not_reversed", Choice.KEEP_LOOKING)) == {"not_asked_for"}
     story.look()
-    assert claims(story) == [(1, 1, 15_000), (2, 1, 15_000)]
+    reply(story, SHORT)
+    story.wait(HOUR)
+    assert kinds(story.settle("r1:tr_1", "transfer_not_reversed", Choice.KEEP_LOOKING))[0] == "AttentionSettled"
 
 
 def test_an_alarm_in_doubt_is_looked_at_and_not_sent_when_other_looks_come_first() -> None:

@@ -19,7 +19,17 @@ from hypothesis.strategies import SearchStrategy
 from refund_domain import events as ev
 from refund_domain import refusals as no
 from refund_domain._checks import check_id, check_text
-from refund_domain.answers import Accepted, LegAnswer, Look, Picture, Send, SendAnswer, Unread
+from refund_domain.answers import (
+    Accepted,
+    LegAnswer,
+    Look,
+    Picture,
+    Reversal,
+    Reversed,
+    Send,
+    SendAnswer,
+    Unread,
+)
 from refund_domain.commands import Actor, Reason
 from refund_domain.connect import DirectCharge
 from refund_domain.money import LIMIT_MINOR, Currency, Money
@@ -148,6 +158,9 @@ BAD_CALLS: list[tuple[str, dict[str, object], type[Exception]]] = [
     ("sends", {"payment": "ch_1"}, TypeError),
     ("sends", {"refund_id": ""}, ValueError),
     ("answers", {"send": "mine"}, TypeError),
+    ("reversals", {"refund_id": "../x"}, ValueError),
+    ("leg_answers", {"reversal": "mine"}, TypeError),
+    ("leg_answers", {"kinds": [Accepted]}, ValueError),
     ("answers", {"kinds": [Picture]}, ValueError),
     ("actors", {"tenant": ""}, ValueError),
     ("actors", {"tenant": 5}, TypeError),
@@ -264,6 +277,15 @@ def test_a_mark_is_borne_by_one_refund_at_most(picture: Picture) -> None:
     assert len(borne) == len(set(borne))
     assert set(borne) <= {"m1", "m2"}
     assert all(refund.amount <= picture.payment.captured for refund in picture.refunds)
+
+
+@given(data=st.data(), asked=given_a.reversals(refund_id="mine"))
+def test_a_reversal_that_was_made_is_the_one_asked_for(data: st.DataObject, asked: Reversal) -> None:
+    """The answer to a reversal bears its mark and its amount; a reversal is of the refund asked for."""
+    answer = data.draw(given_a.leg_answers(kinds=[Reversed], reversal=asked))
+    assert isinstance(answer, Reversed)
+    assert (answer.reversal.mark, answer.reversal.amount) == (asked.id, asked.amount)
+    assert asked.refund_id == "mine"
 
 
 @given(answer=given_a.answers(kinds=[Accepted], send=SEND), send=given_a.sends(payment=REF, refund_id="mine"))

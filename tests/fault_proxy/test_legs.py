@@ -46,9 +46,12 @@ def _separate(double: OurDouble) -> tuple[PaymentRef, str]:
 
 
 @OVER
-@pytest.mark.parametrize("name", golden.CREATES)
+@pytest.mark.parametrize("name", [name for name in golden.CREATES if name != "200, another's refund"])
 def test_what_each_fault_means_for_a_leg(name: str, client: Client, double: OurDouble) -> None:
-    """One POST under one id leaves the client, the answer is the table's, and never two reversals are made."""
+    """One POST under one id leaves the client, the answer is the table's, and never two reversals are made.
+
+    But for another's refund, which is made of a refund's own fields; other tests have what is no reversal of ours.
+    """
     fault, row = FAULTS[name], golden.CREATES[name]
     ref, transfer = _separate(double)
     asked = Reversal(

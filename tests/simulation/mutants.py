@@ -695,7 +695,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     Mutant(
         name="a leg's no is final",
-        apply=swap(pulling._not_before, lambda known, record, leg, at, policy: _never(leg, at)),
+        apply=swap(pulling._not_before, lambda leg, at, policy: _never(leg, at)),
         seeds=50,
         by=("stuck",),
         mode=APART,

@@ -214,7 +214,7 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
     report = tmp_path / "out.json"
     assert main(["--seeds", "0:4", "--steps", "100", "--report", str(report)]) == 0
     figures = json.loads(report.read_text(encoding="utf-8"))
-    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in PROMISED]
+    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in (*PROMISED, *SEPARATE)]
     for mode in figures["modes"]:
         assert mode["seeds"] == 4
         assert (mode["doubled"], mode["lost"], mode["stuck"], mode["broken"]) == (0, 0, 0, {})

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 from refund_domain import events as ev
 from refund_domain import refusals as no
 from refund_domain._checks import check_count
-from refund_domain.money import Currency
+from refund_domain.money import Currency, Money
 from refund_domain.payments import (
     ChargeKind,
     Control,
@@ -131,6 +131,23 @@ def events(
         ),
         ev.RefundNotMade: st.builds(ev.RefundNotMade, at=at, refund_id=refund_id, by=maybe(actors())),
         ev.PersonAsked: st.builds(ev.PersonAsked, at=at, refund_id=refund_id),
+        ev.AttentionSettled: st.builds(
+            ev.AttentionSettled, at=at, subject=ids(), code=ids(), choice=choices(), by=actors()
+        ),
+        ev.OutsideRecorded: st.builds(
+            ev.OutsideRecorded, at=at, record_id=ids(), amount=amount, how=texts(), by=actors()
+        ),
+        ev.LookScheduled: st.builds(ev.LookScheduled, at=at, due=maybe(times()), tries=st.integers(0, 30)),
+        **_legs(currency),
+        **_controls(ref, amount),
+    }
+    return of_kinds(table, kinds)
+
+
+def _legs(currency: Currency | None) -> dict[type[ev.Event], SearchStrategy[ev.Event]]:
+    """What happens to the legs of a refund."""
+    at, refund_id = times(), ids()
+    return {
         ev.LegClaimed: st.builds(ev.LegClaimed, at=at, reversal=reversals(currency=currency)),
         ev.LegAnswered: st.builds(
             ev.LegAnswered,
@@ -150,14 +167,16 @@ def events(
         ev.LegNotMade: st.builds(
             ev.LegNotMade, at=at, refund_id=refund_id, transfer=ids(), attempt=st.integers(1, 6)
         ),
-        ev.AttentionSettled: st.builds(
-            ev.AttentionSettled, at=at, subject=ids(), code=ids(), choice=choices(), by=actors()
-        ),
-        ev.OutsideRecorded: st.builds(
-            ev.OutsideRecorded, at=at, record_id=ids(), amount=amount, how=texts(), by=actors()
-        ),
-        ev.LookScheduled: st.builds(ev.LookScheduled, at=at, due=maybe(times()), tries=st.integers(0, 30)),
-        ev.RefundApproved: st.builds(ev.RefundApproved, at=at, refund_id=refund_id, by=actors()),
+    }
+
+
+def _controls(
+    ref: PaymentRef | None, amount: SearchStrategy[Money]
+) -> dict[type[ev.Event], SearchStrategy[ev.Event]]:
+    """What holds refunds back, and lets them go."""
+    at = times()
+    return {
+        ev.RefundApproved: st.builds(ev.RefundApproved, at=at, refund_id=ids(), by=actors()),
         ev.AllowanceTaken: st.builds(
             ev.AllowanceTaken,
             at=at,
@@ -169,7 +188,6 @@ def events(
         ev.Paused: st.builds(ev.Paused, at=at, by=actors(), why=texts()),
         ev.Resumed: st.builds(ev.Resumed, at=at, by=actors()),
     }
-    return of_kinds(table, kinds)
 
 
 def heads() -> SearchStrategy[Head]:
