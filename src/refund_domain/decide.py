@@ -13,6 +13,7 @@ from refund_domain.answers import Accepted, Ask, OutcomeUnknown, Picture, Revers
 from refund_domain.attention import attention
 from refund_domain.commands import Choice
 from refund_domain.doubt import steps, unreadable
+from refund_domain.erasure import is_erased
 from refund_domain.events import (
     AttentionSettled,
     Event,
@@ -166,7 +167,7 @@ def _approve(ledger: Ledger, given: ApproveRequest, policy: Policy) -> Events | 
     request = None if record is None else record.request
     if record is None or request is None or not request.needs_second:
         return Refused((NotAskedFor(),))
-    if command.by.id == request.by.id:
+    if command.by.id == request.by.id or is_erased(request.by):
         return Refused((SecondPersonNeeded(refund_id=record.id),))
     if command.amount != request.amount:
         return Refused((AmountChanged(verified=command.amount, current=request.amount),))
@@ -221,7 +222,7 @@ def _settle(ledger: Ledger, given: SettleAttention, policy: Policy) -> Events | 
     if given.choice is Choice.NOT_MADE:
         return (settled, RefundNotMade(at=given.at, refund_id=given.subject, by=given.by))
     if given.choice is Choice.DENIED:
-        denied = (ApprovalDenied(by=given.by.id),)
+        denied = (ApprovalDenied(by=given.by),)
         return (settled, RefundDropped(at=given.at, refund_id=given.subject, reasons=denied))
     if given.choice is Choice.KEEP_LOOKING:
         # An alarm that was mended may go on at once; a doubt past its last edge is looked at daily.

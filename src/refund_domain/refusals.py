@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 import attrs
 
 from refund_domain._checks import check_tuple
-from refund_domain.commands import Action
+from refund_domain.commands import Action, Actor
 from refund_domain.connect import Transfer
 from refund_domain.money import Money
 from refund_domain.payments import Control
@@ -343,9 +343,9 @@ class ApprovalDenied(_Sentence):
     code = "approval_denied"
     http_status = 409
     move = Move.STAFF
-    says = "The approval of this refund was denied by {self.by}."
+    says = "The approval of this refund was denied by {self.by.id}."
 
-    by: str
+    by: Actor
 
 
 class Whose(StrEnum):

@@ -244,7 +244,7 @@ EXAMPLES: dict[str, Event] = {
     "RefundDropped, NotFound": dropped(no.NotFound()),
     "RefundDropped, SendingPaused": dropped(no.SendingPaused(scope=Control.ACCOUNT, since=AT)),
     "RefundDropped, SecondPersonNeeded": dropped(no.SecondPersonNeeded(refund_id="r0")),
-    "RefundDropped, ApprovalDenied": dropped(no.ApprovalDenied(by="maria")),
+    "RefundDropped, ApprovalDenied": dropped(no.ApprovalDenied(by=MARIA)),
     "RefundDropped, LimitReached": dropped(
         no.LimitReached(whose=no.Whose.TENANT, limit=FIFTY, left=Money(1, FIFTY.currency), until=AT)
     ),

@@ -76,7 +76,7 @@ def test_every_step_of_random_histories_keeps_every_law(block: int) -> None:
     # failure: B07
     # failure: D06
     met = Met()
-    for number in range(300):
+    for number in range(400):
         explore(f"{block}/{number}", 40, met)
     # A search that never gets anywhere proves nothing.
     steps = {(before, after) for before, row in TRANSITIONS.items() for after in row}

@@ -25,6 +25,7 @@ BEN = Actor(id="ben", tenant="acme")
 CASH = OutsideRecorded(at=AT, record_id="o1", amount=Money.parse("40.00", "USD"), how="cash to Carl", by=MARIA)
 
 MACHINE = {
+    "AllowanceTaken": "request_id",
     "AlreadyRefunded": "refund_id",
     "AttentionSettled": "code subject",
     "CannotBeStopped": "refund_id",
@@ -36,6 +37,10 @@ MACHINE = {
     "External": "method",
     "GatewayRefund": "failure_reason id mark pending_reason status",
     "InFlight": "refund_id status",
+    "Leg": "transfer",
+    "LegAnswered": "refund_id transfer",
+    "LegNotMade": "refund_id transfer",
+    "LegObserved": "refund_id transfer",
     "LookScheduled": "alarm",
     "MethodNotSupported": "method",
     "NotSent": "alarm trail why",
@@ -45,14 +50,18 @@ MACHINE = {
     "PaymentRef": "account charge",
     "PersonAsked": "refund_id",
     "ReasonNotAllowed": "reason",
+    "RefundApproved": "refund_id",
     "RefundDropped": "refund_id",
     "RefundNotMade": "refund_id",
     "RefundRequested": "refund_id request_id",
+    "Reversal": "id refund_id transfer",
+    "SecondPersonNeeded": "refund_id",
     "Send": "refund_id",
     "SendAnswered": "refund_id",
     "StreamOpened": "tenant",
     "Trace": "kind reference",
     "Transfer": "id",
+    "TransferReversal": "id mark",
 }
 """The texts in events that no person writes: ids, and the words of the gateway and of this library."""
 

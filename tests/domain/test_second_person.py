@@ -11,8 +11,10 @@ import pytest
 from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.commands import Action, ApproveRefund, Choice, FormError
+from refund_domain.decide import decide
 from refund_domain.events import RefundApproved, RefundDropped, RefundRequested, SendClaimed
-from refund_domain.ledger import EMPTY, evolve
+from refund_domain.inputs import ApproveRequest
+from refund_domain.ledger import EMPTY, evolve, fold
 from refund_domain.money import Currency
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
@@ -161,6 +163,19 @@ def test_issuing_again_is_no_approval(world: World, by: Actor) -> None:
     assert world.bank.received == ()
 
 
+def test_nobody_approves_what_an_erased_person_asked_for(world: World) -> None:
+    """Once the requester's name is erased nobody can be told apart from them, so nobody's word is a second one."""
+    ref, _, refund = asked(world)
+    forgotten = attrs.evolve(MARIA, id="erased:7f3a")
+    events = tuple(
+        attrs.evolve(event, by=forgotten) if isinstance(event, RefundRequested) else event
+        for event in world.events(ref)
+    )
+    given = ApproveRequest(at=world.clock(), command=approval(refund))
+    assert decide(fold(EMPTY, events), given, ALWAYS) == Refused((SecondPersonNeeded(refund_id=refund.id),))
+    assert not isinstance(decide(fold(EMPTY, world.events(ref)), given, ALWAYS), Refused)
+
+
 def test_approval_asks_the_host_and_compares_the_tenant(world: World) -> None:
     """Who may not approve is refused before anything is read; another tenant finds nothing."""
     # failure: H08
@@ -221,7 +236,7 @@ def test_denied_is_dropped_and_says_by_whom(world: World) -> None:
     ref, command, refund = asked(world)
     said = world.refunds.settle(ref, subject=refund.id, code="second_person", choice=Choice.DENIED, by=PAUL)
     assert not isinstance(said, Refused)
-    denied = Refused((ApprovalDenied(by="paul"),))
+    denied = Refused((ApprovalDenied(by=PAUL),))
     assert world.refunds.approve(approval(refund)) == world.refunds.issue(command) == denied
     assert waiting_codes(world) == ["dropped"]
     again = world.refunds.settle(ref, subject=refund.id, code="second_person", choice=Choice.DENIED, by=PAUL)

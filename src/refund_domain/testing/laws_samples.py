@@ -264,6 +264,6 @@ def _every_refusal(at: datetime, usd: Money, yen: Money) -> tuple[Refusal, ...]:
         NotFound(),
         SendingPaused(scope=Control.ACCOUNT, since=at),
         SecondPersonNeeded(refund_id="r0"),
-        ApprovalDenied(by="maria"),
+        ApprovalDenied(by=Actor(id="maria", tenant="acme")),
         *(LimitReached(whose=whose, limit=usd, left=Money.zero(usd.currency), until=at) for whose in Whose),
     )

@@ -74,7 +74,7 @@ def refusals(
         no.NotAllowed: st.builds(no.NotAllowed, action=actions()),
         no.NotFound: st.builds(no.NotFound),
         no.SecondPersonNeeded: st.builds(no.SecondPersonNeeded, refund_id=ids()),
-        no.ApprovalDenied: st.builds(no.ApprovalDenied, by=texts()),
+        no.ApprovalDenied: st.builds(no.ApprovalDenied, by=actors()),
         no.LimitReached: st.builds(
             no.LimitReached, whose=st.sampled_from(no.Whose), limit=amount, left=amount, until=times()
         ),
