@@ -49,6 +49,7 @@ from refund_domain.events import (
     StreamOpened,
 )
 from refund_domain.ledger import Ledger, Observed, Status, evolve, is_shown_by, record_of, status_of
+from refund_domain.legs import LegEvent
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, Ref
 from refund_domain.refusals import Refused
@@ -294,7 +295,7 @@ def _event(ref: Ref, before: Ledger, event: Event, after: Ledger) -> Observation
 
 def _leg(
     told: Callable[[Kind, str, Money | None], Observation],
-    event: LegClaimed | LegAnswered | LegObserved | LegNotMade,
+    event: LegEvent,
 ) -> Observation:
     """What is told of a leg: which transfer; the status beside it is the refund's, whatever becomes of the leg."""
     match event:
