@@ -12,6 +12,7 @@ import attrs
 
 from refund_domain.answers import Declined, LegAnswer, NotSent, OutcomeUnknown, Reversal, Reversed
 from refund_domain.connect import Leg, SeparateCharge, Split, TransferReversal
+from refund_domain.events import LegAnswered, LegClaimed, LegNotMade, LegObserved
 
 
 @attrs.frozen
@@ -100,9 +101,27 @@ def leg_of(legs: Legs, transfer: str) -> LegRecord | None:
     return next((record for record in legs if record.leg.transfer == transfer), None)
 
 
-def claimed(record: LegRecord, claim: LegClaim) -> LegRecord:
-    """The leg with one more claim."""
-    return attrs.evolve(record, claims=(*record.claims, claim), urged=False)
+LegEvent = LegClaimed | LegAnswered | LegObserved | LegNotMade
+"""What can happen to a leg."""
+
+
+def after(record: LegRecord, event: LegEvent) -> LegRecord:
+    """The leg after this event of it."""
+    match event:
+        case LegClaimed():
+            claim = LegClaim(event.reversal, event.at)
+            return attrs.evolve(record, claims=(*record.claims, claim), urged=False)
+        case LegAnswered():
+            return answered(record, event.claim, event.answer)
+        case LegObserved():
+            return attrs.evolve(record, made=record.made or event.reversal)
+        case LegNotMade():
+            return attrs.evolve(record, not_made=max(record.not_made, event.attempt))
+
+
+def urged(refund_id: str, legs: Legs, subject: str) -> Legs:
+    """The legs of this refund, the one that this subject names to be asked for again."""
+    return tuple(attrs.evolve(leg, urged=True) if subject_of(refund_id, leg) == subject else leg for leg in legs)
 
 
 def answered(record: LegRecord, number: int, answer: LegAnswer) -> LegRecord:
