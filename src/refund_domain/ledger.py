@@ -38,7 +38,7 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
-from refund_domain.legs import LegEvent, Legs, after_event, leg_of, planned, subject_of
+from refund_domain.legs import LegEvent, Legs, after, leg_of, planned, urged
 from refund_domain.payments import GatewayRefund, Payment, Trace
 from refund_domain.refusals import Refusal
 
@@ -450,8 +450,7 @@ def _with_leg(ledger: Ledger, latest: datetime, event: LegEvent) -> Ledger:
     leg = None if record is None else leg_of(record.legs, about.transfer)
     if record is None or leg is None:
         return attrs.evolve(ledger, latest=latest)
-    after = after_event(leg, event)
-    legs = tuple(after if other is leg else other for other in record.legs)
+    legs = tuple(after(leg, event) if other is leg else other for other in record.legs)
     return _with(ledger, latest, attrs.evolve(record, legs=legs))
 
 
@@ -462,12 +461,5 @@ def _settled(ledger: Ledger, latest: datetime, event: AttentionSettled) -> Ledge
     record = record_of(ledger, event.subject)
     if record is not None:
         return _with(ledger, latest, attrs.evolve(record, asked_at=None, alarm=None))
-    return attrs.evolve(ledger, refunds=tuple(_urged(other, event.subject) for other in ledger.refunds))
-
-
-def _urged(record: RefundRecord, subject: str) -> RefundRecord:
-    """The refund, its leg that this subject names to be asked for again."""
-    legs = tuple(
-        attrs.evolve(leg, urged=True) if subject_of(record.id, leg) == subject else leg for leg in record.legs
-    )
-    return attrs.evolve(record, legs=legs)
+    refunds = (attrs.evolve(other, legs=urged(other.id, other.legs, event.subject)) for other in ledger.refunds)
+    return attrs.evolve(ledger, refunds=tuple(refunds))

@@ -102,11 +102,11 @@ def leg_of(legs: Legs, transfer: str) -> LegRecord | None:
 
 
 LegEvent = LegClaimed | LegAnswered | LegObserved | LegNotMade
-"""What can happen to one leg."""
+"""What can happen to a leg."""
 
 
-def after_event(record: LegRecord, event: LegEvent) -> LegRecord:
-    """The leg after one more event of its own."""
+def after(record: LegRecord, event: LegEvent) -> LegRecord:
+    """The leg after this event of it."""
     match event:
         case LegClaimed():
             claim = LegClaim(event.reversal, event.at)
@@ -117,6 +117,11 @@ def after_event(record: LegRecord, event: LegEvent) -> LegRecord:
             return attrs.evolve(record, made=record.made or event.reversal)
         case LegNotMade():
             return attrs.evolve(record, not_made=max(record.not_made, event.attempt))
+
+
+def urged(refund_id: str, legs: Legs, subject: str) -> Legs:
+    """The legs of this refund, the one that this subject names to be asked for again."""
+    return tuple(attrs.evolve(leg, urged=True) if subject_of(refund_id, leg) == subject else leg for leg in legs)
 
 
 def answered(record: LegRecord, number: int, answer: LegAnswer) -> LegRecord:

@@ -183,6 +183,12 @@ def test_nobody_asks_while_another_worker_may_be_asking() -> None:
     story.wait(MINUTE)
     assert story.ledger.due is not None
     assert story.ledger.due >= START + POLICY.answer_wait
+    early = asked()
+    early.shows(attrs.evolve(early.ours(gateway_id="re_news"), mark=None, amount=usd(1), status="pending"))
+    early.policy = attrs.evolve(POLICY, poll_first=MINUTE)
+    early.quote()
+    early.until_due().look()
+    assert (early.now, claims(early)) == (START + MINUTE, [(1, 1, 15_000)])
     story.until_due().look()
     assert claims(story) == [(1, 1, 15_000), (2, 1, 15_000)]
 
@@ -201,6 +207,15 @@ def test_a_no_while_another_claim_is_in_doubt_is_no_end() -> None:
         story.until_due().look()
     assert any(isinstance(event, LegNotMade) for event in story.events)
     assert claims(story)[2:][:1] == [(3, 2, 15_000)]
+
+
+def test_a_burnt_id_is_not_asked_for_again() -> None:
+    """It would only replay its error, so the leg is looked for until time ends the attempt."""
+    story = asked()
+    reply(story, OutcomeUnknown(why="http_500", resend=False))
+    for _ in range(12):
+        story.until_due().look()
+    assert claims(story) == [(1, 1, 15_000)]
 
 
 def test_an_alarm_in_doubt_waits_for_a_person_or_for_time() -> None:
