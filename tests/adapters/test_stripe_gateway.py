@@ -363,7 +363,7 @@ def test_a_programmers_error_is_a_type_error_and_no_call() -> None:
     gateway = StripeGateway(KEY, base_address="http://127.0.0.1:9")
     with pytest.raises(TypeError, match="ref must be PaymentRef"):
         gateway.look("platform/ch_1")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="send must be Send"):
+    with pytest.raises(TypeError, match="ask must be Send or Reversal"):
         gateway.send({"refund_id": "r-1"})  # type: ignore[arg-type]
 
 
