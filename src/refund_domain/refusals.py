@@ -343,9 +343,14 @@ class ApprovalDenied(_Sentence):
     code = "approval_denied"
     http_status = 409
     move = Move.STAFF
-    says = "The approval of this refund was denied by {self.by.id}."
+    says = "The approval of this refund was denied by {self.who}."
 
     by: Actor
+
+    @property
+    def who(self) -> str:
+        """The id of the person who said no."""
+        return self.by.id
 
 
 class Whose(StrEnum):

@@ -399,7 +399,7 @@ def check_journal(
 
     >>> from refund_adapters.memory import MemoryJournal
     >>> print(check_journal(MemoryJournal, again=lambda journal: journal))
-    26 laws held, 5 could not be staged here: committed_with_host, ...
+    27 laws held, 5 could not be staged here: committed_with_host, ...
     """
     chosen = checked_names(only, LAWS, "only")
     held, lacking = [], []
