@@ -290,6 +290,25 @@ def test_an_erasure_gives_nobody_a_new_allowance(kind: Kind) -> None:
     assert isinstance(taken(world.events(day_of("acme", START)), asked, world.policy), Refused)
 
 
+def test_nobody_goes_on_with_another_s_part_of_the_day(kind: Kind) -> None:
+    """A form whose sender died between the part and the request takes a part of its own of who sends it next."""
+    office = Office(kind, LIMITED)
+    world = office.world
+    for _ in range(2):
+        ref, _ = office.pay()
+        assert refund_of(world.refunds.issue(world.decision(ref, by=PAUL))).settled
+    command = world.decision(office.ref)
+    world.wire.clear()
+    world.wire.before[2] = raising(Crash())
+    with pytest.raises(Crash):
+        world.refunds.issue(command)
+    world.wire.clear()
+    assert codes_of(world.refunds.issue(attrs.evolve(command, by=PAUL))) == ("limit_reached",)
+    assert world.bank.made(office.ref) == 0
+    assert refund_of(world.refunds.issue(command)).settled
+    assert sum(isinstance(each, AllowanceTaken) for each in world.events(day_of("acme", START))) == 3
+
+
 # --- streams that are no payment's ----------------------------------------------------------------------------
 
 
