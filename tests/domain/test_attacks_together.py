@@ -12,7 +12,8 @@ from refund_adapters.memory import Fault
 from refund_adapters.records import erase_actor, erase_everybody
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.allowance import day_of, taken
-from refund_domain.commands import ApproveRefund
+from refund_domain.attention import attention
+from refund_domain.commands import ApproveRefund, Choice
 from refund_domain.controls import account_switch, tenant_switch
 from refund_domain.events import (
     AllowanceTaken,
@@ -22,6 +23,7 @@ from refund_domain.events import (
     SendAnswered,
     SendClaimed,
 )
+from refund_domain.ledger import EMPTY, fold
 from refund_domain.observations import Kind as Told
 from refund_domain.observations import Observation
 from refund_domain.payments import PLATFORM
@@ -358,3 +360,54 @@ def test_a_leg_in_trouble_lets_no_second_refund_through(kind: Kind, fault: Fault
     assert codes_of(world.refunds.quote(office.ref, by=PAUL)) == ("already_refunded",)
     world.settle_down(until=2 * DAY)
     assert world.bank.made(office.ref) == 1
+
+
+def leave(office: Office) -> None:
+    """A person says of the first leg that needs one: leave it."""
+    (waiting,) = office.world.store.waiting("acme", 10)
+    (item,) = [
+        item
+        for item in attention(fold(EMPTY, office.world.events(waiting)))
+        if item.code == "transfer_not_reversed"
+    ]
+    answered = office.world.refunds.settle(
+        waiting, subject=item.subject, code=item.code, choice=Choice.LEAVE, by=MARIA
+    )
+    assert not isinstance(answered, Refused)
+
+
+def test_a_leg_that_is_left_in_doubt_is_looked_for_to_its_end(kind: Kind) -> None:
+    """What a broken server pulls back after a person left it is found, though its refund has failed meanwhile."""
+    office = Office(kind, LIMITED)
+    world = office.world
+    world.gateway.script(Fault.WORKS, Fault.BREAKS_MAKES_LATER)
+    refund = refund_of(world.refunds.issue(world.decision(office.ref)))
+    leave(office)
+    assert refund.gateway_id is not None
+    world.bank.settle(refund.gateway_id, "failed", "expired_or_canceled_card")
+    world.settle_down(until=2 * DAY)
+    assert office.pulled()[0] == ["150.00 USD"]
+    assert (office.refund.status, office.refund.legs[0].state) == (Status.FAILED, LegState.DONE)
+    codes = [
+        item.code
+        for item in attention(fold(EMPTY, world.events(office.ref)))
+        if item.subject == f"{refund.id}:tr_1"
+    ]
+    assert codes == ["transfer_pulled_back"]
+
+
+def test_a_leg_that_is_left_in_doubt_is_asked_for_no_more(kind: Kind) -> None:
+    """To leave it ends the asking at once, and the looking when nothing can come of it any more."""
+    office = Office(kind, LIMITED)
+    world = office.world
+    world.bank.drain("acct_1", usd("0.00"))
+    refund_of(world.refunds.issue(world.decision(office.ref)))
+    world.clock.advance(DAY)
+    world.gateway.script(Fault.REQUEST_LOST)
+    world.refunds.recover()
+    asked = len(world.gateway.reversals)
+    leave(office)
+    world.settle_down(until=HOUR)
+    assert (len(world.gateway.reversals), office.refund.legs[0].state) == (asked, LegState.IN_DOUBT)
+    world.settle_down(until=2 * DAY)
+    assert (len(world.gateway.reversals), office.refund.legs[0].state) == (asked, LegState.LEFT)
