@@ -689,7 +689,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="whole refund again when a leg fails",
         apply=swap(_real_steps, _from_the_top),
-        seeds=30,
+        seeds=60,
         by=("amount", "too_late"),
         mode=APART,
     ),
@@ -701,7 +701,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         mode=APART,
     ),
     Mutant(
-        name="legs forgotten", apply=swap(pulling.leg_times, lambda *_: ()), seeds=30, by=("stuck",), mode=APART
+        name="legs forgotten", apply=swap(pulling.leg_times, lambda *_: ()), seeds=120, by=("stuck",), mode=APART
     ),
     Mutant(name="no key", apply=_keyed(lambda send: None), seeds=30, by=("key",)),
     Mutant(name="fresh key", apply=_keyed(lambda send: f"{send.refund_id}-{send.claim}"), seeds=30, by=("key",)),
