@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
+import attrs
+
+from refund_domain.erasure import is_erased
 from refund_domain.events import AllowanceTaken, Event
 from refund_domain.money import Money
 from refund_domain.payments import Control, ControlRef
@@ -37,15 +40,14 @@ def day_of(tenant: str, at: datetime) -> ControlRef:
 def taken(events: Iterable[Event], asked: AllowanceTaken, policy: Policy) -> tuple[Event, ...] | Refused:
     """What this request takes of its day's allowance, or whose limits it would pass. The same one takes once.
 
-    The payment is part of what is the same: a page may bring any request id it likes.
+    Payment and person are part of what is the same: a page may bring any request id, and nobody goes on with
+    another's part. What an erased person took that day counts against everybody's own limit: it may have been this
+    one.
     """
     before = [event for event in events if isinstance(event, AllowanceTaken)]
-    if any(
-        (event.payment, event.request_id, event.amount) == (asked.payment, asked.request_id, asked.amount)
-        for event in before
-    ):
+    if any(attrs.evolve(event, at=asked.at) == asked for event in before):
         return ()
-    theirs = [event for event in before if event.by.id == asked.by.id]
+    theirs = [event for event in before if event.by.id == asked.by.id or is_erased(event.by)]
     reached = (
         *_reached(Whose.ACTOR, policy.most_per_actor_a_day, theirs, asked),
         *_reached(Whose.TENANT, policy.most_a_day, before, asked),

@@ -12,7 +12,7 @@ from datetime import datetime
 import attrs
 
 from refund_domain.commands import Actor
-from refund_domain.events import Event, Paused, Resumed
+from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
 from refund_domain.payments import Control, ControlRef
 from refund_domain.refusals import SendingPaused
 
@@ -63,6 +63,15 @@ def switch_of(ref: ControlRef, events: Iterable[Event]) -> Switch:
         elif isinstance(event, Resumed):
             switch = Switch(ref=ref)
     return switch
+
+
+def owner_of(events: Iterable[Event], tenant: str) -> str:
+    """Whose a control's stream is: theirs who wrote there first, for good; `tenant`'s where nobody has.
+
+    As with a payment: whoever flips an account's switch later takes its history from nobody.
+    """
+    kept = (event for event in events if isinstance(event, Paused | Resumed | AllowanceTaken))
+    return next((event.by.tenant for event in kept), tenant)
 
 
 def flipped(switch: Switch, wanted: Paused | Resumed) -> tuple[Event, ...]:

@@ -43,13 +43,15 @@ class AsyncGuard(AsyncLoop):
         if not await self._may(command.by, Action.APPROVE, command.payment):
             return Refused((NotAllowed(action=Action.APPROVE),))
         self._outside_transactions()
-        stream = await self._load(command.payment)
-        stream, said = await self._command(stream, ApproveRequest(at=stream.now, command=command))
-        if isinstance(said, Refused):
-            return said
-        stream = await self._drive(stream)
-        record = next(record for record in stream.ledger.refunds if record.id == command.refund_id)
-        return self._shown(stream, command.payment, record)
+        with self._watch.held(command.by.tenant) as watch:
+            stream = await self._load(command.payment)
+            given = ApproveRequest(at=stream.now, command=command)
+            stream, said = await self._command(stream, given, watch)
+            if isinstance(said, Refused):
+                return said
+            stream = await self._go_on(stream, watch)
+            record = next(record for record in stream.ledger.refunds if record.id == command.refund_id)
+            return self._shown(stream, command.payment, record)
 
     async def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
         """Send nothing new for this gateway account, or, without one, for the actor's own tenant.

@@ -14,7 +14,7 @@ from datetime import datetime
 import attrs
 
 from refund_domain.answers import Answer, Ask, Look, NotSent, OutcomeUnknown, Picture, Unread
-from refund_domain.controls import account_switch, switch_of, tenant_switch
+from refund_domain.controls import account_switch, owner_of, switch_of, tenant_switch
 from refund_domain.decide import decide, licensed, owed
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
@@ -181,14 +181,15 @@ class Loop:
             said = decided(loaded.events, loaded.now)
             if isinstance(said, Refused) or not said:
                 return loaded.events, said
-            idle = Head(tenant=tenant, look_at=None, waiting=False)
+            owner = owner_of(loaded.events, tenant)
+            idle = Head(tenant=owner, look_at=None, waiting=False)
             try:
                 self._journal.append(ref, said, expected=loaded.version, head=idle)
             except JournalConflict:
                 if self._journal.in_transaction:
                     raise
                 continue
-            self._watch.kept(ref, tenant, said)
+            self._watch.kept(ref, owner, said)
             return (*loaded.events, *said), said
         raise TooContended("other workers keep appending to this stream; try again")
 

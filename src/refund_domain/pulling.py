@@ -36,7 +36,7 @@ class LegState(StrEnum):
 
     `PLANNED`: its refund is not shown live yet. `OWED`: still to be pulled back. `IN_DOUBT`: it may have been.
     `DONE`: pulled back. `ELSEWHERE`: nothing is left to pull back, as others did. `LEFT`: a person said to leave
-    it. `OFF`: its refund has ended, so nothing is pulled back for it any more.
+    it, and no call of it is in doubt. `OFF`: its refund has ended, so nothing is pulled back for it any more.
     """
 
     PLANNED = "planned"
@@ -56,8 +56,7 @@ def state_of(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> LegState:
     """How this leg of this refund stands."""
     if leg.made is not None:
         return LegState.DONE
-    settled = {done.choice for done in ledger.settled if done.subject == subject_of(record.id, leg)}
-    if Choice.LEAVE in settled:
+    if leg.doubted_since is None and _is_left(ledger, record, leg):
         return LegState.LEFT
     left = _still(ledger.payment, leg)
     if left is not None and left.amount_minor == 0:
@@ -68,6 +67,12 @@ def state_of(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> LegState:
     if status in _LIVE:
         return LegState.OWED
     return LegState.PLANNED if status in _WAITS else LegState.OFF
+
+
+def _is_left(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> bool:
+    """Whether a person said to leave this leg: it is asked for no more."""
+    subject = subject_of(record.id, leg)
+    return any(done.choice is Choice.LEAVE and done.subject == subject for done in ledger.settled)
 
 
 def _shown(payment: Payment | None, leg: LegRecord) -> Transfer | None:
@@ -174,7 +179,8 @@ def _doubt(
         zone = Zone.STALE
     match STEPS[zone, _verdict(leg, at, policy)]:
         case Step.SEND:
-            goes = status_of(ledger, record) in _LIVE and not given.paused
+            asks = status_of(ledger, record) in _LIVE and not _is_left(ledger, record, leg)
+            goes = asks and not given.paused
             return _claim(record, leg, payment, at) if goes else ()
         case Step.LOOK:
             return ()
