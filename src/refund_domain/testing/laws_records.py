@@ -24,6 +24,8 @@ from refund_domain.testing.laws_desk import HOUR, IDLE, REF, Desk, news
 from refund_domain.testing.laws_samples import sample_events
 
 _APPENDS: Final = 20
+_ERASURES: Final = 3
+_MOST_APPENDS: Final = 500
 _NONE: Final = timedelta(0)
 
 
@@ -227,25 +229,32 @@ def erasing_beside_appends(desk: Desk) -> None:
     journal, at = operated(desk), desk.now()
     desk.append(REF, _acted(at, 0), expected=0)
     over = threading.Event()
+    written, cleaned = 1, 0
 
     def write() -> None:
+        # By its own count, so that what is lost is missed; and on until erasures have run beside it.
+        nonlocal written
         try:
-            while (version := journal.load(REF).version) < _APPENDS:
+            while written < _APPENDS or (cleaned < _ERASURES and written < _MOST_APPENDS):
                 with suppress(JournalBusy):
-                    journal.append(REF, (_acted(at, version),), expected=version, head=IDLE)
+                    journal.append(REF, (_acted(at, written),), expected=written, head=IDLE)
+                    written += 1
+                time.sleep(0.0005)
         finally:
             over.set()
 
     def clean() -> None:
+        nonlocal cleaned
         while not over.is_set():
             with suppress(JournalBusy):
                 journal.erase("acme", [_gone(each) for each in _told(desk, "acme")])
+                cleaned += 1
             time.sleep(0.001)  # a writer that waits for a lock may otherwise never get it
 
     for result in race([write, clean]):
         must(result is None, f"{type(result).__name__} was raised")
     journal.erase("acme", [_gone(each) for each in _told(desk, "acme")])
-    wanted = [erased(_acted(at, number), lambda actor: "erased:1") for number in range(_APPENDS)]
+    wanted = [erased(_acted(at, number), lambda actor: "erased:1") for number in range(written)]
     desk.must_hold(REF, wanted)
 
 
