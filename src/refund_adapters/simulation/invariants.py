@@ -15,6 +15,15 @@ from refund_adapters.simulation.guarded import Guards
 from refund_adapters.simulation.rest import refunds_of
 from refund_domain.answers import Ask, Declined, NotSent, OutcomeUnknown, Picture, Reversal, Send
 from refund_domain.commands import IssueRefund
+from refund_domain.decider.ledger import (
+    EMPTY,
+    TRANSITIONS,
+    Status,
+    evolve,
+    fold,
+    record_of,
+    status_of,
+)
 from refund_domain.events import (
     Event,
     LegClaimed,
@@ -26,15 +35,6 @@ from refund_domain.events import (
     RefundRequested,
     SendAnswered,
     SendClaimed,
-)
-from refund_domain.ledger import (
-    EMPTY,
-    TRANSITIONS,
-    Status,
-    evolve,
-    fold,
-    record_of,
-    status_of,
 )
 from refund_domain.payments import ControlRef, GatewayRefund, PaymentRef, Ref
 
