@@ -8,6 +8,7 @@ that a policy which would break the promise cannot be made.
 from __future__ import annotations
 
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Final
 
 import attrs
@@ -19,6 +20,19 @@ _SECOND: Final = timedelta(seconds=1)
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+
+
+class FundingRule(StrEnum):
+    """By which rule a forecast says where a refund's money comes from."""
+
+    PAYOUTS_THEN_BANK = "payouts_then_bank"
+    """R8, R9: out of payouts in progress, and what they lack from the connected bank account."""
+    PAYOUTS = "payouts"
+    """R8 alone: what the payouts in progress lack is not covered."""
+    BANK = "bank"
+    """R9 alone: from the connected bank account."""
+    BALANCE = "balance"
+    """Stripe's present way: the available balance covers a refund as a whole; else it waits, or fails."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,10 +64,10 @@ class Policy:
     one person, and all of a tenant, may ask for in a UTC day (empty: no limit; a currency that is not named while
     another is: nothing).
 
-    Business values: `ach_window` (None: no limit) and `card_window`; `accept_unsettled_ach`;
-    `allow_fraudulent`; `return_application_fee`: whether the platform returns the fee it took of a payment with
-    its refund; `arrival_days` (R7) in business days; `from_payouts_first` (R8) and
-    `then_bank_account` (R9). `as_of` is the day these values were last compared with the world.
+    Business values: `ach_window` (None: no limit) and `card_window`; `accept_unsettled_ach`; `allow_fraudulent`;
+    `return_application_fee`: whether the platform returns the fee it took of a payment with its refund;
+    `arrival_days` (R7) in business days; `funding` (R8, R9) is where forecasts say the money comes from. `as_of`
+    is the day these values were last compared with the world.
     """
 
     as_of: date = date(2026, 11, 1)
@@ -90,8 +104,7 @@ class Policy:
     allow_fraudulent: bool = False
     return_application_fee: bool = False
     arrival_days: tuple[int, int] = (3, 5)
-    from_payouts_first: bool = True
-    then_bank_account: bool = True
+    funding: FundingRule = FundingRule.PAYOUTS_THEN_BANK
 
     def __attrs_post_init__(self) -> None:
         check_type(self.as_of, date, "as_of")
@@ -108,6 +121,7 @@ class Policy:
                 check_tuple(amounts, Money, name)
                 if len({amount.currency for amount in amounts}) != len(amounts):
                     raise ValueError(f"{name} must name each currency once")
+        check_type(self.funding, FundingRule, "funding")
         check_tuple(self.arrival_days, int, "arrival_days")
         if len(self.arrival_days) != 2:
             raise ValueError("arrival_days must name two numbers of days, e.g. (3, 5)")
@@ -148,10 +162,6 @@ class Policy:
             ),
             (self.poll_first <= self.poll_most, "poll_first must not exceed poll_most"),
             (self.watch_most <= self.watch, "watch_most must not exceed watch"),
-            (
-                self.from_payouts_first or self.then_bank_account,
-                "a refund must come from somewhere: from_payouts_first or then_bank_account",
-            ),
         )
 
 
@@ -160,10 +170,7 @@ _SPANS: Final = (
     "end_after quote_valid request_valid look_first look_most look_daily poll_first poll_most watch watch_most"
 ).split()
 _AMOUNTS: Final = ("second_person_from", "most_per_actor_a_day", "most_a_day")
-_SWITCHES: Final = (
-    "gateway_caps accept_unsettled_ach allow_fraudulent return_application_fee "
-    "from_payouts_first then_bank_account"
-).split()
+_SWITCHES: Final = ("gateway_caps accept_unsettled_ach allow_fraudulent return_application_fee").split()
 
 DEFAULT_POLICY: Final = Policy()
 """The values of the rules as they stand on `as_of`."""

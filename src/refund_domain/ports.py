@@ -1,6 +1,7 @@
-"""The two ports, and an optional third, with their contracts in prose, each in a sync and an async form.
+"""The two ports, and two optional ones, with their contracts in prose, each in a sync and an async form.
 
-An adapter is right when it passes `refund_domain.testing.check_gateway`, `check_journal` or `check_feed`.
+An adapter is right when it passes `refund_domain.testing.check_gateway`, `check_journal`, `check_feed` or
+`check_payouts`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import Protocol
 
 import attrs
 
-from refund_domain.answers import Answer, Ask, Look, Unread
+from refund_domain.answers import Answer, Ask, Look, Missing, Unread
 from refund_domain.events import Event
 from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.operations.health import Figures
 from refund_domain.payments import PaymentRef, Ref
+from refund_domain.payouts.entries import EntryPage
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.signals import Subject
 
 
@@ -86,6 +89,59 @@ class AsyncRefundFeed(Protocol):
     async def page(
         self, account: str, window: Window, subject: Subject, after: str | None, /
     ) -> FeedPage | Unread: ...
+
+
+class PayoutSource(Protocol):
+    """What an account holds and pays out: for forecasts and statements, and for nothing else. It only reads.
+
+    `funds(account)` gives the payouts in progress and the balance of each currency, of one moment as near as calls
+    allow. `payout(account, id)` gives one payout, whatever its state, with when the automatic one of its currency
+    before it was made; `Missing` where this account has none.
+
+    `entries(account, payout, window, after)` gives one page of entries, each once, in one order that never
+    changes for what is listed: those the gateway itself counts to this automatic, reconciled payout (`window`
+    None), its own entry included or not; or all of the payout's currency that were created within the window,
+    for an estimate. The first page, or the one that an earlier page's `after` asks for. A payout that is not
+    reconciled after all: `Unread`.
+
+    `holding(account, refund)` gives the payout that the entry of the gateway's refund of this id is in, failed
+    ones included; None while it is in none, or has no entry yet; `Missing` where this account has no such
+    refund. Payouts that are not automatic hold nothing.
+
+    Whatever is missing, cut, unreadable or contradictory: `Unread`, never a part of it. It may wait and repeat a
+    read; it does not fall back to another account, and does not raise for anything the network or the gateway
+    does. `live` as the gateway's.
+    """
+
+    @property
+    def live(self) -> bool: ...
+
+    def funds(self, account: str, /) -> Funds | Unread: ...
+
+    def payout(self, account: str, id: str, /) -> Payout | Missing | Unread: ...
+
+    def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread: ...
+
+    def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None: ...
+
+
+class AsyncPayoutSource(Protocol):
+    """`PayoutSource` for the async service; the contract is the same."""
+
+    @property
+    def live(self) -> bool: ...
+
+    async def funds(self, account: str, /) -> Funds | Unread: ...
+
+    async def payout(self, account: str, id: str, /) -> Payout | Missing | Unread: ...
+
+    async def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread: ...
+
+    async def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None: ...
 
 
 @attrs.frozen(kw_only=True)

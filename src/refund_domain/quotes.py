@@ -14,7 +14,8 @@ from refund_domain.connect import DestinationCharge, DirectCharge, Leg, Separate
 from refund_domain.decider.ledger import Ledger, is_ours
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef
-from refund_domain.policy import Policy
+from refund_domain.payouts.funds import Funds
+from refund_domain.policy import FundingRule, Policy
 from refund_domain.refusals import QuoteStale, Refusal
 from refund_domain.rules.arrival import ArrivalWindow
 from refund_domain.rules.eligibility import (
@@ -28,7 +29,7 @@ from refund_domain.rules.eligibility import (
     split_of,
     through_platform,
 )
-from refund_domain.rules.funding import Funding, Payout, forecast_funding, forecast_fundings
+from refund_domain.rules.funding import Funding, forecast_fundings
 from refund_domain.views import forecast_arrival
 
 CANNOT_BE_UNDONE: Final = (
@@ -46,12 +47,13 @@ class Quote:
     """The amount to verify, or all the reasons why not, and what a person should know before deciding.
 
     `amount` is what a refund would send (R3), None where nothing could be seen. `refusals` empty: it may be
-    issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list;
-    `drift_minor` is what its figure says beyond that list. `method` is how it was paid. `outside_left` is
-    what goes back outside, for money that was taken there. `fee_kept` is what the processor keeps,
-    `application_fee_kept` what the platform keeps of its own fee under the policy. `pulls_back` is what is pulled
-    back of which transfers of a separate charge, behind the refund. `funding` and `arrives` are forecasts.
-    `needs_second`: the policy wants another person's approval before it is sent.
+    issued. `given_back` and `elsewhere` count what already went back, from the gateway's own list; `drift_minor`
+    is what its figure says beyond that list. `method` is how it was paid. `outside_left` is what goes back
+    outside, for money that was taken there. `fee_kept` is what the processor keeps, `application_fee_kept` what
+    the platform keeps of its own fee under the policy. `pulls_back` is what is pulled back of which transfers of
+    a separate charge, behind the refund. `funding` and `arrives` are forecasts; `funding` is None where nobody
+    could say what the account holds. `needs_second`: the policy wants another person's approval before it is
+    sent.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -126,11 +128,10 @@ def make_quote(
     policy: Policy,
     *,
     request_id: str,
-    payouts: Iterable[Payout],
     is_business_day: Callable[[date], bool],
     held: tuple[Refusal, ...] = (),
 ) -> Quote:
-    """The quote this ledger gives at `now`; pure. `held` is what else holds refunds back."""
+    """The quote this ledger gives at `now`, not funded yet; pure. `held` is what else holds refunds back."""
     if (external := through_platform(ref)) and isinstance(ref, OutsideRef):
         left = outside_left(ledger, ref)
         return Quote(
@@ -163,7 +164,6 @@ def make_quote(
         fee_kept=payment.fee,
         application_fee_kept=_platform_keeps(payment, amount, policy),
         pulls_back=pulls_back,
-        funding=forecast_funding(amount, payouts, policy) if allowed else None,
         arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
         needs_second=allowed and needs_second(amount, policy),
         cannot_be_undone=f"{CANNOT_BE_UNDONE} {PULLS_BACK}" if pulls_back else CANNOT_BE_UNDONE,
@@ -267,20 +267,43 @@ class BookingQuote:
         return {f"{quote.ref}.{name}": value for quote in self.refundable for name, value in quote.form().items()}
 
 
-def fund_together(quotes: tuple[Quote, ...], payouts: Iterable[Payout], policy: Policy) -> tuple[Quote, ...]:
-    """R8, R9: the same quotes, funded as one: what one refund takes from a payout the next does not find."""
-    amounts = [quote.funding.amount for quote in quotes if quote.funding is not None]
-    fundings = iter(forecast_fundings(amounts, payouts, policy))
-    return tuple(
-        quote if quote.funding is None else attrs.evolve(quote, funding=next(fundings)) for quote in quotes
-    )
+def accounts_of(quotes: Iterable[Quote]) -> tuple[str, ...]:
+    """The accounts whose money the refundable ones of these quotes would take, each once."""
+    refs = (quote.ref for quote in quotes if not quote.refusals and quote.amount is not None)
+    return tuple(dict.fromkeys(ref.account for ref in refs if isinstance(ref, PaymentRef)))
+
+
+def fund_together(quotes: tuple[Quote, ...], funds: Mapping[str, Funds], policy: Policy) -> tuple[Quote, ...]:
+    """R8, R9: the same quotes, funded as one: what one refund takes from a payout the next does not find.
+
+    `funds` are what the accounts hold; where an account, or the balance that the policy's rule needs, is not
+    known, nothing is forecast.
+    """
+    funded = list(quotes)
+    for account, held in funds.items():
+        places = [place for place, quote in enumerate(quotes) if _can_fund(quote, account, held, policy)]
+        amounts = [amount for place in places if (amount := quotes[place].amount) is not None]
+        fundings = forecast_fundings(
+            amounts, held.payouts, held.balances, policy, methods=[quotes[place].method for place in places]
+        )
+        for place, funding in zip(places, fundings, strict=True):
+            funded[place] = attrs.evolve(quotes[place], funding=funding)
+    return tuple(funded)
+
+
+def _can_fund(quote: Quote, account: str, held: Funds, policy: Policy) -> bool:
+    """Whether this is a refund of this account, and enough is known to say where its money comes from."""
+    if quote.refusals or quote.amount is None or not isinstance(quote.ref, PaymentRef):
+        return False
+    known = policy.funding is not FundingRule.BALANCE or held.balance(quote.amount.currency) is not None
+    return known and quote.ref.account == account
 
 
 def fund_bookings(
-    quotes: tuple[BookingQuote, ...], payouts: Iterable[Payout], policy: Policy
+    quotes: tuple[BookingQuote, ...], funds: Mapping[str, Funds], policy: Policy
 ) -> tuple[BookingQuote, ...]:
     """R8, R9: the same quotes of many bookings, funded as one, in their order."""
-    funded = iter(fund_together(tuple(each for quote in quotes for each in quote.quotes), payouts, policy))
+    funded = iter(fund_together(tuple(each for quote in quotes for each in quote.quotes), funds, policy))
     return tuple(attrs.evolve(quote, quotes=tuple(next(funded) for _ in quote.quotes)) for quote in quotes)
 
 

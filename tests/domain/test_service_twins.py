@@ -25,6 +25,7 @@ from refund_domain.errors import JournalConflict, RefundError
 from refund_domain.operations.feeds import Window
 from refund_domain.operations.reconcile import Position
 from refund_domain.payments import PLATFORM
+from refund_domain.payouts import reading, reading_async
 from refund_domain.quotes import Booking
 from refund_domain.service import (
     bookings,
@@ -62,6 +63,7 @@ PAIRS = {
     "guard": (guard, guard_async),
     "loop": (loop, loop_async),
     "operate": (operate, operate_async),
+    "reading": (reading, reading_async),
 }
 """The modules that there are twice: the service, its way with bookings, what guards it, the loop they stand on,
 and what operators ask of a journal."""
@@ -76,6 +78,9 @@ NAMES = {
     "AsyncRefundFeed": "RefundFeed",
     "AsyncJoiningJournal": "JoiningJournal",
     "AsyncOperatedJournal": "OperatedJournal",
+    "AsyncPayoutSource": "PayoutSource",
+    "AsyncPayoutReading": "PayoutReading",
+    "AsyncIterator": "Iterator",
     "AsyncRefundsWithin": "RefundsWithin",
     "AsyncAllow": "Allow",
     "AsyncSleep": "Sleep",
@@ -200,13 +205,14 @@ def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
     """The async form awaits its own methods, the ports and `allow`, each call of them, and nothing else."""
     nodes = [node for _, module in PAIRS.values() for node in ast.walk(ast.parse(source_of(module)))]
     coroutines = {node.name for node in nodes if isinstance(node, ast.AsyncFunctionDef)}
-    ports = {"load", "append", "due", "waiting", "look", "send", "page"}
+    ports = {"load", "append", "due", "waiting", "look", "send", "page", "payout", "entries", "holding", "funds"}
     awaited = {id(node.value) for node in nodes if isinstance(node, ast.Await)}
     for node in nodes:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         owner = ast.unparse(node.func.value)
-        of_port = owner in ("self._journal", "self._gateway", "feed") and node.func.attr in ports
+        owners = ("self._journal", "self._gateway", "feed", "source", "self._source", "self._payouts")
+        of_port = owner in owners and node.func.attr in ports
         of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
         of_port |= owner in ("journal", "operated(journal)") and node.func.attr in {"load", *OPERATED}
         of_self = owner == "self" and node.func.attr in (coroutines | {"_allow", "_sleep"})

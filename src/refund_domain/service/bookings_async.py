@@ -9,17 +9,19 @@ from refund_domain._checks import check_tuple, check_type
 from refund_domain.commands import Actor, IssueRefund
 from refund_domain.operations.bulk import BulkProgress, BulkReport, BulkRun
 from refund_domain.payments import AnyPayment
+from refund_domain.payouts.funds import Funds
+from refund_domain.ports import AsyncPayoutSource
 from refund_domain.quotes import (
     Booking,
     BookingQuote,
     IssueBooking,
     NotTried,
     Quote,
+    accounts_of,
     fund_bookings,
     fund_together,
 )
 from refund_domain.refusals import Refused
-from refund_domain.rules.funding import Payout
 from refund_domain.service.guard_async import AsyncGuard
 from refund_domain.service.stream import named
 from refund_domain.views import Refund
@@ -32,38 +34,54 @@ class AsyncBookings(AsyncGuard):
     """Bookings by way of the service's own `quote` and `issue`, so that every rule of theirs holds here."""
 
     _sleep: AsyncSleep | None
+    _payouts: AsyncPayoutSource | None
 
     if TYPE_CHECKING:
 
-        async def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote: ...
+        async def _quote(self, ref: AnyPayment, by: Actor) -> Quote: ...
 
         async def issue(self, command: IssueRefund) -> Refund | Refused: ...
 
-    async def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
+    async def quote(self, ref: AnyPayment, *, by: Actor) -> Quote:
+        """Look at the gateway and show what a refund would send, or all the reasons why not.
+
+        Where the service was given a source of payouts, the account's payouts in progress and its balance are read
+        for the forecast of where the money comes from; where they cannot be read there is none. Raises
+        `GatewayUnreadable` when the gateway cannot be read, `JournalError` for the journal.
+        """
+        quotes = (await self._quote(ref, by),)
+        return fund_together(quotes, await self._funds(quotes), self._policy)[0]
+
+    async def quote_booking(self, booking: Booking, *, by: Actor) -> BookingQuote:
         """A quote for each payment of the booking, outside payments included, funded together."""
         check_type(booking, Booking, "booking")
-        payouts = tuple(payouts)
-        check_tuple(payouts, Payout, "payouts")
-        quotes = []
-        for ref in sorted(booking.payments, key=str):
-            quotes.append(await self.quote(ref, by=by))
-        funded = fund_together(tuple(quotes), payouts, self._policy)
-        return BookingQuote(label=booking.label, quotes=funded)
+        return (await self.quote_bookings((booking,), by=by))[0]
 
-    async def quote_bookings(
-        self, bookings: Iterable[Booking], *, by: Actor, payouts: Iterable[Payout] = ()
-    ) -> tuple[BookingQuote, ...]:
+    async def quote_bookings(self, bookings: Iterable[Booking], *, by: Actor) -> tuple[BookingQuote, ...]:
         """A quote of each booking, in the order given, all funded together: what one takes the next does not find.
 
         Raises as `quote` does where one payment cannot be read: a page that shows some of them says so itself.
         """
-        bookings, payouts = tuple(bookings), tuple(payouts)
+        bookings = tuple(bookings)
         check_tuple(bookings, Booking, "bookings")
-        check_tuple(payouts, Payout, "payouts")
         quotes = []
         for booking in bookings:
-            quotes.append(await self.quote_booking(booking, by=by))
-        return fund_bookings(tuple(quotes), payouts, self._policy)
+            each = []
+            for ref in sorted(booking.payments, key=str):
+                each.append(await self._quote(ref, by))
+            quotes.append(BookingQuote(label=booking.label, quotes=tuple(each)))
+        funds = await self._funds(tuple(each for quote in quotes for each in quote.quotes))
+        return fund_bookings(tuple(quotes), funds, self._policy)
+
+    async def _funds(self, quotes: tuple[Quote, ...]) -> dict[str, Funds]:
+        """What each account holds, as far as it can be read: a forecast is not worth failing a quote for."""
+        held: dict[str, Funds] = {}
+        if self._payouts is not None:
+            for account in accounts_of(quotes):
+                funds = await self._payouts.funds(account)
+                if isinstance(funds, Funds):
+                    held[account] = funds
+        return held
 
     async def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.

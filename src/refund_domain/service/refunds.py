@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
 from typing import Final, cast
 
-from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
+from refund_domain._checks import check_count, check_id, check_text, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decider.attention import attention
@@ -42,11 +42,16 @@ from refund_domain.operations.reconcile import (
 )
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.policy import DEFAULT_POLICY, Policy
-from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
+from refund_domain.ports import (
+    JoiningJournal,
+    PaymentGateway,
+    PayoutSource,
+    RefundFeed,
+    RefundJournal,
+)
 from refund_domain.quotes import Quote, make_quote
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
 from refund_domain.rules.arrival import weekdays
-from refund_domain.rules.funding import Payout
 from refund_domain.service.bookings import Bookings, Sleep
 from refund_domain.service.guard import Allow
 from refund_domain.service.operate import note_recovery, read_health
@@ -77,10 +82,11 @@ def new_id() -> str:
 class RefundService(Bookings):
     """Refunds for a host application: the right amount, to the right payment, once, known to the end.
 
-    `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else;
-    only True allows. `is_business_day` is the calendar for arrival forecasts. `new_id`, `monotonic` and `sleep`
-    may be replaced in tests. `observe` is told of everything that happens, after the fact; what it raises is
-    ignored, and it must not wait (`refund_adapters.observing`). Thread-safe as far as gateway and journal are.
+    `gateway` and `journal` are the two ports. `allow(actor, action, ref)` is asked before anything else; only
+    True allows. `is_business_day` is the calendar for arrival forecasts. `new_id`, `monotonic` and `sleep` may
+    be replaced in tests. `payouts` is asked what an account holds, for the forecasts in quotes. `observe` is
+    told of everything that happens, after the fact; what it raises is ignored, and it must not wait
+    (`refund_adapters.observing`). Thread-safe as far as gateway and journal are.
 
     Raises TypeError for a wrong argument and ValueError where a live gateway meets a journal that forgets.
 
@@ -108,6 +114,7 @@ class RefundService(Bookings):
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
         observe: Observe | None = None,
+        payouts: PayoutSource | None = None,
         sleep: Sleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
@@ -125,20 +132,15 @@ class RefundService(Bookings):
         self._new_id = new_id
         self._monotonic = monotonic
         self._watch = Watch(observe, monotonic)
+        self._payouts = payouts
         self._sleep = sleep
 
     # --- for people ---------------------------------------------------------------------------------
 
-    def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
-        """Look at the gateway and show what a refund would send, or all the reasons why not.
-
-        `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
-        Raises `GatewayUnreadable` when the gateway cannot be read, `JournalError` for the journal.
-        """
+    def _quote(self, ref: AnyPayment, by: Actor) -> Quote:
+        """What `quote` shows, but where the money will come from."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
-        payouts = tuple(payouts)
-        check_tuple(payouts, Payout, "payouts")
         request_id = self._mint()
         if not self._may(by, Action.QUOTE, ref):
             refusals = (NotAllowed(action=Action.QUOTE),)
@@ -166,7 +168,6 @@ class RefundService(Bookings):
             stream.now,
             self._policy,
             request_id=request_id,
-            payouts=payouts,
             is_business_day=self._is_business_day,
             held=held,
         )

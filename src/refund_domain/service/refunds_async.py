@@ -6,11 +6,11 @@ A test compares the two syntax trees. A cancelled task passes through unrecorded
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
 from typing import Final, cast
 
-from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
+from refund_domain._checks import check_count, check_id, check_text, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decider.attention import attention
@@ -38,11 +38,16 @@ from refund_domain.operations.reconcile import (
 )
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.policy import DEFAULT_POLICY, Policy
-from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundFeed, AsyncRefundJournal
+from refund_domain.ports import (
+    AsyncJoiningJournal,
+    AsyncPaymentGateway,
+    AsyncPayoutSource,
+    AsyncRefundFeed,
+    AsyncRefundJournal,
+)
 from refund_domain.quotes import Quote, make_quote
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
 from refund_domain.rules.arrival import weekdays
-from refund_domain.rules.funding import Payout
 from refund_domain.service.bookings_async import AsyncBookings, AsyncSleep
 from refund_domain.service.guard_async import AsyncAllow
 from refund_domain.service.operate_async import note_recovery, read_health
@@ -99,6 +104,7 @@ class AsyncRefundService(AsyncBookings):
         new_id: Callable[[], str] = new_id,
         monotonic: Callable[[], float] = time.monotonic,
         observe: Observe | None = None,
+        payouts: AsyncPayoutSource | None = None,
         sleep: AsyncSleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
@@ -116,20 +122,15 @@ class AsyncRefundService(AsyncBookings):
         self._new_id = new_id
         self._monotonic = monotonic
         self._watch = Watch(observe, monotonic)
+        self._payouts = payouts
         self._sleep = sleep
 
     # --- for people ---------------------------------------------------------------------------------
 
-    async def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
-        """Look at the gateway and show what a refund would send, or all the reasons why not.
-
-        `payouts` are the account's in-progress payouts, for the forecast of where the money comes from.
-        Raises `GatewayUnreadable` when the gateway cannot be read, `JournalError` for the journal.
-        """
+    async def _quote(self, ref: AnyPayment, by: Actor) -> Quote:
+        """What `quote` shows, but where the money will come from."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
-        payouts = tuple(payouts)
-        check_tuple(payouts, Payout, "payouts")
         request_id = self._mint()
         if not await self._may(by, Action.QUOTE, ref):
             refusals = (NotAllowed(action=Action.QUOTE),)
@@ -157,7 +158,6 @@ class AsyncRefundService(AsyncBookings):
             stream.now,
             self._policy,
             request_id=request_id,
-            payouts=payouts,
             is_business_day=self._is_business_day,
             held=held,
         )

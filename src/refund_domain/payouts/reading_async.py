@@ -1,0 +1,114 @@
+"""Reading a payout page by page from a source, and explaining it: `reading`, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from refund_domain._checks import check_id, check_type
+from refund_domain.answers import Missing, Unread
+from refund_domain.errors import GatewayUnreadable
+from refund_domain.payouts.entries import EntryPage
+from refund_domain.payouts.progress import Pages, ReadingProgress
+from refund_domain.payouts.statement import EntryOdd, FeeOf, Label, Line, PayoutStatement, lines
+from refund_domain.payouts.whereabouts import NotExplained, Whereabouts, Why, whereabouts
+from refund_domain.ports import AsyncPayoutSource
+
+
+class AsyncPayoutReading:
+    """One payout, read to its end and explained; where a page is lost, the next call goes on from that page.
+
+    `label` and `fee_of` as in `explain`. `estimate`: a payout made by hand is explained by the dates of entries,
+    and says so; without it that is `NotExplained`. `on_progress` is called after each page. Who may see the
+    account's payouts is the host's to say: nobody is asked here. Raises TypeError or ValueError for odd
+    arguments.
+    """
+
+    def __init__(
+        self,
+        source: AsyncPayoutSource,
+        account: str,
+        payout: str,
+        *,
+        label: Label | None = None,
+        fee_of: FeeOf | None = None,
+        estimate: bool = False,
+        on_progress: Callable[[ReadingProgress], object] | None = None,
+    ) -> None:
+        check_id(account, "account")
+        check_id(payout, "payout")
+        check_type(estimate, bool, "estimate")
+        self._source = source
+        self._account = account
+        self._id = payout
+        self._label = label
+        self._fee_of = fee_of
+        self._estimate = estimate
+        self._on_progress = on_progress
+        self._pages: Pages | None = None
+
+    async def statement(self) -> PayoutStatement | NotExplained:
+        """The payout explained, or why it cannot be.
+
+        Raises `GatewayUnreadable` where a page cannot be read: call again, and it goes on from there. Raises
+        `EntryOdd` for an entry that contradicts itself.
+        """
+        pages = self._pages if self._pages is not None else await self._opened()
+        if isinstance(pages, NotExplained):
+            return pages
+        self._pages = pages
+        while not pages.ended:
+            page = await self._page(pages)
+            try:
+                pages.read(page)
+            except EntryOdd:
+                self._pages = None  # half a page is counted: begin again
+                raise
+            if self._on_progress is not None:
+                self._on_progress(pages.progress)
+        return pages.statement()
+
+    async def lines(self) -> AsyncIterator[Line]:
+        """Every line of the payout, as they come; what the statement had no room for is among them.
+
+        Reads from the beginning. Raises as `statement` does, and `GatewayUnreadable` for what cannot be explained.
+        """
+        pages = await self._opened()
+        if isinstance(pages, NotExplained):
+            raise GatewayUnreadable(str(pages))
+        while not pages.ended:
+            page = await self._page(pages)
+            pages.passed(page)
+            for line in lines(pages.payout, pages.own(page), label=self._label, fee_of=self._fee_of):
+                yield line
+
+    async def _opened(self) -> Pages | NotExplained:
+        """Where to begin, or why there is nothing to read."""
+        payout = await self._source.payout(self._account, self._id)
+        if isinstance(payout, Unread):
+            raise GatewayUnreadable(payout.why)
+        if isinstance(payout, Missing):
+            return NotExplained(why=Why.PAYOUT_NOT_FOUND)
+        return Pages.of(payout, label=self._label, fee_of=self._fee_of, estimate=self._estimate)
+
+    async def _page(self, pages: Pages) -> EntryPage:
+        """The next page; `GatewayUnreadable` where it cannot be read."""
+        page = await self._source.entries(self._account, pages.payout, pages.window, pages.after)
+        if isinstance(page, Unread):
+            raise GatewayUnreadable(page.why)
+        return page
+
+
+async def where_is(source: AsyncPayoutSource, account: str, refund: str) -> Whereabouts | Missing:
+    """Where the money of the gateway's refund of this id is: in this payout, in that bank debit, or waiting.
+
+    `Missing` where the account has no such refund. Raises `GatewayUnreadable` where it cannot be told; TypeError
+    or ValueError for odd ids.
+    """
+    check_id(account, "account")
+    check_id(refund, "refund")
+    holding = await source.holding(account, refund)
+    if isinstance(holding, Unread):
+        raise GatewayUnreadable(holding.why)
+    if isinstance(holding, Missing):
+        return holding
+    return whereabouts(holding)
