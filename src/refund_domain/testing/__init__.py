@@ -1,8 +1,8 @@
 """What a host points at its own code: the laws of the ports, a strategy for every public value, a state machine.
 
 `check_gateway`, `check_feed`, `check_payouts` and `check_journal` need neither pytest nor Hypothesis. The
-strategies and the machine need the extra `testing` and are imported by name: `from refund_domain.testing import strategies`,
-`from refund_domain.testing.machine import machine`.
+strategies and the machine need the extra `testing` and are imported by name:
+`from refund_domain.testing import strategies`, `from refund_domain.testing.machine import machine`.
 """
 
 from refund_domain.testing.laws import LawBroken, Report
