@@ -85,8 +85,8 @@ Patient = Generator[Call | Wait, Reply, T]
 def patient(steps: Steps[T], *, attempts: int, backoff_s: float) -> Patient[T]:
     """These steps, in which a read that failed in passing is made again, at most `attempts` times in all.
 
-    In passing fails what Stripe slows down (429), breaks on (5xx) or never answered; each pause is twice as long
-    as the one before.
+    In passing fails what Stripe slows down (429), breaks on (5xx), or gives no answer to that can be read; each
+    pause is twice as long as the one before.
     """
     try:
         call = next(steps)
@@ -106,7 +106,9 @@ def _passes(reply: Reply) -> bool:
     if not isinstance(reply, Failed):
         return False
     fault = reply.fault
-    return fault is None or fault.status == 429 or fault.status >= 500 or fault.code == "rate_limit"
+    if fault is None or fault.status == 429 or fault.status >= 500 or fault.code == "rate_limit":
+        return True
+    return not fault.spoken and 200 <= fault.status < 300  # a success that was cut, or a page of HTML
 
 
 def _told(reading: Steps[T]) -> Steps[T | Unread]:
