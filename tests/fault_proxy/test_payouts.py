@@ -26,8 +26,8 @@ MANY = 8
 """More entries than such a page holds; the payout's own is on the first."""
 ATTEMPTS = 2
 TOO_SHORT = "length too short"
-"""httpx meets the rest of such an answer on the connection it uses again, and httpcore writes it to its log at DEBUG
-(SECURITY.md): over requests and aiohttp only."""
+"""httpx meets the rest of such an answer on the connection it uses again, and httpcore logs it at DEBUG
+(SECURITY.md): tried over requests and aiohttp only."""
 CENT = Money.parse("0.01", "USD")
 
 LASTING = ("401", "403, HTML", "409", "302", "307")
