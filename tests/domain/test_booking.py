@@ -14,9 +14,10 @@ from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Ref
 from refund_domain.commands import Action, FormError
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
 from refund_domain.payments import AnyPayment
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.rules.cancellation import CancellationNotice, cancellation_notice
-from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
+from refund_domain.rules.funding import FromBankAccount, FromPayout
 from refund_domain.views import PaymentView
 from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
 
@@ -64,7 +65,9 @@ def test_r8_booking_is_funded_together(world: World) -> None:
     """What the first refund takes from a payout the second does not find; the rest is the bank account's (R9)."""
     booking = booked(world, "400.00", "150.00", cash=True)
     payout = Payout(id="po_1", amount=usd("500.00"), arrives_on=date(2026, 3, 4))
-    quote = world.refunds.quote_booking(booking, by=MARIA, payouts=iter([payout]))
+    world.funds.of["platform"] = Funds(payouts=(payout,))
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    assert world.funds.asked == ["platform"]
     first, second = (each.funding for each in quote.refundable)
     assert first is not None
     assert second is not None
@@ -96,8 +99,6 @@ def test_bookings_are_checked(world: World) -> None:
         Booking(label="1", payments=(ref, PaymentRef("platform", ref.charge)))
     with pytest.raises(TypeError):
         world.refunds.quote_booking((ref,), by=MARIA)  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        world.refunds.quote_booking(Booking(label="1", payments=(ref,)), by=MARIA, payouts=[7])  # type: ignore[list-item]
     with pytest.raises(TypeError):
         world.refunds.issue_booking((world.decision(ref),))  # type: ignore[arg-type]
     assert world.refunds.issue_booking(IssueBooking(label="1", refunds=())) == ()
