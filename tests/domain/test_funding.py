@@ -457,7 +457,7 @@ def test_everything_paid_out_says_from_the_bank_account_or_what_the_balance_is()
 
 
 def test_money_set_aside_counts_and_the_balance_covers_all_or_nothing() -> None:
-    """Money set aside counts; a refund that the rest does not cover draws nothing, and a smaller one is covered."""
+    """Money set aside counts; a refund that the rest does not cover draws nothing, a smaller one is covered."""
     both = balance("150.00", "60.00")
     assert both.spendable == dollars("210.00")
     several = forecast_fundings(
