@@ -133,6 +133,8 @@ class Entry(Protocol):
 
     `amount_minor` less `fee_minor` is `net_minor`, what the balance moved by, in minor units of the settlement
     `currency` (its code in lower case, as gateways write it). `created_s` and `available_s` are Unix seconds.
+    `source_id` is the id of what the entry is about. It is asked of every entry, `about` only of those that are
+    kept, so an adapter may make that when asked.
     """
 
     @property
@@ -176,8 +178,13 @@ class Entry(Protocol):
         ...
 
     @property
+    def source_id(self) -> str | None:
+        """The id of what it is about; None where the gateway does not say."""
+        ...
+
+    @property
     def about(self) -> About | None:
-        """What it is about; None where the gateway does not say."""
+        """What it is about, as far as the gateway says."""
         ...
 
 
@@ -194,6 +201,11 @@ class BalanceEntry:
     created_s: int
     available_s: int
     about: About | None = None
+
+    @property
+    def source_id(self) -> str | None:
+        """The id of what it is about."""
+        return None if self.about is None else self.about.id
 
 
 @attrs.frozen(kw_only=True)
