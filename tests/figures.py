@@ -349,8 +349,8 @@ ABOUT = {
     "writes of 4 KiB (a block overwritten, then `fdatasync`) as `issue` commits transactions.",
     "B3": "Rules, decider and fold, without any port.",
     "B5": "From Python lists; numpy and polars merge two running sums. What the library gives are rows of ints.",
-    "B6": "From the bytes of pages of a hundred to totals by category, all equal; ours checks each entry, groups it "
-    "and keeps the refunds. The note is the most memory a process of its own had.",
+    "B6": "From the bytes of pages of a hundred to totals by category, all equal; ours checks and groups each "
+    "entry and keeps the refunds. The note is the most memory a process of its own had.",
     "B7": "The journal's calls of whole refunds, in journals filled in bulk with as many before. *By hand*: what "
     "a developer writes with sqlite3 or psycopg who needs two tables of JSON and no more: it reads what it finds "
     "unchecked, and keeps no order of appends for an outbox and no list of who is waited for. Most of a load is "
