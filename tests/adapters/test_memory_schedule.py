@@ -292,6 +292,28 @@ def test_nothing_is_paid_out_while_a_refund_waits(bank: MemoryBank, clock: Manua
     assert paid_out(bank) == [("200.00 USD", "paid"), ("40.00 USD", "pending")]
 
 
+def test_a_run_serves_those_that_wait_and_pays_out_the_rest(bank: MemoryBank, clock: ManualClock) -> None:
+    """Money that ripens at the moment of a run goes to the refund first, and what is left is paid out then."""
+    bank.payouts.schedule(PLATFORM, "USD", 2 * DAY)
+    sold = bank.charge(usd("200.00"))
+    bank.charge(usd("50.00"))
+    refund(bank, sold)
+    clock.forward(2 * DAY)
+    assert how(bank, sold)[0] == "succeeded"
+    assert paid_out(bank) == [("50.00 USD", "pending")]
+
+
+def test_a_sale_that_is_there_sooner_is_not_overlooked(bank: MemoryBank, clock: ManualClock) -> None:
+    """Whoever waits for one sale goes on with another whose money is available before."""
+    bank.payouts.schedule(PLATFORM, "USD")
+    sold = bank.charge(usd("200.00"))
+    refund(bank, sold)
+    bank.charge(usd("200.00"), taken_at=START - 40 * HOUR)
+    clock.forward(8 * HOUR)
+    assert how(bank, sold)[0] == "succeeded"
+    assert bank.payouts.rows_about(PLATFORM, "re_1")[0].at == START + 8 * HOUR
+
+
 def test_those_that_wait_go_on_the_oldest_first(bank: MemoryBank, clock: ManualClock) -> None:
     """What the money does not reach waits on, one canceled meanwhile is left out, and no retry is news."""
     refs = [bank.charge(usd(major), taken_at=LONG_AGO) for major in ("100.00", "80.00", "60.00", "90.00")]
@@ -470,6 +492,25 @@ def test_a_reader_finds_payouts_and_what_is_in_them(bank: MemoryBank, clock: Man
 
 
 # -- every cent is accounted for --------------------------------------------------------------------------
+
+
+def test_what_clients_paid_ripens_and_all_else_moves_at_once() -> None:
+    """A charge, what was passed on and what was taken of it are pending for two days; nothing else ever is."""
+    bank = _busy()
+    sold = bank.charge(usd("10.00"), destination=SELLER, application_fee=usd("1.00"))
+    transfer = bank.connect.transfers(sold)[0].id
+    rows = [row for account in (PLATFORM, SELLER) for row in bank.payouts.rows(account)]
+    young = {row.category for row in rows if row.available_at == row.at + 2 * DAY}
+    assert young == {"charge", "platform_earning", "fee", "transfer"}
+    assert all(row.available_at == row.at for row in rows if row.category not in young)
+    pending = sorted(
+        row.net for row in rows if row.available_at > row.at and row.source in (sold.charge, transfer)
+    )
+    assert pending == [-1_000, 1_000, 1_000]
+    by_hand = bank.connect.transfer(SELLER, usd("3.00"))
+    for account in (PLATFORM, SELLER):
+        (moved,) = bank.payouts.rows_about(account, by_hand)
+        assert moved.available_at == moved.at
 
 
 def test_a_direct_debits_fee_is_earned_when_it_arrives(bank: MemoryBank, clock: ManualClock) -> None:
