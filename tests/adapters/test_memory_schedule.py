@@ -221,7 +221,9 @@ def test_a_failed_payout_is_paid_again_with_the_next(
     assert paid_out(bank) == [("500.00 USD", "failed"), ("500.00 USD", "paid")]
     (again,) = bank.payouts.rows_in(PLATFORM, "po_2")
     assert (again.category, again.source, again.net) == ("payout_reversal", first.id, 50_000)
-    assert [news.type for news in bank.news()].count("payout.paid") == (2 if when == 60 * HOUR else 1)
+    told = [news.type for news in bank.news()]
+    arrived = 2 if when == 60 * HOUR else 1
+    assert told.count("payout.paid") == told.count("payout.reconciliation_completed") == arrived
 
 
 def test_a_payout_moved_on_by_hand_is_left_alone(bank: MemoryBank, clock: ManualClock) -> None:
@@ -234,12 +236,22 @@ def test_a_payout_moved_on_by_hand_is_left_alone(bank: MemoryBank, clock: Manual
     clock.forward(3 * DAY)
     told = [news.type for news in bank.news()]
     assert told == ["payout.created", "payout.paid", "payout.reconciliation_completed"]
-    canceled = bank.charge(usd("9.00"))
+    itemised = bank.charge(usd("9.00"))
     clock.forward(2 * DAY)
     bank.payouts.move("po_2", "canceled")
-    refund(bank, canceled)
+    refund(bank, itemised)
     clock.forward(5 * DAY)
     assert paid_out(bank) == [("500.00 USD", "paid"), ("9.00 USD", "canceled")]
+    bank.charge(usd("7.00"), taken_at=LONG_AGO)
+    clock.forward(DAY)
+    bank.payouts.reconcile("po_3")
+    clock.forward(5 * DAY)
+    assert [news.type for news in bank.news() if news.object_id == "po_3"] == [
+        "payout.created",
+        "payout.reconciliation_completed",
+        "payout.updated",
+        "payout.paid",
+    ]
 
 
 # -- who waits --------------------------------------------------------------------------------------------
@@ -301,6 +313,19 @@ def test_a_run_serves_those_that_wait_and_pays_out_the_rest(bank: MemoryBank, cl
     clock.forward(2 * DAY)
     assert how(bank, sold)[0] == "succeeded"
     assert paid_out(bank) == [("50.00 USD", "pending")]
+
+
+def test_one_sale_after_the_other_is_looked_at(bank: MemoryBank, clock: ManualClock) -> None:
+    """What the first sale does not cover goes on at the very moment of the second, long before any run."""
+    bank.payouts.schedule(PLATFORM, "USD", 30 * DAY)
+    sold = bank.charge(usd("240.00"), taken_at=LONG_AGO)
+    bank.payouts.make(PLATFORM, "USD")
+    refund(bank, sold)
+    bank.charge(usd("150.00"))
+    clock.forward(HOUR)
+    bank.charge(usd("90.00"))
+    clock.forward(5 * DAY)
+    assert bank.payouts.rows_about(PLATFORM, "re_1")[0].at == START + 2 * DAY + HOUR
 
 
 def test_a_sale_that_is_there_sooner_is_not_overlooked(bank: MemoryBank, clock: ManualClock) -> None:
