@@ -134,6 +134,19 @@ def test_two_currencies_are_two_balances(bank: MemoryBank, clock: ManualClock) -
     )
 
 
+def test_one_currency_does_not_pay_for_another(bank: MemoryBank, clock: ManualClock) -> None:
+    """A refund waits for money of its own currency, however much there is of others."""
+    bank.charge(Money.parse("400.00", "EUR"), taken_at=LONG_AGO)
+    bank.payouts.schedule(PLATFORM, "USD", 9 * DAY)
+    bank.payouts.schedule(PLATFORM, "EUR", 9 * DAY)
+    sold = bank.charge(usd("200.00"))
+    refund(bank, sold)
+    assert how(bank, sold) == ("pending", "insufficient_funds")
+    bank.charge(Money.parse("9.00", "EUR"), taken_at=START - DAY)
+    clock.forward(3 * DAY)
+    assert bank.payouts.rows_about(PLATFORM, "re_1")[0].at == START + 2 * DAY
+
+
 def test_accounts_are_paid_out_each_for_itself(bank: MemoryBank, clock: ManualClock) -> None:
     """A destination's share and the platform's go to the bank account of each."""
     bank.charge(usd("200.00"), fee=usd("6.00"), destination=SELLER, application_fee=usd("20.00"))
