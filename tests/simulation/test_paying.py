@@ -171,3 +171,10 @@ def test_a_wrong_payout_is_found(monkeypatch: pytest.MonkeyPatch, spoilt: Spoilt
     found = (run_one(seed, STEPS, MODE).violation for seed in range(10))
     violation = next(violation for violation in found if violation is not None)
     assert violation.name == "unbalanced"
+
+
+def test_a_refund_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bank that lets nobody go on who waits for money is found, though the money is there in the end."""
+    monkeypatch.setattr(_schedules, "serve", lambda books, purse: None)
+    found = (run_one(seed, STEPS, MODE).violation for seed in range(20))
+    assert next(violation for violation in found if violation is not None).name == "unserved"

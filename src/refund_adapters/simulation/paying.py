@@ -87,6 +87,15 @@ def stop(world: World) -> None:
         world.bank.payouts.unschedule(each.account, USD.code)
 
 
+def served(world: World) -> None:
+    """With money enough in every balance nobody waits for any."""
+    scheduled = {each.account for each in world.scenario.scheduled}
+    for ref in world.payments:
+        for refund in world.bank.refunds(ref) if ref.account in scheduled else ():
+            if refund.pending_reason == "insufficient_funds":
+                world.checker.broken("unserved", f"{refund.id} waits for money, and it is there")
+
+
 def balanced(world: World) -> None:
     """Every cent is accounted for."""
     for astray in world.bank.payouts.imbalance():

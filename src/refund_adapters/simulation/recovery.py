@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation.actions import Deliver, Start
-from refund_adapters.simulation.paying import stop
+from refund_adapters.simulation.paying import served, stop
 from refund_adapters.simulation.ports import WORKS
 from refund_adapters.simulation.rest import at_end, unsettled
 from refund_adapters.simulation.scenario import USD
@@ -111,6 +111,7 @@ def _mend(world: World) -> None:
         for refund in bank.refunds(ref):
             if refund.status not in ("succeeded", "failed", "canceled") and bank.next_at is None:
                 bank.settle(refund.id, "succeeded")
+    served(world)
     world.checker.bank_moved()
 
 
