@@ -418,13 +418,14 @@ def test_whatever_brings_money_lets_a_refund_go_on(
     """A won dispute, a top-up, a failed payout, a debit that arrives, a reversal, another refund that failed."""
     old = bank.charge(usd("200.00"), taken_at=LONG_AGO)
     refund(bank, old)
-    bank.charge(usd("415.00"), taken_at=LONG_AGO)
+    bank.charge(usd("215.00"), taken_at=LONG_AGO)
+    sold = bank.charge(usd("200.00"), taken_at=LONG_AGO)
     bank.connect.transfer(SELLER, usd("200.00"))
     bank.dispute(bank.charge(usd("200.00"), taken_at=LONG_AGO))
-    bank.payouts.schedule(PLATFORM, "USD")
+    bank.payouts.schedule(PLATFORM, "USD", 30 * DAY)
     clock.forward(DAY)
+    bank.payouts.make(PLATFORM, "USD")
     assert paid_out(bank) == [("200.00 USD", "pending")]
-    sold = bank.charge(usd("200.00"), taken_at=START)
     refund(bank, sold)
     assert how(bank, sold) == ("pending", "insufficient_funds")
     brings(bank, clock)

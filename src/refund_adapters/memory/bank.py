@@ -277,11 +277,7 @@ class MemoryBank:
         if amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing; drain says what is left")
         with self._turn as books:
-            purse = account, amount.currency.code
-            if purse in books.schedules:
-                _schedules.top_up(books, account, amount)
-            else:
-                books.give(purse, amount.amount_minor)
+            _schedules.fund(books, account, amount)
 
     def balance(self, account: str, currency: str) -> Money | None:
         """What refunds draw on (it may be negative), None while it is ample."""
