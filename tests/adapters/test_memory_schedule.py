@@ -291,13 +291,14 @@ def test_a_card_refund_waits_for_a_sale_to_become_available(bank: MemoryBank, cl
 
 def test_its_own_money_is_pending_at_first(bank: MemoryBank, clock: ManualClock) -> None:
     """A refund on the day of the sale waits for the sale's own money, and then nothing is left to pay out."""
-    bank.payouts.schedule(PLATFORM, "USD")
     sold = bank.charge(usd("200.00"))
+    bank.payouts.schedule(PLATFORM, "USD", 5 * DAY)
     refund(bank, sold)
     assert how(bank, sold) == ("pending", "insufficient_funds")
     clock.forward(2 * DAY)
     assert how(bank, sold) == ("succeeded", None)
-    clock.forward(5 * DAY)
+    assert bank.payouts.rows_about(PLATFORM, "re_1")[0].at == START + 2 * DAY
+    clock.forward(9 * DAY)
     assert paid_out(bank) == []
 
 
@@ -523,6 +524,8 @@ def test_a_reader_finds_payouts_and_what_is_in_them(bank: MemoryBank, clock: Man
     bank.payouts.move(automatic, "paid")
     listed = bank.payouts.listed(PLATFORM)
     assert [(payout.id, payout.in_progress) for payout in listed] == [(automatic, False), (by_hand, True)]
+    bank.payouts.move(by_hand, "in_transit")
+    assert [payout.in_progress for payout in bank.payouts.listed(PLATFORM)] == [False, True]
     assert [row.net for row in bank.payouts.rows_in(PLATFORM, automatic)] == [50_000, -10_000]
     assert bank.payouts.rows_in(PLATFORM, by_hand) == bank.payouts.rows_in(SELLER, automatic) == ()
     assert bank.payouts.holding(PLATFORM, "txn_ch_1") == listed[0]
@@ -574,6 +577,9 @@ def test_a_fee_is_paid_once_where_two_accounts_hold_a_charge_of_one_id(bank: Mem
     bank.charge(usd("200.00"), id="ch_same")
     bank.charge(usd("200.00"), id="ch_same", account=SELLER, application_fee=usd("10.00"))
     assert [row.net for row in bank.payouts.rows(SELLER)] == [19_000]
+    bank.charge(usd("80.00"), id="ch_other", destination=SELLER, application_fee=usd("8.00"))
+    bank.charge(usd("5.00"), id="ch_other", account=SELLER)
+    assert sorted(row.net for row in bank.payouts.rows(SELLER)) == [-800, 500, 8_000, 19_000]
 
 
 def _busy() -> MemoryBank:
@@ -722,6 +728,11 @@ def test_money_paid_out_too_early_or_in_part_is_found() -> None:
     found = bank.payouts.imbalance()
     assert "po_2 is of 500, and what is in it comes to 0" in found
     assert "po_3 holds a row that platform does not have" in found
+    yen = bank.charge(Money.parse("500", "JPY"), taken_at=LONG_AGO)
+    with bank.turn as books:
+        foreign = [row for row in rows_module.rows_of(books, PLATFORM) if row.source == yen.charge]
+        payout_module.pay_out(books, PLATFORM, usd("5.00"), foreign)
+    assert any(told.startswith("txn_ch_2 is in po_4, and was not there") for told in bank.payouts.imbalance())
 
 
 def test_money_from_nowhere_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
