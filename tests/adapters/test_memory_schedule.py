@@ -695,6 +695,13 @@ def test_one_wrong_row_is_found(
     assert len(done) == 1
 
 
+def test_two_rows_of_one_id_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row could be paid out under another's name, though the sums agree: told of the account."""
+    bank, drawn = _busy(), rows_module._drawn
+    monkeypatch.setattr(rows_module, "_drawn", lambda *of: (row._replace(id="txn_1") for row in drawn(*of)))
+    assert "platform: two rows bear one id" in bank.payouts.imbalance()
+
+
 def test_a_row_that_is_paid_out_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bank that forgets what it paid out already is told of each row, by name."""
     monkeypatch.setattr(
