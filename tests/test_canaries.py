@@ -40,17 +40,17 @@ from refund_domain import (
 from refund_domain.answers import Answer, Ask, Look, Unread
 from refund_domain.commands import Action, Choice
 from refund_domain.connect import PLATFORM
+from refund_domain.decider.evidence import Evidence
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.evidence import Evidence
-from refund_domain.feeds import FeedPage, Window
-from refund_domain.ledger import Status
-from refund_domain.observations import Kind, Observation
+from refund_domain.operations.feeds import FeedPage, Window
+from refund_domain.operations.reconcile import Position, Reconciled, Reconciliation, Unowned, Unreconciled
 from refund_domain.payments import OutsideRef, Ref
 from refund_domain.quotes import Booking, Quote
-from refund_domain.reconcile import Position, Reconciled, Reconciliation, Unowned, Unreconciled
+from refund_domain.service.observations import Kind, Observation
+from refund_domain.service.watch import Observe
 from refund_domain.signals import Signal, Subject
 from refund_domain.views import PaymentView
-from refund_domain.watch import Observe
 from tests.adapters.hostile_server import Received, answer, hang_up, hostile_server
 from tests.adapters.signed import body_of, endpoint, signed, snapshot
 from tests.adapters.stripe_clients import CLIENTS, Awaited, awaited, stripe_over

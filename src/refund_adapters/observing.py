@@ -17,9 +17,9 @@ from collections import deque
 from typing import Final
 
 from refund_domain._checks import check_count
-from refund_domain.ledger import Status
-from refund_domain.observations import Kind, Observation
-from refund_domain.watch import Observe, tell
+from refund_domain.decider.ledger import Status
+from refund_domain.service.observations import Kind, Observation
+from refund_domain.service.watch import Observe, tell
 
 _QUIET: Final = frozenset({Kind.LOOKED, Kind.PAYMENT_SEEN, Kind.LOOK_SCHEDULED, Kind.BEATEN})
 _LOUD: Final = frozenset({Kind.NOT_MADE, Kind.PERSON_ASKED})

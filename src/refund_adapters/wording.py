@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from refund_domain.commands import Choice
-from refund_domain.ledger import Status
+from refund_domain.decider.ledger import Status
+from refund_domain.decider.pulling import LegState
 from refund_domain.money import Money
-from refund_domain.pulling import LegState
 from refund_domain.quotes import Quote
 from refund_domain.refusals import Move, Refusal, Refused
-from refund_domain.rules import METHODS, Family
+from refund_domain.rules.eligibility import METHODS, Family
 from refund_domain.views import Refund
 
 

@@ -208,7 +208,7 @@ class SeparateCharge:
 
 
 Split = PlatformCharge | DirectCharge | DestinationCharge | SeparateCharge
-"""What a send asks for beside the amount; `rules.split_of` makes it from what a look showed and the policy."""
+"""What a send asks for beside the amount; `eligibility.split_of` makes it of a look and the policy."""
 
 SPLITS: Final[tuple[type[Split], ...]] = (PlatformCharge, DirectCharge, DestinationCharge, SeparateCharge)
 """The classes of `Split`, for checks."""

@@ -13,8 +13,8 @@ import attrs
 
 from refund_domain.answers import Answer, Ask, Look, Unread
 from refund_domain.events import Event
-from refund_domain.feeds import FeedPage, Window
-from refund_domain.health import Figures
+from refund_domain.operations.feeds import FeedPage, Window
+from refund_domain.operations.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.signals import Subject
 
@@ -194,8 +194,8 @@ class OperatedJournal(RefundJournal, Protocol):
 
     `erase(tenant, events)` puts these events, as `history` gave them but erased, in their places: all or none. It
     is the one call that changes what stands. Refused (ValueError) is a place that is not the tenant's, and
-    whatever is no erasure of what stands there (`refund_domain.erasure.is_erasure`). Versions, times, positions
-    and heads stay; appends go on beside it, and who holds an older ledger loses nothing.
+    whatever is no erasure of what stands there (`refund_domain.operations.erasure.is_erasure`). Versions, times,
+    positions and heads stay; appends go on beside it, and who holds an older ledger loses nothing.
 
     `begin_erasure(tenant, scope, key)` gives the key of the tenant's erasure that was begun and not ended, or
     keeps this one; it is another scope's: `JournalBusy`, unless the scope is empty, which takes any over.

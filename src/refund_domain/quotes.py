@@ -9,16 +9,15 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_text, check_tuple, check_type
-from refund_domain.arrival import ArrivalWindow
 from refund_domain.commands import Actor, FormError, IssueRefund, Reason
 from refund_domain.connect import DestinationCharge, DirectCharge, Leg, SeparateCharge
-from refund_domain.ledger import Ledger, is_ours
+from refund_domain.decider.ledger import Ledger, is_ours
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef
-from refund_domain.payouts import Funding, Payout, forecast_funding, forecast_fundings
 from refund_domain.policy import Policy
 from refund_domain.refusals import QuoteStale, Refusal
-from refund_domain.rules import (
+from refund_domain.rules.arrival import ArrivalWindow
+from refund_domain.rules.eligibility import (
     capped,
     drift_minor,
     listed_minor,
@@ -29,6 +28,7 @@ from refund_domain.rules import (
     split_of,
     through_platform,
 )
+from refund_domain.rules.funding import Funding, Payout, forecast_funding, forecast_fundings
 from refund_domain.views import forecast_arrival
 
 CANNOT_BE_UNDONE: Final = (

@@ -9,17 +9,17 @@ from typing import Final
 import attrs
 
 from refund_domain.answers import Declined
-from refund_domain.arrival import ArrivalWindow, arrival_window
-from refund_domain.attention import AfterFailure, after_failure
 from refund_domain.commands import Reason
+from refund_domain.decider.attention import AfterFailure, after_failure
+from refund_domain.decider.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
+from refund_domain.decider.pulling import LegState, state_of
 from refund_domain.events import OutsideRecorded
-from refund_domain.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, Trace
 from refund_domain.policy import Policy
-from refund_domain.pulling import LegState, state_of
 from refund_domain.refusals import Refusal
-from refund_domain.rules import drift_minor, outside_left, refundable
+from refund_domain.rules.arrival import ArrivalWindow, arrival_window
+from refund_domain.rules.eligibility import drift_minor, outside_left, refundable
 
 _FAILED: Final = (Status.FAILED, Status.CANCELED)
 

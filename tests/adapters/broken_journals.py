@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from refund_domain.erasure import is_erasure
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event, RefundRequested
-from refund_domain.health import Figures, RecoveryNote
+from refund_domain.operations.erasure import is_erasure
+from refund_domain.operations.health import Figures, RecoveryNote
 from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 

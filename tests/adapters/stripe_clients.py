@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
 from refund_domain.answers import Answer, Ask, Look, Unread
-from refund_domain.feeds import FeedPage, Window
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal, Subject

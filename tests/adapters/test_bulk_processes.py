@@ -16,7 +16,7 @@ from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, utc_n
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Money, PaymentRef, RefundService
 from refund_domain.answers import Send
-from refund_domain.bulk import BulkProgress, BulkReport
+from refund_domain.operations.bulk import BulkProgress, BulkReport
 from refund_domain.quotes import Booking, IssueBooking
 from tests.adapters.issue_child import MARIA, read_line, write_line
 

@@ -17,9 +17,9 @@ from refund_adapters import cli
 from refund_adapters.demo import Call, Chapter, Got, Scene, story
 from refund_adapters.memory import Course, Fault
 from refund_domain import RefundService
-from refund_domain.cancellation import cancellation_notice
 from refund_domain.quotes import Quote
-from refund_domain.rules import cannot_be_stopped
+from refund_domain.rules.cancellation import cancellation_notice
+from refund_domain.rules.eligibility import cannot_be_stopped
 
 ESCAPE = "\x1b"
 TITLES = 9

@@ -9,8 +9,8 @@ import pytest
 
 from refund_adapters.memory import AsyncMemoryGateway, Fault, MemoryBank, MemoryGateway
 from refund_domain.answers import Answer, Ask, Declined, Look, Unread
-from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.signals import Subject
 from refund_domain.testing.laws import LawBroken, Report, demand_of

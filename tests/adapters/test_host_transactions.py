@@ -17,12 +17,12 @@ import sqlalchemy.orm
 from refund_adapters.memory import MemoryGateway
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain import IssueRefund, Money, PaymentRef, Refund, RefundService, Refused
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import LookScheduled
-from refund_domain.ledger import Status
 from refund_domain.payments import OutsideRef
 from refund_domain.ports import Head
-from refund_domain.stream import Recovery
+from refund_domain.service.stream import Recovery
 from tests.domain.worlds import KINDS, MARIA, Kind, World, refund_of
 from tests.postgres.server import shared
 

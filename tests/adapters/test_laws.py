@@ -25,12 +25,12 @@ from refund_adapters.memory import (
 from refund_adapters.sql import SqliteJournal
 from refund_domain.answers import Answer, Ask, Look
 from refund_domain.events import EVENTS, Event, LegAnswered, SendAnswered
-from refund_domain.health import Figures
 from refund_domain.money import Money
+from refund_domain.operations.health import Figures
 from refund_domain.payments import PLATFORM, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, PaymentGateway, Tailed
 from refund_domain.refusals import REFUSALS
-from refund_domain.stream import LEG_ANSWERS, SEND_ANSWERS
+from refund_domain.service.stream import LEG_ANSWERS, SEND_ANSWERS
 from refund_domain.testing import laws, laws_gateway, laws_journal, laws_records, laws_within
 from refund_domain.testing.laws import LawBroken, Report, Verdict
 from refund_domain.testing.laws_desk import Desk

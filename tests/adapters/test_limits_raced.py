@@ -19,9 +19,9 @@ import pytest
 from refund_adapters.memory import MemoryBank, MemoryGateway, utc_now
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain import Actor, IssueRefund, Money, Policy, RefundService, Refused
-from refund_domain.allowance import day_of
 from refund_domain.errors import JournalConflict
 from refund_domain.events import RefundRequested
+from refund_domain.service.allowance import day_of
 from tests.adapters.limit_child import EACH, MOST, POLICY, journal_of
 from tests.adapters.test_host_transactions import Bed
 from tests.adapters.test_host_transactions import bed as bed

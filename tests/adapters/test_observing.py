@@ -17,7 +17,7 @@ import pytest
 from refund_adapters.memory import Fault, MemoryBank, MemoryGateway, MemoryJournal
 from refund_adapters.observing import Background, LogObserver, level_of
 from refund_domain import Actor, Money, PaymentRef, Refund, RefundService, Status
-from refund_domain.observations import Kind, Observation
+from refund_domain.service.observations import Kind, Observation
 
 ROOT = Path(__file__).parents[2]
 MARIA = Actor(id="maria", tenant="acme")
@@ -260,7 +260,7 @@ FORKS = """
 import os, sys, threading
 from refund_adapters.observing import Background
 from refund_domain import PaymentRef
-from refund_domain.observations import Kind, Observation
+from refund_domain.service.observations import Kind, Observation
 
 told, gate = Observation(kind=Kind.OPENED, ref=PaymentRef("platform", "ch_1")), threading.Event()
 heard = []
@@ -307,7 +307,7 @@ def test_process_ends_while_observations_wait() -> None:
         "import threading, time\n"
         "from refund_adapters.observing import Background\n"
         "from refund_domain import PaymentRef\n"
-        "from refund_domain.observations import Kind, Observation\n"
+        "from refund_domain.service.observations import Kind, Observation\n"
         "observe = Background(lambda told: threading.Event().wait())\n"
         "observe(Observation(kind=Kind.OPENED, ref=PaymentRef('platform', 'ch_1')))\n"
     )

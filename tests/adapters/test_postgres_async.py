@@ -15,9 +15,9 @@ import pytest
 from refund_adapters.memory import AsyncMemoryGateway, MemoryBank
 from refund_adapters.sql import AsyncPostgresJournal
 from refund_domain import Actor, AsyncRefundService, Money, Refund
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event, PersonAsked
-from refund_domain.ledger import Status
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import AsyncRefundJournal, Head, Loaded, RefundJournal, Tailed
 from refund_domain.testing import laws_journal

@@ -19,9 +19,9 @@ import pytest
 
 from refund_adapters.sql import PostgresJournal, postgres_schema
 from refund_domain import Actor, PaymentRef, RefundService
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalError, JournalUnavailable
 from refund_domain.events import PersonAsked
-from refund_domain.ledger import Status
 from refund_domain.ports import Tailed
 from tests.postgres import bank
 from tests.postgres.bank import TableBank

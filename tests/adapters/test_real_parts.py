@@ -20,8 +20,8 @@ from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, utc_n
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Money, PaymentRef, Refund, RefundService, Status
 from refund_domain.answers import Send
+from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.events import SendClaimed
-from refund_domain.ledger import EMPTY, fold
 from refund_domain.refusals import Refused
 from tests.adapters.issue_child import MARIA, read_line, write_line
 from tests.stripe_mock import server

@@ -22,8 +22,8 @@ from refund_adapters.records.audit import audit_row, safe_cell
 from refund_adapters.sql import SqliteJournal
 from refund_adapters.sql.codec import decode
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
-from refund_domain.erasure import WRITTEN, actors_in
 from refund_domain.events import EVENTS, Event, StreamOpened
+from refund_domain.operations.erasure import WRITTEN, actors_in
 from refund_domain.ports import Head, Tailed
 from refund_domain.testing import strategies
 from refund_domain.testing.laws_samples import sample_events

@@ -22,9 +22,9 @@ from refund_adapters.records import audit_rows, erase_actor, erase_everybody
 from refund_adapters.records import erase as erasing
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
-from refund_domain.erasure import ERASED_TEXT, actors_in, erased, is_erased
 from refund_domain.errors import JournalBusy, JournalUnavailable
 from refund_domain.events import OutsideRecorded
+from refund_domain.operations.erasure import ERASED_TEXT, actors_in, erased, is_erased
 from refund_domain.ports import OperatedJournal, Tailed
 from refund_domain.views import PaymentView
 from tests import canaries

@@ -16,7 +16,7 @@ from refund_adapters.memory import Fault, MemoryBank, MemoryGateway
 from refund_adapters.records import Limits, breaches, health_json, health_text, opened
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, Money, RefundService
-from refund_domain.health import Health, RecoveryNote
+from refund_domain.operations.health import Health, RecoveryNote
 from tests import canaries
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -20,10 +20,10 @@ from refund_adapters.sql.codec import encode
 from refund_adapters.sql.rows import microseconds
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import PersonAsked
-from refund_domain.health import MOST_UNDATED
-from refund_domain.operate import read_health
+from refund_domain.operations.health import MOST_UNDATED
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import Head
+from refund_domain.service.operate import read_health
 from tests.postgres.server import Server, shared
 
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

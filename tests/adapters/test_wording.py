@@ -10,15 +10,15 @@ import pytest
 from refund_adapters import wording
 from refund_adapters.wording import Tone, quote_rows, to_client, to_staff, tone
 from refund_domain import Money, OutsideRef, PaymentRef, Quote, Refund, Refused, Status
-from refund_domain.arrival import ArrivalWindow
-from refund_domain.attention import after_failure
 from refund_domain.commands import Choice, Reason
 from refund_domain.connect import Leg
+from refund_domain.decider.attention import after_failure
+from refund_domain.decider.pulling import LegState
 from refund_domain.payments import Trace
-from refund_domain.payouts import Payout, forecast_funding
-from refund_domain.pulling import LegState
 from refund_domain.refusals import REFUSALS, AlreadyRefunded, Disputed, External, Move
-from refund_domain.rules import METHODS
+from refund_domain.rules.arrival import ArrivalWindow
+from refund_domain.rules.eligibility import METHODS
+from refund_domain.rules.funding import Payout, forecast_funding
 from refund_domain.views import LegView
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

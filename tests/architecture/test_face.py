@@ -45,7 +45,7 @@ def test_errors_stand_in_the_drawn_tree() -> None:
 def rule_functions() -> dict[str, list[str]]:
     """The functions whose docstring begins with a rule's number, by rule."""
     found: dict[str, list[str]] = {rule: [] for rule in RULES}
-    for path in sorted((ROOT / "src" / "refund_domain").glob("*.py")):
+    for path in sorted((ROOT / "src" / "refund_domain").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 head = (ast.get_docstring(node) or "").split(":")[0]

@@ -20,11 +20,11 @@ from refund_adapters.memory import MemoryJournal
 from refund_adapters.sql.codec import decode, encode
 from refund_adapters.stripe import StripeGateway
 from refund_domain import PaymentRef, Refund, RefundService
+from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.events import Event
-from refund_domain.ledger import EMPTY, fold
 from refund_domain.payments import Ref
 from refund_domain.ports import Head
-from refund_domain.stream import head as head_of
+from refund_domain.service.stream import head as head_of
 from tests.benchmarks import sides
 
 AT_VARIABLE: Final = "REFUND_LIVES_AT"

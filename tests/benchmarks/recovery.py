@@ -19,7 +19,7 @@ from typing import Final
 import attrs
 
 from refund_adapters.sql import SqliteJournal
-from refund_domain.ledger import EMPTY, Status, fold, status_of
+from refund_domain.decider.ledger import EMPTY, Status, fold, status_of
 from tests.benchmarks import filling, lives
 from tests.benchmarks.recovering import was_made
 from tests.benchmarks.timing import Case, Timed, summary, timed

@@ -9,15 +9,15 @@ import attrs
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import Actor, Money, Policy, Refund, RefundService
 from refund_domain.answers import Accepted, OutcomeUnknown, Picture
-from refund_domain.arrival import weekdays
-from refund_domain.decide import decide
+from refund_domain.decider.decide import decide
+from refund_domain.decider.inputs import FreeLook, GatewayAnswered, Input, OwedLook, RequestRefund
+from refund_domain.decider.ledger import EMPTY, Ledger, Observed, Status, evolve, fold, merge, status_of
 from refund_domain.events import Event
-from refund_domain.inputs import FreeLook, GatewayAnswered, Input, OwedLook, RequestRefund
-from refund_domain.ledger import EMPTY, Ledger, Observed, Status, evolve, fold, merge, status_of
 from refund_domain.payments import GatewayRefund, Payment, PaymentRef
 from refund_domain.quotes import make_quote
 from refund_domain.refusals import Refused
-from refund_domain.rules import payment_refusals
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.eligibility import payment_refusals
 from tests.benchmarks.timing import Case
 
 POLICY = Policy()

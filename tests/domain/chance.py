@@ -25,17 +25,17 @@ from refund_domain.answers import (
     Reversed,
     Unread,
 )
-from refund_domain.attention import attention
 from refund_domain.commands import Actor, Choice, Reason
 from refund_domain.connect import Transfer, TransferReversal
-from refund_domain.decide import Events, decide
-from refund_domain.inputs import Input
-from refund_domain.ledger import DISPUTE_FAILURE, EMPTY, Status, evolve, fold, record_of, status_of
-from refund_domain.legs import LegClaim
+from refund_domain.decider.attention import attention
+from refund_domain.decider.decide import Events, decide
+from refund_domain.decider.inputs import Input
+from refund_domain.decider.ledger import DISPUTE_FAILURE, EMPTY, Status, evolve, fold, record_of, status_of
+from refund_domain.decider.legs import LegClaim
 from refund_domain.payments import ChargeKind, Dispute, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
-from refund_domain.rules import refundable
+from refund_domain.rules.eligibility import refundable
 from tests.domain.histories import (
     DAY,
     DEAD_WORDS,

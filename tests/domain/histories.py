@@ -10,7 +10,19 @@ import attrs
 from refund_domain.answers import Accepted, Answer, Declined, Look, OutcomeUnknown, Picture
 from refund_domain.commands import Actor, ApproveRefund, Choice, IssueRefund, Reason
 from refund_domain.connect import Transfer
-from refund_domain.decide import Events, decide
+from refund_domain.decider.decide import Events, decide
+from refund_domain.decider.inputs import (
+    ApproveRequest,
+    FreeLook,
+    GatewayAnswered,
+    Input,
+    LegReplied,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.decider.ledger import EMPTY, Ledger, RefundRecord, Status, fold, record_of, status_of
 from refund_domain.events import (
     Event,
     OutsideRecorded,
@@ -22,23 +34,11 @@ from refund_domain.events import (
     SendAnswered,
     SendClaimed,
 )
-from refund_domain.inputs import (
-    ApproveRequest,
-    FreeLook,
-    GatewayAnswered,
-    Input,
-    LegReplied,
-    OwedLook,
-    RecordOutside,
-    RequestRefund,
-    SettleAttention,
-)
-from refund_domain.ledger import EMPTY, Ledger, RefundRecord, Status, fold, record_of, status_of
 from refund_domain.money import Currency, Money
 from refund_domain.payments import AnyPayment, ChargeKind, GatewayRefund, Payment, PaymentRef, PaymentStatus
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
-from refund_domain.rules import refundable
+from refund_domain.rules.eligibility import refundable
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -12,11 +12,33 @@ from datetime import datetime
 import attrs
 
 from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Reversed
-from refund_domain.arrival import weekdays
-from refund_domain.attention import attention
 from refund_domain.commands import Choice
 from refund_domain.connect import PLATFORM, PlatformCharge, SeparateCharge
-from refund_domain.decide import Events, decide, owed
+from refund_domain.decider.attention import attention
+from refund_domain.decider.decide import Events, decide, owed
+from refund_domain.decider.inputs import (
+    ApproveRequest,
+    FreeLook,
+    GatewayAnswered,
+    Input,
+    LegReplied,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.decider.ledger import (
+    DISPUTE_FAILURE,
+    HOLDS,
+    TRANSITIONS,
+    Ledger,
+    RefundRecord,
+    Status,
+    evolve,
+    record_of,
+    status_of,
+)
+from refund_domain.decider.pulling import LegState, state_of
 from refund_domain.events import (
     AttentionSettled,
     Event,
@@ -37,34 +59,12 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
-from refund_domain.inputs import (
-    ApproveRequest,
-    FreeLook,
-    GatewayAnswered,
-    Input,
-    LegReplied,
-    OwedLook,
-    RecordOutside,
-    RequestRefund,
-    SettleAttention,
-)
-from refund_domain.ledger import (
-    DISPUTE_FAILURE,
-    HOLDS,
-    TRANSITIONS,
-    Ledger,
-    RefundRecord,
-    Status,
-    evolve,
-    record_of,
-    status_of,
-)
 from refund_domain.payments import ChargeKind, Payment, PaymentStatus
 from refund_domain.policy import Policy
-from refund_domain.pulling import LegState, state_of
 from refund_domain.refusals import Refused
-from refund_domain.rules import refundable
-from refund_domain.stream import head
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.eligibility import refundable
+from refund_domain.service.stream import head
 from refund_domain.views import view_payment
 from tests.domain.histories import REF, naive_left, naive_status, observations
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain._checks import check_date
-from refund_domain.arrival import LONGEST_CLOSURE_DAYS, ArrivalWindow, arrival_window, weekdays
 from refund_domain.policy import DEFAULT_POLICY, Policy
+from refund_domain.rules.arrival import LONGEST_CLOSURE_DAYS, ArrivalWindow, arrival_window, weekdays
 from refund_domain.testing.strategies import dates, policies
 
 DAY = timedelta(days=1)

@@ -10,13 +10,13 @@ import pytest
 from refund_adapters.memory import Course
 from refund_domain import IssueRefund, Money, Policy, Status
 from refund_domain.answers import OutcomeUnknown, Unread
-from refund_domain.attention import attention
 from refund_domain.commands import FormError
-from refund_domain.doubt import MOST_UNREAD
+from refund_domain.decider.attention import attention
+from refund_domain.decider.doubt import MOST_UNREAD
+from refund_domain.decider.inputs import OwedLook
 from refund_domain.errors import JournalUnavailable
-from refund_domain.inputs import OwedLook
 from refund_domain.payments import Dispute, OutsideRef
-from refund_domain.stream import caught_up, opened
+from refund_domain.service.stream import caught_up, opened
 from tests.domain.histories import HOUR, MINUTE, START, Story, card, kinds, usd
 from tests.domain.worlds import DAY, KINDS, MARIA, Kind, World, refund_of
 

@@ -11,10 +11,10 @@ import pytest
 from refund_adapters.memory import Fault
 from refund_adapters.records import erase_actor, erase_everybody
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
-from refund_domain.allowance import day_of, taken
-from refund_domain.attention import attention
 from refund_domain.commands import ApproveRefund, Choice
-from refund_domain.controls import account_switch, tenant_switch
+from refund_domain.decider.attention import attention
+from refund_domain.decider.ledger import EMPTY, fold
+from refund_domain.decider.pulling import LegState
 from refund_domain.events import (
     AllowanceTaken,
     LegClaimed,
@@ -23,12 +23,12 @@ from refund_domain.events import (
     SendAnswered,
     SendClaimed,
 )
-from refund_domain.ledger import EMPTY, fold
-from refund_domain.observations import Kind as Told
-from refund_domain.observations import Observation
 from refund_domain.payments import PLATFORM
 from refund_domain.policy import Policy
-from refund_domain.pulling import LegState
+from refund_domain.service.allowance import day_of, taken
+from refund_domain.service.controls import account_switch, tenant_switch
+from refund_domain.service.observations import Kind as Told
+from refund_domain.service.observations import Observation
 from tests.domain.worlds import (
     DAY,
     HOUR,

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Refund, Refused, Status
-from refund_domain.cancellation import CancellationNotice, cancellation_notice
 from refund_domain.commands import Action, FormError
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
 from refund_domain.payments import AnyPayment
-from refund_domain.payouts import FromBankAccount, FromPayout, Payout
 from refund_domain.quotes import Booking, IssueBooking, NotTried
+from refund_domain.rules.cancellation import CancellationNotice, cancellation_notice
+from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
 from refund_domain.views import PaymentView
 from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
 

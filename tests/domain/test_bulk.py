@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from refund_adapters.memory import Fault
 from refund_domain import AsyncRefundService, Money, PaymentRef, Refund, Refused, Status
-from refund_domain.bulk import SAYS, BulkItem, BulkProgress, BulkReport
 from refund_domain.money import Currency
-from refund_domain.payouts import FromBankAccount, FromPayout, Payout
+from refund_domain.operations.bulk import SAYS, BulkItem, BulkProgress, BulkReport
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.refusals import NotFound
+from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
 from tests.domain.worlds import (
     HOUR,
     KINDS,

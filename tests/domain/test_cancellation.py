@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refund_domain.arrival import weekdays
-from refund_domain.cancellation import cancellation_notice
-from refund_domain.ledger import EMPTY, Status
+from refund_domain.decider.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.cancellation import cancellation_notice
 from refund_domain.views import PaymentView, view_payment
 from tests.domain.histories import POLICY, REF, START, WHOLE, Story, kinds, standing, usd
 

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refund_domain import doubt
 from refund_domain.answers import Accepted, Send
-from refund_domain.attention import attention
 from refund_domain.commands import Choice, Reason
 from refund_domain.connect import (
     PLATFORM,
@@ -28,13 +26,15 @@ from refund_domain.connect import (
     TransferReversal,
     check_held_by,
 )
-from refund_domain.ledger import Status
+from refund_domain.decider import doubt
+from refund_domain.decider.attention import attention
+from refund_domain.decider.ledger import Status
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.quotes import make_quote
 from refund_domain.refusals import Move
-from refund_domain.rules import split_of
+from refund_domain.rules.eligibility import split_of
 from refund_domain.testing import strategies as given_a
 from tests.domain.histories import MINUTE, POLICY, START, Story, card, kinds, usd
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain import PaymentRef
-from refund_domain.stream import dealt
+from refund_domain.service.stream import dealt
 from refund_domain.testing import strategies as given_a
 
 DUE = [PaymentRef("platform", f"ch_{number}") for number in range(100)]

@@ -10,16 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.answers import Accepted, Answer, Declined, Missing, NotSent, OutcomeUnknown, Unread
-from refund_domain.arrival import weekdays
-from refund_domain.attention import attention
 from refund_domain.commands import Choice, IssueRefund
-from refund_domain.decide import decide, licensed, owed
-from refund_domain.events import (
-    EVENTS,
-    SendClaimed,
-    StreamOpened,
-)
-from refund_domain.inputs import (
+from refund_domain.decider.attention import attention
+from refund_domain.decider.decide import decide, licensed, owed
+from refund_domain.decider.inputs import (
     FreeLook,
     GatewayAnswered,
     Input,
@@ -28,7 +22,12 @@ from refund_domain.inputs import (
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.ledger import EMPTY, TRANSITIONS, Status, fold
+from refund_domain.decider.ledger import EMPTY, TRANSITIONS, Status, fold
+from refund_domain.events import (
+    EVENTS,
+    SendClaimed,
+    StreamOpened,
+)
 from refund_domain.money import Currency, Money
 from refund_domain.payments import Dispute, OutsideRef
 from refund_domain.refusals import (
@@ -41,7 +40,8 @@ from refund_domain.refusals import (
     RequestReused,
     TooMuchOutside,
 )
-from refund_domain.rules import refundable
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.eligibility import refundable
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
 from tests.domain.chance import Met, explore

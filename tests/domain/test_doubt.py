@@ -8,12 +8,12 @@ import attrs
 import pytest
 
 from refund_domain.answers import Answer, Declined, Look, Missing, NotSent, OutcomeUnknown, Unread
-from refund_domain.attention import attention
 from refund_domain.commands import Choice
-from refund_domain.doubt import STEPS, Step, Verdict, Zone, steps
+from refund_domain.decider.attention import attention
+from refund_domain.decider.doubt import STEPS, Step, Verdict, Zone, steps
+from refund_domain.decider.inputs import OwedLook
+from refund_domain.decider.ledger import EMPTY, Status, fold
 from refund_domain.events import Event, PaymentSeen, PersonAsked, RefundDropped, RefundNotMade, SendClaimed
-from refund_domain.inputs import OwedLook
-from refund_domain.ledger import EMPTY, Status, fold
 from refund_domain.money import Currency
 from refund_domain.payments import ChargeKind, Dispute, PaymentStatus
 from refund_domain.policy import Policy

@@ -12,10 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.commands import Actor, Reason
-from refund_domain.erasure import ERASED_TEXT, PSEUDONYM, WRITTEN, actors_in, erased, is_erased, is_erasure
+from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.events import EVENTS, Event, OutsideRecorded, RefundRequested, StreamOpened
-from refund_domain.ledger import EMPTY, fold
 from refund_domain.money import Money
+from refund_domain.operations.erasure import (
+    ERASED_TEXT,
+    PSEUDONYM,
+    WRITTEN,
+    actors_in,
+    erased,
+    is_erased,
+    is_erasure,
+)
 from refund_domain.testing import strategies
 from refund_domain.testing.laws_samples import sample_events
 

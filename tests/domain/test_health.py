@@ -12,12 +12,12 @@ from refund_adapters.memory import Course, Fault, MemoryJournal
 from refund_domain.commands import Choice
 from refund_domain.errors import JournalUnavailable, UnknownEvent
 from refund_domain.events import Event
-from refund_domain.health import Figures, Health, RecoveryNote
 from refund_domain.money import Money
+from refund_domain.operations.health import Figures, Health, RecoveryNote
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import Refused
-from refund_domain.stream import Recovery
+from refund_domain.service.stream import Recovery
 from tests.domain.worlds import DAY, HOUR, KINDS, MARIA, MINUTE, Kind, World
 
 

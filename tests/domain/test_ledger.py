@@ -11,21 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Send
-from refund_domain.arrival import weekdays
 from refund_domain.commands import Reason
 from refund_domain.connect import PlatformCharge
-from refund_domain.events import (
-    Event,
-    PaymentSeen,
-    PersonAsked,
-    RefundDropped,
-    RefundNotMade,
-    RefundObserved,
-    RefundRequested,
-    SendAnswered,
-    SendClaimed,
-)
-from refund_domain.ledger import (
+from refund_domain.decider.ledger import (
     DISPUTE_FAILURE,
     EMPTY,
     HOLDS,
@@ -41,9 +29,21 @@ from refund_domain.ledger import (
     shown,
     status_of,
 )
+from refund_domain.events import (
+    Event,
+    PaymentSeen,
+    PersonAsked,
+    RefundDropped,
+    RefundNotMade,
+    RefundObserved,
+    RefundRequested,
+    SendAnswered,
+    SendClaimed,
+)
 from refund_domain.payments import GatewayRefund, Payment, Trace
 from refund_domain.refusals import NothingLeft
-from refund_domain.rules import listed_minor, refundable
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.eligibility import listed_minor, refundable
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
 from tests.domain.histories import (

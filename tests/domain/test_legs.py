@@ -12,12 +12,12 @@ from refund_adapters.memory import Fault, Planned
 from refund_adapters.memory.course import Course
 from refund_domain import IssueRefund, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Reversal
-from refund_domain.attention import Attention
 from refund_domain.commands import Choice
 from refund_domain.connect import SeparateCharge
+from refund_domain.decider.attention import Attention
+from refund_domain.decider.pulling import LegState
 from refund_domain.events import Event, LegAnswered, LegClaimed, LegNotMade, LegObserved, SendClaimed
-from refund_domain.pulling import LegState
-from refund_domain.stream import MOST_LOOKS
+from refund_domain.service.stream import MOST_LOOKS
 from tests.domain.worlds import (
     DAY,
     HOUR,

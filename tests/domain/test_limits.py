@@ -12,13 +12,13 @@ import pytest
 
 from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
-from refund_domain.allowance import day_of, limited, taken
 from refund_domain.errors import JournalConflict, JournalUnavailable, TooContended
 from refund_domain.events import AllowanceTaken, Event, RefundRequested
 from refund_domain.money import Currency
 from refund_domain.policy import Policy
 from refund_domain.quotes import IssueBooking
 from refund_domain.refusals import LimitReached, Whose
+from refund_domain.service.allowance import day_of, limited, taken
 from tests.domain.worlds import (
     DAY,
     HOUR,

@@ -18,14 +18,14 @@ from refund_adapters.sql import SqliteJournal
 from refund_domain import IssueRefund, Money, OutsideRef, PaymentRef, Refund, RefundService, Refused, Status
 from refund_domain.answers import Answer, Look
 from refund_domain.commands import Actor, ApproveRefund, Choice
+from refund_domain.decider.ledger import EMPTY
 from refund_domain.errors import JournalConflict, JournalUnavailable, TooContended
 from refund_domain.events import EVENTS, Event, RefundNotMade
-from refund_domain.ledger import EMPTY
-from refund_domain.observations import ANSWERS, MEANINGS, Kind, Observation, written
 from refund_domain.payments import Ref
 from refund_domain.policy import Policy
-from refund_domain.stream import Stream, opened
-from refund_domain.watch import UNWATCHED, Watch, tell
+from refund_domain.service.observations import ANSWERS, MEANINGS, Kind, Observation, written
+from refund_domain.service.stream import Stream, opened
+from refund_domain.service.watch import UNWATCHED, Watch, tell
 from tests.domain.worlds import (
     HOUR,
     KINDS,

@@ -11,14 +11,14 @@ import pytest
 from refund_adapters.memory import Course, Fault
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, Status
 from refund_domain.commands import Action
-from refund_domain.controls import Switch, account_switch, tenant_switch
-from refund_domain.controls import switch_of as fold_switch
+from refund_domain.decider.inputs import OwedLook
+from refund_domain.decider.ledger import EMPTY, evolve
 from refund_domain.errors import JournalConflict, JournalUnavailable, TooContended
 from refund_domain.events import Paused, Resumed, SendClaimed, StreamOpened
-from refund_domain.inputs import OwedLook
-from refund_domain.ledger import EMPTY, evolve
 from refund_domain.payments import PLATFORM, Control, ControlRef, Ref
 from refund_domain.refusals import NotAllowed, Refused, SendingPaused
+from refund_domain.service.controls import Switch, account_switch, tenant_switch
+from refund_domain.service.controls import switch_of as fold_switch
 from tests.domain.histories import Story, kinds
 from tests.domain.worlds import (
     HOUR,

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.money import Currency, CurrencyMixError, Money
-from refund_domain.payouts import (
+from refund_domain.policy import DEFAULT_POLICY, Policy
+from refund_domain.rules.funding import (
     FromBankAccount,
     FromPayout,
     Funding,
@@ -24,7 +25,6 @@ from refund_domain.payouts import (
     forecast_fundings,
     net,
 )
-from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.testing.strategies import money, payout_lists
 
 USD = Currency.of("USD")

@@ -8,16 +8,16 @@ import attrs
 import pytest
 
 from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Reversal, Reversed
-from refund_domain.attention import attention
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, Transfer, TransferReversal
-from refund_domain.decide import decide, licensed
+from refund_domain.decider.attention import attention
+from refund_domain.decider.decide import decide, licensed
+from refund_domain.decider.inputs import LegReplied
+from refund_domain.decider.ledger import Status, evolve, status_of
+from refund_domain.decider.legs import LegRecord
+from refund_domain.decider.pulling import LegState, state_of
 from refund_domain.events import LegAnswered, LegClaimed, LegNotMade, LegObserved
-from refund_domain.inputs import LegReplied
-from refund_domain.ledger import Status, evolve, status_of
-from refund_domain.legs import LegRecord
 from refund_domain.money import Currency, Money
-from refund_domain.pulling import LegState, state_of
 from tests.domain.histories import (
     DAY,
     HOUR,

@@ -16,8 +16,8 @@ from refund_domain.answers import Picture
 from refund_domain.errors import GatewayUnreadable, JournalUnavailable, OpenTransaction
 from refund_domain.payments import PLATFORM, ChargeKind
 from refund_domain.refusals import AlreadyRefunded, Refused
+from refund_domain.service.stream import Handed, Merged, Received, Reported
 from refund_domain.signals import Signal
-from refund_domain.stream import Handed, Merged, Received, Reported
 from refund_domain.views import PaymentView
 from tests.adapters.signed import SECRET, body_of, signed, snapshot, thin
 from tests.domain.worlds import (

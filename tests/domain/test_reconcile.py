@@ -12,12 +12,11 @@ import pytest
 from refund_adapters.memory import Course, Fault, MemoryBank, MemoryGateway, MemoryJournal
 from refund_domain import Money, OutsideRef, PaymentRef, Status
 from refund_domain.answers import Unread
+from refund_domain.decider.evidence import Evidence, evidence
+from refund_domain.decider.ledger import EMPTY
 from refund_domain.errors import JournalUnavailable, OpenTransaction
-from refund_domain.evidence import Evidence, evidence
-from refund_domain.feeds import FeedPage, Mention, Window
-from refund_domain.ledger import EMPTY
-from refund_domain.payments import PLATFORM, Trace
-from refund_domain.reconcile import (
+from refund_domain.operations.feeds import FeedPage, Mention, Window
+from refund_domain.operations.reconcile import (
     NOT_HELD,
     NOT_SHOWN,
     Drift,
@@ -29,9 +28,10 @@ from refund_domain.reconcile import (
     Unreconciled,
     drift_of,
 )
+from refund_domain.payments import PLATFORM, Trace
 from refund_domain.refusals import Refused
+from refund_domain.service.stream import Merged
 from refund_domain.signals import Signal, Subject
-from refund_domain.stream import Merged
 from refund_domain.views import PaymentView
 from tests.domain.worlds import (
     DAY,

@@ -12,10 +12,10 @@ from refund_adapters.memory import Fault, MemoryGateway, Planned
 from refund_domain import Money, PaymentRef, Status
 from refund_domain.answers import Unread
 from refund_domain.events import Event, LookScheduled, PaymentSeen, RefundObserved, SendClaimed
-from refund_domain.feeds import FeedPage, Mention, Window
+from refund_domain.operations.feeds import FeedPage, Mention, Window
+from refund_domain.operations.reconcile import Position
 from refund_domain.payments import PLATFORM
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.reconcile import Position
 from refund_domain.signals import Subject
 from tests.domain.worlds import (
     DAY,

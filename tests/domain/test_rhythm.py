@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Unread
-from refund_domain.ledger import EMPTY, Ledger, Status
+from refund_domain.decider.ledger import EMPTY, Ledger, Status
+from refund_domain.decider.rhythm import next_look
 from refund_domain.policy import Policy
-from refund_domain.rhythm import next_look
 from refund_domain.testing import strategies as given_a
 from tests.domain.histories import DAY, HOUR, MINUTE, POLICY, SECOND, START, Story, refund, standing
 

@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refund_domain import commands, inputs, ports
+from refund_domain import commands, ports
 from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown
-from refund_domain.arrival import arrival_window, weekdays
-from refund_domain.cancellation import cancellation_notice
 from refund_domain.commands import Action, Choice, IssueRefund, Reason
 from refund_domain.connect import (
     PLATFORM,
@@ -25,11 +23,11 @@ from refund_domain.connect import (
     Transfer,
     check_held_by,
 )
+from refund_domain.decider import inputs
+from refund_domain.decider.ledger import EMPTY, Status
 from refund_domain.events import EVENTS, SendClaimed
-from refund_domain.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import AnyPayment, ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus
-from refund_domain.payouts import FromBankAccount, FromPayout, Payout, forecast_funding
 from refund_domain.policy import Policy
 from refund_domain.quotes import make_quote
 from refund_domain.refusals import (
@@ -52,7 +50,9 @@ from refund_domain.refusals import (
     SendingPaused,
     WindowOver,
 )
-from refund_domain.rules import (
+from refund_domain.rules.arrival import arrival_window, weekdays
+from refund_domain.rules.cancellation import cancellation_notice
+from refund_domain.rules.eligibility import (
     ACH_MINIMUM,
     DISPUTE_COUNTS,
     METHODS,
@@ -69,6 +69,7 @@ from refund_domain.rules import (
     split_of,
     through_platform,
 )
+from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout, forecast_funding
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
 from tests.domain.histories import (

@@ -11,10 +11,10 @@ import pytest
 from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.commands import Action, ApproveRefund, Choice, FormError
-from refund_domain.decide import decide
+from refund_domain.decider.decide import decide
+from refund_domain.decider.inputs import ApproveRequest
+from refund_domain.decider.ledger import EMPTY, evolve, fold
 from refund_domain.events import RefundApproved, RefundDropped, RefundRequested, SendClaimed
-from refund_domain.inputs import ApproveRequest
-from refund_domain.ledger import EMPTY, evolve, fold
 from refund_domain.money import Currency
 from refund_domain.policy import Policy
 from refund_domain.refusals import (
@@ -26,7 +26,7 @@ from refund_domain.refusals import (
     SecondPersonNeeded,
     SendingPaused,
 )
-from refund_domain.rules import needs_second
+from refund_domain.rules.eligibility import needs_second
 from tests.domain.histories import OMAR, Story, codes, kinds, usd
 from tests.domain.worlds import (
     DAY,

@@ -14,6 +14,7 @@ from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, Pa
 from refund_domain.answers import Answer, Ask, Declined, Send
 from refund_domain.commands import Action, ApproveRefund, Choice, Reason
 from refund_domain.connect import PlatformCharge
+from refund_domain.decider.ledger import EMPTY
 from refund_domain.errors import (
     GatewayUnreadable,
     JournalConflict,
@@ -23,15 +24,14 @@ from refund_domain.errors import (
     TooContended,
 )
 from refund_domain.events import LookScheduled, RefundRequested, SendAnswered, SendClaimed
-from refund_domain.ledger import EMPTY
 from refund_domain.money import Money
 from refund_domain.payments import Control, ControlRef, Ref
-from refund_domain.payouts import FromPayout, Payout
 from refund_domain.policy import Policy
 from refund_domain.ports import Loaded
 from refund_domain.quotes import Quote, make_quote
 from refund_domain.refusals import AlreadyRefunded, AmountChanged, InFlight, NotAllowed, Refused, RequestReused
-from refund_domain.stream import MOST_LOOKS, Recovery, Stream, Waiting
+from refund_domain.rules.funding import FromPayout, Payout
+from refund_domain.service.stream import MOST_LOOKS, Recovery, Stream, Waiting
 from refund_domain.views import PaymentView
 from tests.domain.worlds import (
     DAY,

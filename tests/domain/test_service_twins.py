@@ -19,6 +19,14 @@ from refund_domain import (
     Money,
     OutsideRef,
     RefundService,
+)
+from refund_domain.commands import Choice
+from refund_domain.errors import JournalConflict, RefundError
+from refund_domain.operations.feeds import Window
+from refund_domain.operations.reconcile import Position
+from refund_domain.payments import PLATFORM
+from refund_domain.quotes import Booking
+from refund_domain.service import (
     bookings,
     bookings_async,
     guard,
@@ -27,15 +35,9 @@ from refund_domain import (
     loop_async,
     operate,
     operate_async,
-    service,
-    service_async,
+    refunds,
+    refunds_async,
 )
-from refund_domain.commands import Choice
-from refund_domain.errors import JournalConflict, RefundError
-from refund_domain.feeds import Window
-from refund_domain.payments import PLATFORM
-from refund_domain.quotes import Booking
-from refund_domain.reconcile import Position
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -55,7 +57,7 @@ from tests.domain.worlds import (
 # --- one syntax tree ----------------------------------------------------------------------------------------
 
 PAIRS = {
-    "service": (service, service_async),
+    "refunds": (refunds, refunds_async),
     "bookings": (bookings, bookings_async),
     "guard": (guard, guard_async),
     "loop": (loop, loop_async),
@@ -84,7 +86,7 @@ OPERATED = ("figures", "note_recovery")
 """What a journal offers beside the port, for those who operate it."""
 
 ONLY_SYNC = {"import os", "def new_id", "SLEEP"}
-ONLY_ASYNC = {"from refund_domain.service import new_id", "SLEEP"}
+ONLY_ASYNC = {"from refund_domain.service.refunds import new_id", "SLEEP"}
 """Statements of the module that only one has: the id source is written once, and only one can wait by itself."""
 
 
@@ -180,7 +182,7 @@ def test_async_form_is_the_sync_form_with_await(pair: str) -> None:
         ("loop", "        expired = NotSent(", "        at = stream.now\n        expired = NotSent("),
         ("loop", "            return in_doubt(stream, given)", "            raise"),
         (
-            "service",
+            "refunds",
             '"""The payment and its refunds as the journal has them; no network."""',
             '"""Another text."""',
         ),

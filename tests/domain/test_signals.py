@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_adapters.memory import Course, Fault
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
 from refund_domain.events import LookScheduled, PaymentSeen, RefundObserved
-from refund_domain.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef
+from refund_domain.service.stream import Handed, Merged, Reported
 from refund_domain.signals import Signal, Subject
-from refund_domain.stream import Handed, Merged, Reported
 from refund_domain.testing import strategies as given_a
 from tests.domain.worlds import DAY, KINDS, MARIA, MINUTE, Kind, World, refund_of
 

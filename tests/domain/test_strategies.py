@@ -34,8 +34,8 @@ from refund_domain.commands import Actor, Reason
 from refund_domain.connect import DirectCharge
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import PLATFORM, OutsideRef, PaymentRef, PaymentStatus
-from refund_domain.payouts import FromBankAccount, FromPayout, FundingPart, NotCovered
 from refund_domain.policy import DEFAULT_POLICY
+from refund_domain.rules.funding import FromBankAccount, FromPayout, FundingPart, NotCovered
 from refund_domain.testing import strategies as given_a
 from refund_domain.testing.strategies import _payments, _payouts, _plain, _port
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from refund_domain import answers, arrival, commands, events, money, payments, payouts, policy, ports, refusals
+from refund_domain import answers, commands, events, money, payments, policy, ports, refusals
 from refund_domain._checks import check_count, check_id, check_text, check_time
 from refund_domain.answers import (
     Accepted,
@@ -44,6 +44,7 @@ from refund_domain.payments import (
     PaymentRef,
     Trace,
 )
+from refund_domain.rules import arrival, funding
 from refund_domain.testing import strategies as given_a
 
 USD = Currency.of("USD")
@@ -85,11 +86,11 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     IssueRefund: given_a.issue_refunds(),
     ApproveRefund: given_a.approve_refunds(),
     refusals.Refused: given_a.refused(),
-    payouts.Payout: given_a.payouts(),
-    payouts.FromPayout: given_a.funding_parts(kinds=[payouts.FromPayout]),
-    payouts.FromBankAccount: given_a.funding_parts(kinds=[payouts.FromBankAccount]),
-    payouts.NotCovered: given_a.funding_parts(kinds=[payouts.NotCovered]),
-    payouts.Funding: given_a.fundings(),
+    funding.Payout: given_a.payouts(),
+    funding.FromPayout: given_a.funding_parts(kinds=[funding.FromPayout]),
+    funding.FromBankAccount: given_a.funding_parts(kinds=[funding.FromBankAccount]),
+    funding.NotCovered: given_a.funding_parts(kinds=[funding.NotCovered]),
+    funding.Funding: given_a.fundings(),
     arrival.ArrivalWindow: given_a.arrival_windows(),
     policy.Policy: given_a.policies(),
     ports.Head: given_a.heads(),
@@ -97,7 +98,7 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     **{kind: given_a.events(kinds=[kind]) for kind in events.EVENTS},
 }
 EVERY_VALUE = pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
-MODULES = (money, payments, commands, answers, refusals, events, payouts, arrival, policy)
+MODULES = (money, payments, commands, answers, refusals, events, funding, arrival, policy)
 
 
 def changed(value: attrs.AttrsInstance, fields: dict[str, object]) -> attrs.AttrsInstance:

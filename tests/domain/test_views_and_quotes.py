@@ -10,14 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown
-from refund_domain.arrival import ArrivalWindow, weekdays
-from refund_domain.attention import after_failure
 from refund_domain.commands import FormError, IssueRefund, Reason
+from refund_domain.decider.attention import after_failure
+from refund_domain.decider.ledger import EMPTY, Status, evolve
 from refund_domain.events import PersonAsked
-from refund_domain.ledger import EMPTY, Status, evolve
 from refund_domain.money import LIMIT_MINOR, Money
 from refund_domain.payments import OutsideRef, PaymentRef, Trace
-from refund_domain.payouts import FromBankAccount, FromPayout, Payout
 from refund_domain.policy import Policy
 from refund_domain.quotes import (
     Booking,
@@ -29,6 +27,8 @@ from refund_domain.quotes import (
     make_quote,
 )
 from refund_domain.refusals import External, NotCaptured, QuoteStale
+from refund_domain.rules.arrival import ArrivalWindow, weekdays
+from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 from tests import canaries

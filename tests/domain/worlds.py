@@ -27,25 +27,25 @@ from refund_domain import (
     Refused,
 )
 from refund_domain.answers import Answer, Ask, Look, Unread
-from refund_domain.arrival import weekdays
-from refund_domain.bulk import BulkProgress, BulkReport
 from refund_domain.commands import Action, ApproveRefund, Choice
-from refund_domain.controls import Switch
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
-from refund_domain.feeds import FeedPage, Window
-from refund_domain.health import Health
+from refund_domain.operations.bulk import BulkProgress, BulkReport
+from refund_domain.operations.feeds import FeedPage, Window
+from refund_domain.operations.health import Health
+from refund_domain.operations.reconcile import Outcome, Position, Reconciliation
 from refund_domain.payments import AnyPayment, ControlRef, Ref
-from refund_domain.payouts import Payout
 from refund_domain.policy import DEFAULT_POLICY
 from refund_domain.ports import Head, JoiningJournal, Loaded, RefundFeed, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
-from refund_domain.reconcile import Outcome, Position, Reconciliation
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.funding import Payout
+from refund_domain.service.controls import Switch
+from refund_domain.service.stream import Received, Recovery, Waiting
+from refund_domain.service.watch import Observe
+from refund_domain.service.within import AsyncRefundsWithin
 from refund_domain.signals import Signal, Subject
-from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.views import PaymentView
-from refund_domain.watch import Observe
-from refund_domain.within import AsyncRefundsWithin
 
 T = TypeVar("T")
 Kind = Literal["sync", "async"]

@@ -18,13 +18,13 @@ from refund_domain.answers import Answer, Ask, Look, Send, Unread
 from refund_domain.commands import Reason
 from refund_domain.connect import PLATFORM, PlatformCharge, Split
 from refund_domain.events import Event
-from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 from refund_domain.refusals import Refused
+from refund_domain.service.stream import Recovery, Waiting
 from refund_domain.signals import Subject
-from refund_domain.stream import Recovery, Waiting
 from refund_domain.testing.laws_feed import Feeding
 from refund_domain.views import PaymentView
 from tests import canaries

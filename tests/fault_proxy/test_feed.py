@@ -9,8 +9,8 @@ import pytest
 from refund_adapters.memory import ManualClock, MemoryJournal
 from refund_domain import Actor, RefundService
 from refund_domain.connect import PLATFORM
-from refund_domain.feeds import Window
-from refund_domain.reconcile import Position, Reconciliation
+from refund_domain.operations.feeds import Window
+from refund_domain.operations.reconcile import Position, Reconciliation
 from refund_domain.testing.laws_feed import Feeding
 from tests.fault_proxy.faults import FAULTS
 from tests.fault_proxy.parts import ALL, Client, OurDouble, gateway

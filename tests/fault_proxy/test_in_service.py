@@ -10,7 +10,7 @@ import pytest
 
 from refund_adapters.memory import ManualClock, MemoryJournal
 from refund_domain import Actor, Refund, Status
-from refund_domain.ledger import EMPTY, fold
+from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.refusals import Refused
 from refund_domain.views import PaymentView
 from tests.fault_proxy.faults import FAULTS

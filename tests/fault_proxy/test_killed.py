@@ -14,7 +14,7 @@ import pytest
 
 from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef
-from refund_domain.ledger import EMPTY, Ledger, fold
+from refund_domain.decider.ledger import EMPTY, Ledger, fold
 from tests.fault_proxy.faults import FAULTS
 from tests.fault_proxy.parts import Client, Mock
 from tests.fault_proxy.proxy import CREATE, fault_proxy

@@ -14,8 +14,8 @@ from refund_adapters.memory import MemoryJournal
 from refund_adapters.stripe import MARK
 from refund_domain import Actor, PaymentRef, Refund, Status
 from refund_domain.answers import Answer, Picture, Reversal, Reversed
+from refund_domain.decider.pulling import LegState
 from refund_domain.money import Money
-from refund_domain.pulling import LegState
 from tests.fault_proxy import test_golden as golden
 from tests.fault_proxy.faults import FAULTS
 from tests.fault_proxy.parts import AMOUNT, Client, OurDouble, gateway, service

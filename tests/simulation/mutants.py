@@ -19,22 +19,21 @@ from refund_adapters.memory import gateway as memory_gateway
 from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.modes import MODES
 from refund_adapters.simulation.run import run_seed
-from refund_domain import (
-    allowance,
-    decide,
-    doubt,
-    ledger,
-    legs,
-    loop_async,
-    pulling,
-    quotes,
-    reconcile,
-    rhythm,
-    rules,
-)
+from refund_domain import quotes
 from refund_domain.answers import Answer, Declined, Missing, NotSent, OutcomeUnknown, Picture, Send, Unread
 from refund_domain.connect import PLATFORM, ChargeKind, DestinationCharge, DirectCharge, PlatformCharge
-from refund_domain.doubt import Step, Verdict, Zone
+from refund_domain.decider import decide, doubt, ledger, legs, pulling, rhythm
+from refund_domain.decider.doubt import Step, Verdict, Zone
+from refund_domain.decider.inputs import (
+    ApproveRequest,
+    FreeLook,
+    GatewayAnswered,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.events import (
     AllowanceTaken,
@@ -44,24 +43,17 @@ from refund_domain.events import (
     RefundApproved,
     SendClaimed,
 )
-from refund_domain.feeds import FeedPage
-from refund_domain.inputs import (
-    ApproveRequest,
-    FreeLook,
-    GatewayAnswered,
-    OwedLook,
-    RecordOutside,
-    RequestRefund,
-    SettleAttention,
-)
-from refund_domain.ledger import Status
 from refund_domain.money import Money
+from refund_domain.operations import reconcile
+from refund_domain.operations.feeds import FeedPage
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import AmountChanged, Disputed, Refused
-from refund_domain.service_async import AsyncRefundService
+from refund_domain.rules import eligibility as rules
+from refund_domain.service import allowance, loop_async
+from refund_domain.service.refunds_async import AsyncRefundService
+from refund_domain.service.stream import Handed, Merged, Reported, answered_with, appended, claim_in, in_doubt
+from refund_domain.service.stream import head as stream_head
 from refund_domain.signals import Subject
-from refund_domain.stream import Handed, Merged, Reported, answered_with, appended, claim_in, in_doubt
-from refund_domain.stream import head as stream_head
 
 Apply = Callable[[], AbstractContextManager[object]]
 

@@ -11,8 +11,8 @@ from refund_adapters.memory import Course, ManualClock, MemoryBank, MemoryJourna
 from refund_adapters.stripe.webhooks import StripeWebhooks
 from refund_domain import Actor, Money, RefundService
 from refund_domain.payments import PLATFORM
+from refund_domain.service.stream import Handed, Merged, Received, Reported
 from refund_domain.signals import Signal, Subject
-from refund_domain.stream import Handed, Merged, Received, Reported
 from tests.adapters.stripe_clients import CLIENTS, stripe_over
 from tests.canaries import WEBHOOK_SECRET
 from tests.stripe_double.double import KEY, StripeDouble

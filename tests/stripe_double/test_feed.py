@@ -17,9 +17,9 @@ from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
 from refund_domain import Actor, AsyncRefundService, Money, PaymentRef, RefundService
 from refund_domain.answers import Unread
 from refund_domain.connect import PLATFORM
-from refund_domain.feeds import FeedPage, Window
+from refund_domain.operations.feeds import FeedPage, Window
+from refund_domain.operations.reconcile import Reconciliation
 from refund_domain.policy import Policy
-from refund_domain.reconcile import Reconciliation
 from refund_domain.signals import Subject
 from refund_domain.testing.laws import Report
 from refund_domain.testing.laws_feed import LAWS, Feeding, check_feed

@@ -28,7 +28,7 @@ from refund_domain import (
     Refused,
     Status,
 )
-from refund_domain.ledger import HOLDS
+from refund_domain.decider.ledger import HOLDS
 from refund_domain.ports import AsyncJoiningJournal, AsyncPaymentGateway, AsyncRefundJournal, JoiningJournal
 from refund_domain.signals import Signal
 from refund_domain.testing.machine import RefundMachine, machine

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from docs.examples.inspections.office import Inspection, Office, User
 from refund_adapters.wording import CHOICE, MOVE, quote_rows, to_staff
 from refund_domain import OutsideRef, PaymentRef, Refund, RefundService, Refused
-from refund_domain.cancellation import cancellation_notice
 from refund_domain.commands import Choice, FormError
 from refund_domain.payments import AnyPayment
 from refund_domain.quotes import IssueBooking, NotTried
+from refund_domain.rules.cancellation import cancellation_notice
 from refund_domain.views import PaymentView
 
 

@@ -16,8 +16,8 @@ from refund_adapters.wording import Tone
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
 from refund_domain.commands import Action
 from refund_domain.payments import ChargeKind, Ref
-from refund_domain.payouts import Payout
 from refund_domain.quotes import Booking
+from refund_domain.rules.funding import Payout
 
 ACCOUNT: Final = "acct_inspections"
 MONDAY: Final = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

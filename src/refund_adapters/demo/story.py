@@ -22,11 +22,11 @@ from refund_adapters.wording import (
     tone,
 )
 from refund_domain import PaymentRef, Quote, Refund, Refused, Status
-from refund_domain.attention import Attention
-from refund_domain.cancellation import cancellation_notice
 from refund_domain.commands import Choice
+from refund_domain.decider.attention import Attention
 from refund_domain.payments import Ref
-from refund_domain.rules import cannot_be_stopped
+from refund_domain.rules.cancellation import cancellation_notice
+from refund_domain.rules.eligibility import cannot_be_stopped
 from refund_domain.views import PaymentView
 
 Steps = Iterator[Said | Call | Got]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from refund_domain._checks import check_id, check_type
 from refund_domain.answers import Unread
-from refund_domain.feeds import FeedPage, Mention, Window
+from refund_domain.operations.feeds import FeedPage, Mention, Window
 from refund_domain.signals import Subject
 
 if TYPE_CHECKING:

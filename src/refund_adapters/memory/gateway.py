@@ -32,7 +32,7 @@ from refund_domain.answers import (
     Unread,
 )
 from refund_domain.connect import DestinationCharge, DirectCharge, TransferReversal
-from refund_domain.feeds import FeedPage, Window
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
 from refund_domain.signals import Subject
 

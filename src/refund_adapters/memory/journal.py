@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from refund_adapters.clock import utc_now
 from refund_adapters.places import ANOTHER_ERASURE, NO_ERASURE, NOT_THERE, place, place_of
-from refund_domain.erasure import is_erasure
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event
-from refund_domain.health import Figures, RecoveryNote
+from refund_domain.operations.erasure import is_erasure
+from refund_domain.operations.health import Figures, RecoveryNote
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 

@@ -17,8 +17,8 @@ import attrs
 
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
-from refund_domain.erasure import actors_in, written_in
 from refund_domain.money import Money
+from refund_domain.operations.erasure import actors_in, written_in
 from refund_domain.ports import OperatedJournal, Tailed
 
 PAGE: Final = 500

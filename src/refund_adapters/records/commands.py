@@ -16,8 +16,8 @@ from refund_adapters.records.journals import opened
 from refund_adapters.records.limits import Limits, breaches, health_json, health_text
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain.errors import RefundError
-from refund_domain.operate import read_health
 from refund_domain.policy import DEFAULT_POLICY
+from refund_domain.service.operate import read_health
 
 
 class Form(StrEnum):

@@ -12,8 +12,8 @@ import attrs
 
 from refund_domain._checks import check_text
 from refund_domain.commands import Actor
-from refund_domain.erasure import PSEUDONYM, erased, is_erased
 from refund_domain.errors import JournalUnavailable
+from refund_domain.operations.erasure import PSEUDONYM, erased, is_erased
 from refund_domain.ports import OperatedJournal, Tailed
 
 PAGE: Final = 200

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_count, check_span
-from refund_domain.health import Health
+from refund_domain.operations.health import Health
 
 
 @attrs.frozen(kw_only=True)

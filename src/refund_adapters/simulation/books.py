@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 
 from refund_domain.answers import Picture, Reversal, Send
+from refund_domain.decider.ledger import EMPTY, OBSERVED, Ledger, Status
 from refund_domain.events import Event, RefundRequested
-from refund_domain.ledger import EMPTY, OBSERVED, Ledger, Status
 from refund_domain.payments import GatewayRefund, Ref
 
 

@@ -19,7 +19,7 @@ from refund_domain.money import Money
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.policy import Policy
 from refund_domain.ports import Head, Loaded, Tailed
-from refund_domain.service import RefundService
+from refund_domain.service.refunds import RefundService
 
 _MARIA: Final = Actor(id="maria", tenant="acme")
 _MOST_CALLS: Final = 100

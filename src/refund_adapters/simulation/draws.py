@@ -23,7 +23,7 @@ from refund_adapters.simulation.actions import (
 from refund_adapters.simulation.guarded import draw_guard
 from refund_adapters.simulation.modes import Broken
 from refund_adapters.simulation.webhooks import TWISTS
-from refund_domain.ledger import in_flight
+from refund_domain.decider.ledger import in_flight
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.workers import Op

@@ -13,11 +13,11 @@ from refund_adapters.simulation.books import Book
 from refund_adapters.simulation.scenario import USD, Scenario
 from refund_domain.answers import Send
 from refund_domain.commands import Actor, ApproveRefund
-from refund_domain.controls import account_switch, tenant_switch
 from refund_domain.events import Event, Paused, RefundApproved, RefundRequested, Resumed
 from refund_domain.money import Money
 from refund_domain.payments import ControlRef, PaymentRef
 from refund_domain.policy import Policy
+from refund_domain.service.controls import account_switch, tenant_switch
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.workers import Flight, Op

@@ -16,6 +16,15 @@ from refund_adapters.simulation.paying import Paying
 from refund_adapters.simulation.rest import refunds_of
 from refund_domain.answers import Ask, Declined, NotSent, OutcomeUnknown, Picture, Reversal, Send
 from refund_domain.commands import IssueRefund
+from refund_domain.decider.ledger import (
+    EMPTY,
+    TRANSITIONS,
+    Status,
+    evolve,
+    fold,
+    record_of,
+    status_of,
+)
 from refund_domain.events import (
     Event,
     LegClaimed,
@@ -27,15 +36,6 @@ from refund_domain.events import (
     RefundRequested,
     SendAnswered,
     SendClaimed,
-)
-from refund_domain.ledger import (
-    EMPTY,
-    TRANSITIONS,
-    Status,
-    evolve,
-    fold,
-    record_of,
-    status_of,
 )
 from refund_domain.payments import ControlRef, GatewayRefund, PaymentRef, Ref
 

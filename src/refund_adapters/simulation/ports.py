@@ -17,7 +17,7 @@ from refund_adapters.simulation import received, reconciling
 from refund_domain.answers import Answer, Ask, Declined, Look, Unread
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
-from refund_domain.feeds import FeedPage, Window
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, RefundJournal, Tailed
 from refund_domain.signals import Subject

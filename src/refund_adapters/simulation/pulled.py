@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from refund_adapters.simulation.books import Book
 from refund_domain.answers import NotSent, Picture, Reversal, Reversed
 from refund_domain.connect import Leg
+from refund_domain.decider.ledger import Ledger, RefundRecord, record_of, status_of
+from refund_domain.decider.legs import LegRecord, leg_of
+from refund_domain.decider.pulling import LegState, state_of
 from refund_domain.events import Event, LegAnswered, LegClaimed, LegNotMade, LegObserved
-from refund_domain.ledger import Ledger, RefundRecord, record_of, status_of
-from refund_domain.legs import LegRecord, leg_of
-from refund_domain.pulling import LegState, state_of
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.invariants import Checker

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation.books import Book
 from refund_domain.answers import Picture
+from refund_domain.decider.ledger import OBSERVED
 from refund_domain.events import Event, LegObserved, LookScheduled, PaymentSeen, RefundObserved
-from refund_domain.ledger import OBSERVED
 from refund_domain.payments import PaymentRef
-from refund_domain.stream import Handed, Merged, Reported
+from refund_domain.service.stream import Handed, Merged, Reported
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.invariants import Checker

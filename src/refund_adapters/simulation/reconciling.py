@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from refund_domain.answers import Picture
-from refund_domain.feeds import Window
+from refund_domain.operations.feeds import Window
+from refund_domain.operations.reconcile import Position, Reconciled, Reconciliation, Unowned, Unreconciled
 from refund_domain.payments import PaymentRef
-from refund_domain.reconcile import Position, Reconciled, Reconciliation, Unowned, Unreconciled
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.books import Book

@@ -10,8 +10,8 @@ from refund_adapters.simulation.paying import served, stop
 from refund_adapters.simulation.ports import WORKS
 from refund_adapters.simulation.rest import at_end, unsettled
 from refund_adapters.simulation.scenario import USD
-from refund_domain.attention import attention
 from refund_domain.commands import Choice
+from refund_domain.decider.attention import attention
 from refund_domain.money import Money
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from refund_adapters.simulation import pulled
 from refund_adapters.simulation.books import Book, word
 from refund_adapters.simulation.paying import balanced
 from refund_adapters.simulation.received import nothing_strange
-from refund_domain.ledger import EMPTY, Status, fold, shown, status_of
+from refund_domain.decider.ledger import EMPTY, Status, fold, shown, status_of
 from refund_domain.payments import GatewayRefund, PaymentRef
 
 if TYPE_CHECKING:

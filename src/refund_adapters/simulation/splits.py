@@ -15,7 +15,7 @@ from refund_domain.connect import (
     SeparateCharge,
     Split,
 )
-from refund_domain.ledger import record_of
+from refund_domain.decider.ledger import record_of
 from refund_domain.money import Money
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from refund_adapters.simulation import received, reconciling
 from refund_domain.answers import Ask, Reversal
+from refund_domain.decider.ledger import Claim, record_of
+from refund_domain.decider.legs import LegClaim, leg_of
 from refund_domain.errors import GatewayUnreadable, RefundError
-from refund_domain.ledger import Claim, record_of
-from refund_domain.legs import LegClaim, leg_of
 from refund_domain.quotes import Quote
 from refund_domain.refusals import NotFound, QuoteStale, Refused
 from refund_domain.views import Refund

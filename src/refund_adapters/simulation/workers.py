@@ -12,14 +12,14 @@ from refund_adapters.simulation import guarded, reconciling
 from refund_adapters.simulation.ports import SimGateway, SimJournal
 from refund_adapters.simulation.scenario import USD
 from refund_domain.answers import Ask, Look
-from refund_domain.attention import attention
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
+from refund_domain.decider.attention import attention
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, PaymentRef, Ref
 from refund_domain.quotes import Quote
-from refund_domain.service_async import AsyncRefundService
+from refund_domain.service.refunds_async import AsyncRefundService
+from refund_domain.service.stream import Stream, caught_up
 from refund_domain.signals import Signal
-from refund_domain.stream import Stream, caught_up
 
 if TYPE_CHECKING:
     from refund_adapters.simulation.world import World

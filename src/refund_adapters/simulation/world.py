@@ -21,11 +21,11 @@ from refund_adapters.simulation.webhooks import Webhooks
 from refund_adapters.simulation.workers import Flight, Op, Worker, begin
 from refund_domain.connect import ChargeKind
 from refund_domain.money import Money
+from refund_domain.operations.reconcile import Position
 from refund_domain.payments import PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.ports import RefundJournal
 from refund_domain.quotes import Quote
-from refund_domain.reconcile import Position
 from refund_domain.signals import Subject
 
 START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -20,7 +20,7 @@ from refund_adapters.sql.postgres_schema import checked_schema
 from refund_adapters.sql.rows import checked_wait, host_connection
 from refund_domain._checks import check_count, check_type
 from refund_domain.events import Event
-from refund_domain.health import Figures
+from refund_domain.operations.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 

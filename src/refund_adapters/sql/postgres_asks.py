@@ -30,7 +30,7 @@ from refund_adapters.sql.rows import (
 from refund_domain._checks import check_count, check_span, check_text
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
-from refund_domain.health import MOST_UNDATED, Figures
+from refund_domain.operations.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 

@@ -11,7 +11,7 @@ from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
 from refund_adapters.sql.rows import host_connection
 from refund_domain._checks import check_count
 from refund_domain.events import Event
-from refund_domain.health import Figures
+from refund_domain.operations.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 

@@ -15,10 +15,10 @@ from typing import Any, Final, TypeVar
 from refund_adapters.places import NO_ERASURE, NOT_THERE, place_of
 from refund_adapters.sql.codec import decode, encode
 from refund_domain._checks import check_count, check_text, check_time, check_type
-from refund_domain.erasure import is_erasure
 from refund_domain.errors import UnknownEvent
 from refund_domain.events import Event
-from refund_domain.health import Figures, RecoveryNote
+from refund_domain.operations.erasure import is_erasure
+from refund_domain.operations.health import Figures, RecoveryNote
 from refund_domain.payments import ControlRef, OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, Tailed
 

@@ -49,7 +49,7 @@ from refund_adapters.sql.sqlite_within import (
 from refund_domain._checks import check_count, check_span, check_text, check_time, check_type
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import Event
-from refund_domain.health import Figures
+from refund_domain.operations.health import Figures
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
 

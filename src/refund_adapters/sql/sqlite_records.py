@@ -14,7 +14,7 @@ from refund_adapters.places import ANOTHER_ERASURE, place
 from refund_adapters.sql import schema
 from refund_adapters.sql.rows import check_erasure, figures, microseconds, narrated
 from refund_domain.errors import JournalBusy
-from refund_domain.health import MOST_UNDATED, Figures
+from refund_domain.operations.health import MOST_UNDATED, Figures
 from refund_domain.ports import Tailed
 
 

@@ -10,7 +10,7 @@ from refund_adapters.stripe._steps import Call
 from refund_adapters.stripe.clients import check_client
 from refund_domain._checks import check_id, check_type
 from refund_domain.connect import PLATFORM
-from refund_domain.feeds import Window
+from refund_domain.operations.feeds import Window
 from refund_domain.signals import Subject
 
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ from refund_domain.answers import (
 )
 from refund_domain.connect import PLATFORM, ApplicationFee, ChargeKind, Transfer
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.feeds import FeedPage, Window
 from refund_domain.money import Money
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef
 from refund_domain.refusals import NotCaptured, NotFound, Refused
 from refund_domain.signals import Signal, Subject

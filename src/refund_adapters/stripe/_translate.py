@@ -41,8 +41,8 @@ from refund_domain.connect import (
     Transfer,
     TransferReversal,
 )
-from refund_domain.feeds import Mention
 from refund_domain.money import Currency, Money
+from refund_domain.operations.feeds import Mention
 from refund_domain.payments import Dispute, GatewayRefund, Payment, PaymentRef, PaymentStatus, Trace
 
 if TYPE_CHECKING:

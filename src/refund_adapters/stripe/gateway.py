@@ -16,7 +16,7 @@ from refund_adapters.stripe.clients import check_seconds, requests_client
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Ask, Look, Reversal, Send, Unread
 from refund_domain.connect import PLATFORM
-from refund_domain.feeds import FeedPage, Window
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal, Subject

@@ -11,7 +11,7 @@ from refund_adapters.stripe.clients import aiohttp_client, check_seconds, httpx_
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Ask, Look, Reversal, Send, Unread
 from refund_domain.connect import PLATFORM
-from refund_domain.feeds import FeedPage, Window
+from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PaymentRef
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal, Subject

@@ -15,8 +15,8 @@ import attrs
 
 from refund_domain.answers import Accepted, Unread
 from refund_domain.connect import PLATFORM
-from refund_domain.feeds import FeedPage, Mention, Window
 from refund_domain.money import Money
+from refund_domain.operations.feeds import FeedPage, Mention, Window
 from refund_domain.ports import PaymentGateway, RefundFeed
 from refund_domain.signals import Subject
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of

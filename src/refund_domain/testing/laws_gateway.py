@@ -28,7 +28,7 @@ from refund_domain.connect import (
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.ports import PaymentGateway
-from refund_domain.rules import DISPUTE_COUNTS
+from refund_domain.rules.eligibility import DISPUTE_COUNTS
 from refund_domain.testing.laws import Report, broken, checked_names, entered, hold_to, must, name_of, race
 from refund_domain.testing.laws_legs import LEG_LAWS, RACERS
 

@@ -12,11 +12,11 @@ from typing import Final, cast
 import attrs
 
 from refund_domain.commands import Actor
-from refund_domain.erasure import erased
 from refund_domain.errors import JournalBusy
 from refund_domain.events import Event, OutsideRecorded, StreamOpened
-from refund_domain.health import RecoveryNote
 from refund_domain.money import Money
+from refund_domain.operations.erasure import erased
+from refund_domain.operations.health import RecoveryNote
 from refund_domain.payments import OutsideRef, PaymentRef, Ref
 from refund_domain.ports import Head, OperatedJournal, RefundJournal, Tailed
 from refund_domain.testing.laws import broken, must, race

@@ -25,8 +25,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from refund_domain.attention import Attention
 from refund_domain.commands import Actor, Choice
+from refund_domain.decider.attention import Attention
 from refund_domain.errors import RefundError
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from refund_domain.commands import Actor
-from refund_domain.ledger import HOLDS, OBSERVED, Status
+from refund_domain.decider.ledger import HOLDS, OBSERVED, Status
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.testing.laws import LawBroken

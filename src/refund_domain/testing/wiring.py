@@ -13,16 +13,16 @@ from typing import Protocol
 
 from refund_domain._checks import check_type
 from refund_domain.commands import Actor, Choice, FormError, IssueRefund
-from refund_domain.ledger import HOLDS
+from refund_domain.decider.ledger import HOLDS
 from refund_domain.money import Money
+from refund_domain.operations.reconcile import Outcome
 from refund_domain.payments import AnyPayment, GatewayRefund, PaymentRef
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.quotes import Quote
-from refund_domain.reconcile import Outcome
 from refund_domain.refusals import Refused
-from refund_domain.service_async import AsyncRefundService
+from refund_domain.service.refunds_async import AsyncRefundService
+from refund_domain.service.stream import Received, Recovery, Waiting
 from refund_domain.signals import Signal
-from refund_domain.stream import Received, Recovery, Waiting
 from refund_domain.testing.weather import Run, Weather
 from refund_domain.views import PaymentView, Refund
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain._checks import check_count
-from refund_domain.arrival import ArrivalWindow
 from refund_domain.money import Currency, Money
-from refund_domain.payouts import (
+from refund_domain.policy import Policy
+from refund_domain.rules.arrival import ArrivalWindow
+from refund_domain.rules.funding import (
     FromBankAccount,
     FromPayout,
     Funding,
@@ -22,7 +23,6 @@ from refund_domain.payouts import (
     Payout,
     PayoutStatus,
 )
-from refund_domain.policy import Policy
 from refund_domain.testing.strategies._plain import (
     ANY_CURRENCY,
     COIN,

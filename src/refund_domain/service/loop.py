@@ -14,18 +14,18 @@ from datetime import datetime
 import attrs
 
 from refund_domain.answers import Answer, Ask, Look, NotSent, OutcomeUnknown, Picture, Unread
-from refund_domain.controls import account_switch, owner_of, switch_of, tenant_switch
-from refund_domain.decide import decide, licensed, owed
+from refund_domain.decider.decide import decide, licensed, owed
+from refund_domain.decider.inputs import FreeLook, Input, OwedLook
+from refund_domain.decider.ledger import fold
 from refund_domain.errors import JournalConflict, OpenTransaction, TooContended
 from refund_domain.events import Event
-from refund_domain.inputs import FreeLook, Input, OwedLook
-from refund_domain.ledger import fold
+from refund_domain.operations.reconcile import Compared
 from refund_domain.payments import AnyPayment, ControlRef, PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.ports import Head, PaymentGateway, RefundJournal
-from refund_domain.reconcile import Compared
 from refund_domain.refusals import Refusal, Refused
-from refund_domain.stream import (
+from refund_domain.service.controls import account_switch, owner_of, switch_of, tenant_switch
+from refund_domain.service.stream import (
     MOST_CONFLICTS,
     MOST_LOOKS,
     Decided,
@@ -41,7 +41,7 @@ from refund_domain.stream import (
     opened,
     read_as,
 )
-from refund_domain.watch import UNWATCHED, Watch
+from refund_domain.service.watch import UNWATCHED, Watch
 
 
 class Loop:

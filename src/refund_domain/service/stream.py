@@ -22,11 +22,11 @@ from refund_domain.answers import (
     Send,
     Unread,
 )
-from refund_domain.attention import Attention, attention
+from refund_domain.decider.attention import Attention, attention
+from refund_domain.decider.inputs import GatewayAnswered, LegReplied
+from refund_domain.decider.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, LegAnswered, LegClaimed, SendAnswered, SendClaimed
-from refund_domain.inputs import GatewayAnswered, LegReplied
-from refund_domain.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
 from refund_domain.payments import AnyPayment, PaymentRef
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import Refused

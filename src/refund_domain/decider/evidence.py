@@ -10,10 +10,10 @@ from datetime import datetime
 
 import attrs
 
-from refund_domain.ledger import Ledger, is_shown_by
+from refund_domain.decider.ledger import Ledger, is_shown_by
 from refund_domain.money import Money
 from refund_domain.payments import Dispute, PaymentRef, Trace
-from refund_domain.rules import counting_disputes
+from refund_domain.rules.eligibility import counting_disputes
 
 
 @attrs.frozen(kw_only=True)

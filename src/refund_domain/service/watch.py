@@ -13,13 +13,13 @@ from typing import Final
 import attrs
 
 from refund_domain.answers import Answer, Ask, Look, Reversal
+from refund_domain.decider.inputs import GatewayAnswered, LegReplied
+from refund_domain.decider.ledger import EMPTY
 from refund_domain.events import Event
-from refund_domain.inputs import GatewayAnswered, LegReplied
-from refund_domain.ledger import EMPTY
-from refund_domain.observations import Kind, Observation, answered, looked, refused, written
 from refund_domain.payments import ControlRef, PaymentRef
 from refund_domain.refusals import Refused
-from refund_domain.stream import Stream, named
+from refund_domain.service.observations import Kind, Observation, answered, looked, refused, written
+from refund_domain.service.stream import Stream, named
 
 Observe = Callable[[Observation], object]
 """The host's observer: told once of each thing that happened; what it returns or raises is its own affair."""

@@ -13,12 +13,12 @@ from typing import Final
 import attrs
 
 from refund_domain.answers import Missing, Picture, Send, Unread
+from refund_domain.decider.inputs import OwedLook
+from refund_domain.decider.ledger import Ledger, RefundRecord, in_flight
 from refund_domain.events import Event, PersonAsked, RefundDropped, RefundNotMade, RefundRequested, SendClaimed
-from refund_domain.inputs import OwedLook
-from refund_domain.ledger import Ledger, RefundRecord, in_flight
 from refund_domain.policy import Policy
 from refund_domain.refusals import ChargeNotSupported, NotFound, QuoteStale, Refusal
-from refund_domain.rules import refund_refusals, split_of
+from refund_domain.rules.eligibility import refund_refusals, split_of
 
 Events = tuple[Event, ...]
 

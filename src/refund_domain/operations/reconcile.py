@@ -21,16 +21,16 @@ import attrs
 
 from refund_domain._checks import check_count, check_id, check_time, check_type
 from refund_domain.answers import Look, Missing, Picture, Unread
+from refund_domain.decider.evidence import Evidence, evidence
+from refund_domain.decider.ledger import Ledger, is_shown_by, record_of
 from refund_domain.errors import GatewayUnreadable
-from refund_domain.evidence import Evidence, evidence
-from refund_domain.feeds import FeedPage, Mention, Window
-from refund_domain.ledger import Ledger, is_shown_by, record_of
 from refund_domain.money import Money
+from refund_domain.operations.feeds import FeedPage, Mention, Window
 from refund_domain.payments import GatewayRefund, PaymentRef
 from refund_domain.policy import Policy
-from refund_domain.rules import capped, listed_minor
+from refund_domain.rules.eligibility import capped, listed_minor
+from refund_domain.service.stream import Handed, Merged, Received, Reported, Stream
 from refund_domain.signals import Signal, Subject
-from refund_domain.stream import Handed, Merged, Received, Reported, Stream
 from refund_domain.views import PaymentView
 
 NOT_HELD: Final = "its account holds no such payment"

@@ -16,29 +16,20 @@ from typing import Final, cast
 
 from refund_domain._checks import check_count, check_id, check_text, check_tuple, check_type
 from refund_domain.answers import Missing, Unread
-from refund_domain.arrival import weekdays
-from refund_domain.attention import attention
-from refund_domain.bookings import Bookings, Sleep
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decide import owed
-from refund_domain.errors import GatewayUnreadable
-from refund_domain.feeds import FeedPage, Window
-from refund_domain.guard import Allow
-from refund_domain.health import Health
-from refund_domain.inputs import (
+from refund_domain.decider.attention import attention
+from refund_domain.decider.decide import owed
+from refund_domain.decider.inputs import (
     FreeLook,
     RecordOutside,
     RequestRefund,
     SettleAttention,
 )
+from refund_domain.errors import GatewayUnreadable
 from refund_domain.money import Money
-from refund_domain.operate import note_recovery, read_health
-from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
-from refund_domain.payouts import Payout
-from refund_domain.policy import DEFAULT_POLICY, Policy
-from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
-from refund_domain.quotes import Quote, make_quote
-from refund_domain.reconcile import (
+from refund_domain.operations.feeds import FeedPage, Window
+from refund_domain.operations.health import Health
+from refund_domain.operations.reconcile import (
     Outcome,
     Position,
     Reconciliation,
@@ -49,9 +40,17 @@ from refund_domain.reconcile import (
     outcome_of,
     received_as,
 )
+from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
+from refund_domain.policy import DEFAULT_POLICY, Policy
+from refund_domain.ports import JoiningJournal, PaymentGateway, RefundFeed, RefundJournal
+from refund_domain.quotes import Quote, make_quote
 from refund_domain.refusals import NotAllowed, NotFound, Refusal, Refused
-from refund_domain.signals import Signal
-from refund_domain.stream import (
+from refund_domain.rules.arrival import weekdays
+from refund_domain.rules.funding import Payout
+from refund_domain.service.bookings import Bookings, Sleep
+from refund_domain.service.guard import Allow
+from refund_domain.service.operate import note_recovery, read_health
+from refund_domain.service.stream import (
     Decided,
     Received,
     Recovery,
@@ -61,9 +60,10 @@ from refund_domain.stream import (
     dealt,
     named,
 )
+from refund_domain.service.watch import Observe, Watch
+from refund_domain.service.within import RefundsWithin
+from refund_domain.signals import Signal
 from refund_domain.views import PaymentView, Refund, view_payment
-from refund_domain.watch import Observe, Watch
-from refund_domain.within import RefundsWithin
 
 SLEEP: Final[Sleep] = time.sleep
 """How a bulk run waits between two refunds; None: the host must say, for the core knows no event loop."""

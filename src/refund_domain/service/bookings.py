@@ -1,16 +1,14 @@
-"""What a service does with bookings, awaited. The twin of `bookings`; see there."""
+"""What a service does with bookings, one or many; each payment of them goes its own way (`bookings_async`)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from refund_domain._checks import check_tuple, check_type
-from refund_domain.bulk import BulkProgress, BulkReport, BulkRun
 from refund_domain.commands import Actor, IssueRefund
-from refund_domain.guard_async import AsyncGuard
+from refund_domain.operations.bulk import BulkProgress, BulkReport, BulkRun
 from refund_domain.payments import AnyPayment
-from refund_domain.payouts import Payout
 from refund_domain.quotes import (
     Booking,
     BookingQuote,
@@ -21,36 +19,38 @@ from refund_domain.quotes import (
     fund_together,
 )
 from refund_domain.refusals import Refused
-from refund_domain.stream import named
+from refund_domain.rules.funding import Payout
+from refund_domain.service.guard import Guard
+from refund_domain.service.stream import named
 from refund_domain.views import Refund
 
-AsyncSleep = Callable[[float], Awaitable[object]]
+Sleep = Callable[[float], object]
 """How a bulk run waits between two refunds: given seconds, come back after them."""
 
 
-class AsyncBookings(AsyncGuard):
+class Bookings(Guard):
     """Bookings by way of the service's own `quote` and `issue`, so that every rule of theirs holds here."""
 
-    _sleep: AsyncSleep | None
+    _sleep: Sleep | None
 
     if TYPE_CHECKING:
 
-        async def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote: ...
+        def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote: ...
 
-        async def issue(self, command: IssueRefund) -> Refund | Refused: ...
+        def issue(self, command: IssueRefund) -> Refund | Refused: ...
 
-    async def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
+    def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
         """A quote for each payment of the booking, outside payments included, funded together."""
         check_type(booking, Booking, "booking")
         payouts = tuple(payouts)
         check_tuple(payouts, Payout, "payouts")
         quotes = []
         for ref in sorted(booking.payments, key=str):
-            quotes.append(await self.quote(ref, by=by))
+            quotes.append(self.quote(ref, by=by))
         funded = fund_together(tuple(quotes), payouts, self._policy)
         return BookingQuote(label=booking.label, quotes=funded)
 
-    async def quote_bookings(
+    def quote_bookings(
         self, bookings: Iterable[Booking], *, by: Actor, payouts: Iterable[Payout] = ()
     ) -> tuple[BookingQuote, ...]:
         """A quote of each booking, in the order given, all funded together: what one takes the next does not find.
@@ -62,19 +62,19 @@ class AsyncBookings(AsyncGuard):
         check_tuple(payouts, Payout, "payouts")
         quotes = []
         for booking in bookings:
-            quotes.append(await self.quote_booking(booking, by=by))
+            quotes.append(self.quote_booking(booking, by=by))
         return fund_bookings(tuple(quotes), payouts, self._policy)
 
-    async def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
+    def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
 
         What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
         """
         check_type(command, IssueBooking, "command")
-        report = await self.issue_bookings((command,))
+        report = self.issue_bookings((command,))
         return tuple(item.result for item in report.items)
 
-    async def issue_bookings(
+    def issue_bookings(
         self,
         commands: Iterable[IssueBooking],
         *,
@@ -93,15 +93,15 @@ class AsyncBookings(AsyncGuard):
         """
         run = BulkRun(commands, most_per_second, on_progress, self._sleep)
         for label, refund in run.refunds:
-            run.took(label, refund, await self._in_turn(run, refund))
+            run.took(label, refund, self._in_turn(run, refund))
         return run.report()
 
-    async def _in_turn(self, run: BulkRun, refund: IssueRefund) -> Refund | Refused | NotTried:
+    def _in_turn(self, run: BulkRun, refund: IssueRefund) -> Refund | Refused | NotTried:
         """Issue this one when its turn has come; what breaks is its own affair."""
         try:
             wait_s = run.wait_s(self._monotonic())
             if wait_s > 0 and self._sleep is not None:
-                await self._sleep(wait_s)
-            return await self.issue(refund)
+                self._sleep(wait_s)
+            return self.issue(refund)
         except Exception as error:
             return NotTried(payment=refund.payment, error=named(error))

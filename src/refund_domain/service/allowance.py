@@ -13,9 +13,9 @@ from typing import Final
 
 import attrs
 
-from refund_domain.erasure import is_erased
 from refund_domain.events import AllowanceTaken, Event
 from refund_domain.money import Money
+from refund_domain.operations.erasure import is_erased
 from refund_domain.payments import Control, ControlRef
 from refund_domain.policy import Policy
 from refund_domain.refusals import LimitReached, Refused, Whose

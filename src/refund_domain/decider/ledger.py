@@ -15,6 +15,7 @@ import attrs
 
 from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown, Send, SendAnswer
 from refund_domain.commands import Choice
+from refund_domain.decider.legs import LegEvent, Legs, after, leg_of, planned, urged
 from refund_domain.events import (
     AllowanceTaken,
     AttentionSettled,
@@ -38,7 +39,6 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
-from refund_domain.legs import LegEvent, Legs, after, leg_of, planned, urged
 from refund_domain.payments import GatewayRefund, Payment, Trace
 from refund_domain.refusals import Refusal
 

@@ -9,7 +9,7 @@ import attrs
 
 from refund_domain._checks import check_tuple
 from refund_domain.commands import IssueRefund
-from refund_domain.ledger import Status
+from refund_domain.decider.ledger import Status
 from refund_domain.money import Money
 from refund_domain.payments import PaymentRef
 from refund_domain.quotes import IssueBooking, NotTried

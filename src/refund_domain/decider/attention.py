@@ -14,11 +14,11 @@ import attrs
 from refund_domain.answers import Declined
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
-from refund_domain.evidence import Evidence, evidence
-from refund_domain.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
-from refund_domain.pulling import legs_told
+from refund_domain.decider.evidence import Evidence, evidence
+from refund_domain.decider.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.decider.pulling import legs_told
 from refund_domain.refusals import Move
-from refund_domain.rules import disputed_minor, listed_minor
+from refund_domain.rules.eligibility import disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5

@@ -10,10 +10,33 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from refund_domain.answers import Accepted, Ask, OutcomeUnknown, Picture, Reversed
-from refund_domain.attention import attention
 from refund_domain.commands import Choice
-from refund_domain.doubt import steps, unreadable
-from refund_domain.erasure import is_erased
+from refund_domain.decider.attention import attention
+from refund_domain.decider.doubt import steps, unreadable
+from refund_domain.decider.inputs import (
+    ApproveRequest,
+    FreeLook,
+    GatewayAnswered,
+    Input,
+    LegReplied,
+    OwedLook,
+    RecordOutside,
+    RequestRefund,
+    SettleAttention,
+)
+from refund_domain.decider.ledger import (
+    Ledger,
+    Observed,
+    Status,
+    fold,
+    is_shown_by,
+    merge,
+    record_of,
+    status_of,
+)
+from refund_domain.decider.legs import leg_of
+from refund_domain.decider.pulling import leg_ready, leg_steps, legs_seen
+from refund_domain.decider.rhythm import next_look
 from refund_domain.events import (
     AttentionSettled,
     Event,
@@ -31,31 +54,9 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
-from refund_domain.inputs import (
-    ApproveRequest,
-    FreeLook,
-    GatewayAnswered,
-    Input,
-    LegReplied,
-    OwedLook,
-    RecordOutside,
-    RequestRefund,
-    SettleAttention,
-)
-from refund_domain.ledger import (
-    Ledger,
-    Observed,
-    Status,
-    fold,
-    is_shown_by,
-    merge,
-    record_of,
-    status_of,
-)
-from refund_domain.legs import leg_of
+from refund_domain.operations.erasure import is_erased
 from refund_domain.payments import GatewayRefund, OutsideRef, PaymentRef
 from refund_domain.policy import Policy
-from refund_domain.pulling import leg_ready, leg_steps, legs_seen
 from refund_domain.refusals import (
     AmountChanged,
     ApprovalDenied,
@@ -70,8 +71,7 @@ from refund_domain.refusals import (
     SecondPersonNeeded,
     TooMuchOutside,
 )
-from refund_domain.rhythm import next_look
-from refund_domain.rules import needs_second, outside_left, reason_allowed, refund_refusals, refundable
+from refund_domain.rules.eligibility import needs_second, outside_left, reason_allowed, refund_refusals, refundable
 
 Events = tuple[Event, ...]
 

@@ -25,6 +25,8 @@ from refund_domain.answers import (
     Reversed,
     Unread,
 )
+from refund_domain.decider.ledger import Ledger, Observed, Status, evolve, is_shown_by, record_of, status_of
+from refund_domain.decider.legs import LegEvent
 from refund_domain.events import (
     AllowanceTaken,
     AttentionSettled,
@@ -48,8 +50,6 @@ from refund_domain.events import (
     SendClaimed,
     StreamOpened,
 )
-from refund_domain.ledger import Ledger, Observed, Status, evolve, is_shown_by, record_of, status_of
-from refund_domain.legs import LegEvent
 from refund_domain.money import Money
 from refund_domain.payments import GatewayRefund, Ref
 from refund_domain.refusals import Refused

@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
+from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.errors import UnknownEvent
-from refund_domain.health import Health, health_of
-from refund_domain.ledger import EMPTY, fold
+from refund_domain.operations.health import Health, health_of
 from refund_domain.ports import AsyncOperatedJournal, AsyncRefundJournal
-from refund_domain.stream import doubt_since
+from refund_domain.service.stream import doubt_since
 
 
 def operated(journal: AsyncRefundJournal) -> AsyncOperatedJournal:

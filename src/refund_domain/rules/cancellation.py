@@ -9,7 +9,7 @@ import attrs
 from refund_domain._checks import check_text
 from refund_domain.money import Money
 from refund_domain.payments import OutsideRef
-from refund_domain.rules import capped
+from refund_domain.rules.eligibility import capped
 from refund_domain.views import PaymentView, Refund
 
 

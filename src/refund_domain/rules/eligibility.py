@@ -1,6 +1,6 @@
 """The rules that say no, each a pure function, and the one formula for what may go back (R3).
 
-R1, R2, R3, R4 and R6 stand here; R5 in `cancellation`, R7 in `arrival`, R8 and R9 in `payouts`.
+R1, R2, R3, R4 and R6 stand here; R5 in `cancellation`, R7 in `arrival`, R8 and R9 in `funding`.
 `docs/rules.md` lists where each one lives and which test proves it.
 """
 
@@ -22,7 +22,7 @@ from refund_domain.connect import (
     Split,
     Transfer,
 )
-from refund_domain.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
+from refund_domain.decider.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import AnyPayment, Dispute, OutsideRef, Payment, PaymentStatus
 from refund_domain.policy import Policy

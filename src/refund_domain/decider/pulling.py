@@ -19,11 +19,11 @@ from refund_domain._checks import is_id
 from refund_domain.answers import Declined, Picture, Reversal
 from refund_domain.commands import Choice
 from refund_domain.connect import Transfer
-from refund_domain.doubt import STEPS, Step, Verdict, Zone, behind, without_effect, zone_of
+from refund_domain.decider.doubt import STEPS, Step, Verdict, Zone, behind, without_effect, zone_of
+from refund_domain.decider.inputs import OwedLook
+from refund_domain.decider.ledger import Ledger, RefundRecord, Status, status_of
+from refund_domain.decider.legs import LegRecord, subject_of
 from refund_domain.events import Event, LegClaimed, LegNotMade, LegObserved
-from refund_domain.inputs import OwedLook
-from refund_domain.ledger import Ledger, RefundRecord, Status, status_of
-from refund_domain.legs import LegRecord, subject_of
 from refund_domain.money import Money
 from refund_domain.payments import Payment
 from refund_domain.policy import Policy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from refund_domain.ledger import Ledger, RefundRecord, Status, in_flight
+from refund_domain.decider.ledger import Ledger, RefundRecord, Status, in_flight
+from refund_domain.decider.pulling import leg_times
 from refund_domain.policy import Policy
-from refund_domain.pulling import leg_times
 
 
 def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datetime | None:

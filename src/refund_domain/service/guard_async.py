@@ -1,63 +1,59 @@
-"""Who may, and what holds refunds back: the host's word, pauses, approvals, limits (`guard_async` is its twin).
-
-Everything here is asked before a request or an approval is on record; the loop itself asks for pauses again before
-each claim.
-"""
+"""Who may, and what holds refunds back, awaited. The twin of `guard`; see there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 
 from refund_domain._checks import check_id, check_text, check_type
-from refund_domain.allowance import day_of, limited, taken
 from refund_domain.commands import Action, Actor, ApproveRefund, IssueRefund
-from refund_domain.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
-from refund_domain.decide import decide
+from refund_domain.decider.decide import decide
+from refund_domain.decider.inputs import ApproveRequest, RequestRefund
+from refund_domain.decider.ledger import RefundRecord, Status
 from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
-from refund_domain.inputs import ApproveRequest, RequestRefund
-from refund_domain.ledger import RefundRecord, Status
-from refund_domain.loop import Loop
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import NotAllowed, Refusal, Refused
-from refund_domain.rules import refundable
-from refund_domain.stream import Decided, Stream
+from refund_domain.rules.eligibility import refundable
+from refund_domain.service.allowance import day_of, limited, taken
+from refund_domain.service.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
+from refund_domain.service.loop_async import AsyncLoop
+from refund_domain.service.stream import Decided, Stream
+from refund_domain.service.watch import Watch
 from refund_domain.views import Refund, view_refund
-from refund_domain.watch import Watch
 
-Allow = Callable[[Actor, Action, Ref | None], bool]
+AsyncAllow = Callable[[Actor, Action, Ref | None], Awaitable[bool]]
 """The host's word on who may do what; asked first, before anything is read. It must check the ref as well as
 the role: the first allowed quote makes its actor's tenant the owner of the payment's stream for good, and the
 switch of an account holds for every tenant there."""
 
 
-class Guard(Loop):
+class AsyncGuard(AsyncLoop):
     """The part of a service that asks the host who may, and holds back what a policy or a pause holds back."""
 
-    _allow: Allow
+    _allow: AsyncAllow
     _is_business_day: Callable[[date], bool]
 
-    def approve(self, command: ApproveRefund) -> Refund | Refused:
+    async def approve(self, command: ApproveRefund) -> Refund | Refused:
         """Let a requested refund that needs a second person be sent, and send it: look, compare, claim, send.
 
         Refused: the person who asked for it (`SecondPersonNeeded`), an amount other than the requested one. Once
         it is approved, calling again approves nothing. Raises as `issue` does: nothing once a send may have left.
         """
         check_type(command, ApproveRefund, "command")
-        if not self._may(command.by, Action.APPROVE, command.payment):
+        if not await self._may(command.by, Action.APPROVE, command.payment):
             return Refused((NotAllowed(action=Action.APPROVE),))
         self._outside_transactions()
         with self._watch.held(command.by.tenant) as watch:
-            stream = self._load(command.payment)
+            stream = await self._load(command.payment)
             given = ApproveRequest(at=stream.now, command=command)
-            stream, said = self._command(stream, given, watch)
+            stream, said = await self._command(stream, given, watch)
             if isinstance(said, Refused):
                 return said
-            stream = self._go_on(stream, watch)
+            stream = await self._go_on(stream, watch)
             record = next(record for record in stream.ledger.refunds if record.id == command.refund_id)
             return self._shown(stream, command.payment, record)
 
-    def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
+    async def pause(self, *, by: Actor, why: str, account: str | None = None) -> Switch | Refused:
         """Send nothing new for this gateway account, or, without one, for the actor's own tenant.
 
         Until `resume`: quotes and requests are refused with `SendingPaused`, and what is on record already is not
@@ -67,37 +63,37 @@ class Guard(Loop):
         """
         ref = _switch(by, account)
         check_text(why, "why", WHY_LIMIT)
-        if not self._may(by, Action.PAUSE, ref):
+        if not await self._may(by, Action.PAUSE, ref):
             return Refused((NotAllowed(action=Action.PAUSE),))
-        return self._flip(ref, by, why)
+        return await self._flip(ref, by, why)
 
-    def resume(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+    async def resume(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
         """Let this account, or the actor's own tenant, send again.
 
         What is on record goes on by itself with its next look, after at most about as long as the pause was, and
         never more than an hour under the default policy.
         """
         ref = _switch(by, account)
-        if not self._may(by, Action.RESUME, ref):
+        if not await self._may(by, Action.RESUME, ref):
             return Refused((NotAllowed(action=Action.RESUME),))
-        return self._flip(ref, by, None)
+        return await self._flip(ref, by, None)
 
-    def paused(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
+    async def paused(self, *, by: Actor, account: str | None = None) -> Switch | Refused:
         """The switch of this account, or of the actor's own tenant; no network."""
         ref = _switch(by, account)
-        if not self._may(by, Action.SHOW, ref):
+        if not await self._may(by, Action.SHOW, ref):
             return Refused((NotAllowed(action=Action.SHOW),))
-        return switch_of(ref, (self._journal.load(ref)).events)
+        return switch_of(ref, (await self._journal.load(ref)).events)
 
     # --- small parts --------------------------------------------------------------------------------
 
-    def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+    async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
         try:
-            return self._allow(by, action, ref) is True
+            return await self._allow(by, action, ref) is True
         except Exception:
             return False
 
-    def _command(
+    async def _command(
         self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch | None = None
     ) -> tuple[Stream, Decided]:
         """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
@@ -105,17 +101,17 @@ class Guard(Loop):
         said = decide(stream.ledger, given, self._policy)
         if said and not isinstance(said, Refused):
             command = given.command
-            held = self._pauses(command.payment.account, command.by.tenant)
+            held = await self._pauses(command.payment.account, command.by.tenant)
             if isinstance(given, RequestRefund) and not held:
-                held = self._reserve(_asked(given.command, given.at))
+                held = await self._reserve(_asked(given.command, given.at))
             if not held:
-                return self._record(stream, given, watch, said)
+                return await self._record(stream, given, watch, said)
             said = Refused(held)
         if isinstance(said, Refused):
             watch.refused(stream, said)
         return stream, said
 
-    def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+    async def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""
         if not limited(self._policy):
             return ()
@@ -123,16 +119,18 @@ class Guard(Loop):
         def decided(events: tuple[Event, ...], at: datetime) -> Decided:
             return taken(events, asked, self._policy)
 
-        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
+        _, said = await self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
         return said.reasons if isinstance(said, Refused) else ()
 
-    def _held(self, stream: Stream, payment: PaymentRef, *, request_id: str, by: Actor) -> tuple[Refusal, ...]:
+    async def _held(
+        self, stream: Stream, payment: PaymentRef, *, request_id: str, by: Actor
+    ) -> tuple[Refusal, ...]:
         """What would hold a request back that a quote of now leads to; nothing is taken."""
-        held, amount = self._pauses(payment.account, by.tenant), refundable(stream.ledger)
+        held, amount = await self._pauses(payment.account, by.tenant), refundable(stream.ledger)
         if amount is None or not limited(self._policy):
             return held
         asked = AllowanceTaken(at=stream.now, payment=payment, request_id=request_id, amount=amount, by=by)
-        loaded = self._journal.load(day_of(by.tenant, stream.now))
+        loaded = await self._journal.load(day_of(by.tenant, stream.now))
         said = taken(loaded.events, asked, self._policy)
         return (*held, *said.reasons) if isinstance(said, Refused) else held
 
@@ -142,12 +140,12 @@ class Guard(Loop):
         refund = view_refund(stream.ledger, record, payment, now, self._policy, self._is_business_day)
         return Refused(record.reasons) if refund.status is Status.DROPPED else refund
 
-    def _flip(self, ref: ControlRef, by: Actor, why: str | None) -> Switch:
+    async def _flip(self, ref: ControlRef, by: Actor, why: str | None) -> Switch:
         def decided(events: tuple[Event, ...], at: datetime) -> Decided:
             wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
             return flipped(switch_of(ref, events), wanted)
 
-        events, _ = self._keep(ref, by.tenant, decided)
+        events, _ = await self._keep(ref, by.tenant, decided)
         return switch_of(ref, events)
 
 

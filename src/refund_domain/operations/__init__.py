@@ -1,0 +1,1 @@
+"""For those who run it: reconciling, bulk, health, erasure."""
