@@ -22,6 +22,7 @@ from refund_adapters.simulation.modes import (
     CAP_ON,
     CAP_ON_TOLD,
     MODES,
+    PAID_OUT,
     PROMISED,
     RECONCILED,
     SEPARATE,
@@ -214,7 +215,7 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
     report = tmp_path / "out.json"
     assert main(["--seeds", "0:4", "--steps", "100", "--report", str(report)]) == 0
     figures = json.loads(report.read_text(encoding="utf-8"))
-    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in (*PROMISED, *SEPARATE)]
+    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in (*PROMISED, *SEPARATE, *PAID_OUT)]
     for mode in figures["modes"]:
         assert mode["seeds"] == 4
         assert (mode["doubled"], mode["lost"], mode["stuck"], mode["broken"]) == (0, 0, 0, {})
