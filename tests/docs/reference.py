@@ -170,7 +170,8 @@ def payouts() -> str:
     return (
         "# Payout statements\n\nThe groups of a `PayoutStatement` "
         "([how-to/payouts.md](../how-to/payouts.md)), in the order in which it shows them. What was expected is "
-        "the sum of the groups marked so; all others changed it. A fee on a refund or a dispute stands with it.\n\n"
+        "the sum of the groups marked so; all others changed it. A fee on a refund or a dispute stands with it."
+        "\n\n"
         + table(("group", "holds", "expected", "reporting categories"), rows)
         + "\nWhy a payout is not explained:\n\n"
         + table(("why", "HTTP", "sentence"), answers)
