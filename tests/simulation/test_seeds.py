@@ -116,7 +116,9 @@ def test_no_seed_of_separate_charges_breaks_an_invariant(mode: str) -> None:
     # failure: B11
     tally = run_batch(mode, Journal.MEMORY.value, 0, 300, STEPS)
     assert (tally.failing, dict(tally.broken)) == ([], {})
-    assert tally.counts["leg asked for"] > 100
+    guards = MODES[mode].guards  # which hold many sends back
+    assert tally.counts["leg asked for"] > (50 if guards else 100)
+    assert [name for name in _GUARDED if tally.counts[name] < 30] == ([] if guards else list(_GUARDED))
     rarely = ("leg asked for in a later attempt", "leg found by its mark", "leg ended by time")
     assert [name for name in rarely if not tally.counts[name]] == []
     sqlite = run_batch(mode, Journal.SQLITE.value, 0, 15, STEPS)

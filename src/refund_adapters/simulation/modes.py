@@ -85,6 +85,7 @@ PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD, *RECONCILED, GUAR
 SEPARATE: Final = (
     attrs.evolve(CAP_OFF, name="cap-off-separate", separate=True),
     attrs.evolve(RECONCILED[2], name="cap-on-told-separate", separate=True),
+    attrs.evolve(GUARDED, name="cap-off-guarded-separate", separate=True),
 )
 """Worlds of separate charges, in which the promise holds as well."""
 PAID_OUT: Final = (attrs.evolve(CAP_OFF, name="cap-off-paid-out", pays=True),)
