@@ -36,9 +36,13 @@ from refund_domain.testing.strategies._payments import (
 )
 from refund_domain.testing.strategies._payouts import (
     arrival_windows,
+    balance_entries,
+    balances,
     funding_parts,
     fundings,
+    funds,
     payout_lists,
+    payout_statements,
     payouts,
     policies,
 )
@@ -69,6 +73,8 @@ __all__ = [
     "application_fees",
     "approve_refunds",
     "arrival_windows",
+    "balance_entries",
+    "balances",
     "choices",
     "control_refs",
     "currencies",
@@ -77,6 +83,7 @@ __all__ = [
     "events",
     "funding_parts",
     "fundings",
+    "funds",
     "gateway_refunds",
     "heads",
     "ids",
@@ -88,6 +95,7 @@ __all__ = [
     "payment_refs",
     "payments",
     "payout_lists",
+    "payout_statements",
     "payouts",
     "pictures",
     "policies",
