@@ -378,7 +378,7 @@ def test_a_refund_is_in_the_payout_that_lists_its_entry() -> None:
         of(5),
         of(4, currency="eur"),
         of(3, reconciliation_status="in_progress", status="pending"),
-        of(2, automatic=False, reconciliation_status="not_applicable"),
+        of(2, automatic=False),
         of(1, status="failed"),
     ]
     steps = payouts.holding("acct_1", "re_1", live=False)

@@ -140,9 +140,9 @@ def funds(account: str, *, live: bool) -> Steps[Funds | Unread]:
 
 
 def _funds(account: str, live: bool) -> Steps[Funds]:
-    """In this order money that moves meanwhile is missed rather than counted twice.
+    """In this order a payout that is made meanwhile is missed rather than counted beside the balance it came from.
 
-    A payout that leaves between the two lists stands in both, and the later word counts.
+    One that leaves between the two lists stands in both, and the later word counts.
     """
     found: dict[str, Payout] = {}
     for status in (PayoutStatus.PENDING, PayoutStatus.IN_TRANSIT):
@@ -315,6 +315,8 @@ def _holding(account: str, refund: str, live: bool) -> Steps[Payout | Missing | 
     if row.get("balance_transaction") is None:
         return None
     entry = object_in(row["balance_transaction"])
+    if not entry:
+        raise Unclear("the refund's balance transaction is not told: may the key read balance transactions?")
     own = _Own(refund=refund, id=id_in(entry, "id"), type=text(entry, "type"), currency=currency_in(entry))
     rows = yield from every(_PAYOUTS, account, created={"gte": whole(entry, "created")})
     made = [payout_of(row, live=live) for row in reversed(rows)]
