@@ -468,6 +468,12 @@ def test_where_anything_is_unread_it_is_not_told_where_a_refund_is(replies: tupl
     assert unread(run(payouts.holding(PLATFORM, "re_1", live=False), *replies)[0])
 
 
+def test_a_key_that_may_not_read_entries_is_told_so() -> None:
+    """Stripe gives the bare id where it expands nothing, and that says nothing of when the money moved."""
+    steps = payouts.holding(PLATFORM, "re_1", live=False)
+    assert "may the key read" in unread(run(steps, refund(balance_transaction="txn_5"))[0])
+
+
 def test_a_refund_that_is_not_there_is_missing() -> None:
     """Stripe's own word says so."""
     assert run(payouts.holding(PLATFORM, "re_1", live=False), MISSING)[0] == Missing()
