@@ -1,4 +1,4 @@
-"""Both forms of the Stripe gateway over every HTTP client, behind one synchronous face."""
+"""Both forms of the Stripe gateway, and of its payouts, over every HTTP client, behind one synchronous face."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from refund_adapters.stripe import AsyncStripeGateway, StripeGateway, clients
-from refund_domain.answers import Answer, Ask, Look, Unread
+from refund_adapters.stripe.payouts import StripePayouts
+from refund_adapters.stripe.payouts_async import AsyncStripePayouts
+from refund_domain.answers import Answer, Ask, Look, Missing, Unread
 from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.payments import PLATFORM, PaymentRef
+from refund_domain.payouts.entries import EntryPage
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal, Subject
 from tests.canaries import KEY
@@ -106,3 +110,80 @@ def stripe_over(
         yield gateway
     finally:
         gateway.close()
+
+
+class AwaitedPayouts:
+    """The asynchronous source of payouts behind the synchronous face; threads may share it."""
+
+    def __init__(self, source: AsyncStripePayouts) -> None:
+        self.source = source
+
+    @property
+    def live(self) -> bool:
+        """As the source's."""
+        return self.source.live
+
+    def funds(self, account: str, /) -> Funds | Unread:
+        """Awaited."""
+        return awaited(self.source.funds(account))
+
+    def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
+        """Awaited."""
+        return awaited(self.source.payout(account, id))
+
+    def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread:
+        """Awaited."""
+        return awaited(self.source.entries(account, payout, window, after))
+
+    def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
+        """Awaited."""
+        return awaited(self.source.holding(account, refund))
+
+
+@contextmanager
+def payouts_over(
+    client: str,
+    base_address: str,
+    key: str = KEY,
+    *,
+    attempts: int = 1,
+    waited: list[float] | None = None,
+    timeout_s: float = 20.0,
+    read_budget_s: float = 30.0,
+) -> Iterator[StripePayouts | AwaitedPayouts]:
+    """A source over the client of this name, closed at the end. It never really waits: pauses go to `waited`."""
+    own = MAKERS[client](connect_timeout_s=timeout_s, read_timeout_s=timeout_s)
+    pauses = [] if waited is None else waited
+    if client in ASYNC:
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+
+        twin = AsyncStripePayouts(
+            key,
+            http_client=own,
+            base_address=base_address,
+            deadline_s=timeout_s,
+            read_budget_s=read_budget_s,
+            attempts=attempts,
+            sleep=pause,
+        )
+        try:
+            yield AwaitedPayouts(twin)
+        finally:
+            awaited(twin.aclose())
+        return
+    source = StripePayouts(
+        key,
+        http_client=own,
+        base_address=base_address,
+        read_budget_s=read_budget_s,
+        attempts=attempts,
+        sleep=pauses.append,
+    )
+    try:
+        yield source
+    finally:
+        source.close()

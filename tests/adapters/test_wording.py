@@ -15,10 +15,11 @@ from refund_domain.connect import Leg
 from refund_domain.decider.attention import after_failure
 from refund_domain.decider.pulling import LegState
 from refund_domain.payments import Trace
+from refund_domain.payouts.funds import Payout
 from refund_domain.refusals import REFUSALS, AlreadyRefunded, Disputed, External, Move
 from refund_domain.rules.arrival import ArrivalWindow
 from refund_domain.rules.eligibility import METHODS
-from refund_domain.rules.funding import Payout, forecast_funding
+from refund_domain.rules.funding import forecast_funding
 from refund_domain.views import LegView
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -51,7 +51,7 @@ FLOORS = (
 """The core from the ground up: a module imports from lower floors only."""
 
 FOREIGN = {
-    "stripe": {"stripe", "requests", "urllib3", "httpx", "aiohttp"},
+    "stripe": {"stripe", "requests", "urllib3", "httpx", "aiohttp", "msgspec"},
     "sql": {"sqlite3", "psycopg"},
     "cli": {"typer", "rich"},
     "demo": {"typer", "rich"},
@@ -204,7 +204,8 @@ def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
     code = (
         "import sys\n"
-        "for name in 'stripe requests httpx aiohttp psycopg typer rich matplotlib hypothesis'.split():\n"
+        "for name in "
+        "'stripe requests httpx aiohttp msgspec psycopg typer rich matplotlib hypothesis'.split():\n"
         "    sys.modules[name] = None\n"
         f"import refund_adapters.{package}"
     )

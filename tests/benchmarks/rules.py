@@ -48,7 +48,7 @@ def lifecycle() -> list[tuple[Ledger, Input, tuple[Event, ...]]]:
         ledger = fold(ledger, events)
 
     feed(FreeLook(at=START, picture=Picture(payment=payment), tenant=MARIA.tenant))
-    quote = make_quote(ledger, REF, START, POLICY, request_id="r1", payouts=(), is_business_day=weekdays)
+    quote = make_quote(ledger, REF, START, POLICY, request_id="r1", is_business_day=weekdays)
     feed(RequestRefund(at=START, refund_id="f1", command=quote.verified(by=MARIA)))
     feed(OwedLook(at=START, latest=START, look=Picture(payment=payment)))
     feed(GatewayAnswered(at=START, refund_id="f1", claim=1, answer=OutcomeUnknown(why="timeout")))

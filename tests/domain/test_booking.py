@@ -10,16 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refund_adapters.memory import Fault
-from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Refund, Refused, Status
+from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Refund, RefundService, Refused, Status
 from refund_domain.commands import Action, FormError
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
+from refund_domain.money import Currency
 from refund_domain.payments import AnyPayment
+from refund_domain.payouts.funds import Balance, Funds, Payout
+from refund_domain.policy import FundingRule, Policy
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.rules.cancellation import CancellationNotice, cancellation_notice
-from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
+from refund_domain.rules.funding import (
+    FromBalance,
+    FromBankAccount,
+    FromPayout,
+    NotCovered,
+    Shortfall,
+    forecast_fundings,
+)
 from refund_domain.views import PaymentView
 from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
 
+USD = Currency.of("USD")
 CASH = OutsideRef(id="cash-7", method="cash", amount=Money.parse("40.00", "USD"))
 
 
@@ -64,7 +75,9 @@ def test_r8_booking_is_funded_together(world: World) -> None:
     """What the first refund takes from a payout the second does not find; the rest is the bank account's (R9)."""
     booking = booked(world, "400.00", "150.00", cash=True)
     payout = Payout(id="po_1", amount=usd("500.00"), arrives_on=date(2026, 3, 4))
-    quote = world.refunds.quote_booking(booking, by=MARIA, payouts=iter([payout]))
+    world.funds.of["platform"] = Funds(payouts=(payout,))
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    assert world.funds.asked == ["platform"]
     first, second = (each.funding for each in quote.refundable)
     assert first is not None
     assert second is not None
@@ -96,8 +109,6 @@ def test_bookings_are_checked(world: World) -> None:
         Booking(label="1", payments=(ref, PaymentRef("platform", ref.charge)))
     with pytest.raises(TypeError):
         world.refunds.quote_booking((ref,), by=MARIA)  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        world.refunds.quote_booking(Booking(label="1", payments=(ref,)), by=MARIA, payouts=[7])  # type: ignore[list-item]
     with pytest.raises(TypeError):
         world.refunds.issue_booking((world.decision(ref),))  # type: ignore[arg-type]
     assert world.refunds.issue_booking(IssueBooking(label="1", refunds=())) == ()
@@ -387,3 +398,78 @@ def test_another_tenants_payment_in_a_booking_is_not_found(world: World) -> None
     quote = world.refunds.quote_booking(booking, by=eve)
     assert [codes_of(each) for each in quote.quotes] == [("not_found",)] * 2
     assert quote.refundable == ()
+
+
+# --- where the money comes from ---------------------------------------------------------------------------------
+
+
+def test_a_quote_asks_what_the_account_holds_only_where_money_would_move(world: World) -> None:
+    """One question an account, none for a refused quote, and none for money taken outside."""
+    near, far = world.pay("200.00"), world.bank.charge(usd("150.00"), account="acct_far")
+    world.funds.of = {"platform": Funds(), "acct_far": Funds(balances=(Balance(available=usd("10.00")),))}
+    booking = Booking(label="1042", payments=(near, far, CASH, world.pay("20.00")))
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    assert sorted(world.funds.asked) == ["acct_far", "platform"]
+    fundings = {str(each.ref): each.funding for each in quote.quotes}
+    assert fundings[str(CASH)] is None
+    funding = fundings[str(far)]
+    assert funding is not None
+    assert funding.at_gateway == NotCovered(amount=usd("150.00"), then=Shortfall.WAITS)
+    world.funds.asked.clear()
+    world.bank.elsewhere(near, usd("200.00"))
+    assert world.refunds.quote(near, by=MARIA).funding is None
+    assert world.funds.asked == []
+
+
+def test_what_an_account_holds_is_not_worth_failing_a_quote_for(world: World) -> None:
+    """Where it cannot be read there is no forecast, and the quote can be issued all the same."""
+    quote = world.refunds.quote(world.pay(), by=MARIA)
+    assert world.funds.asked == ["platform"]
+    assert quote.funding is None
+    assert isinstance(world.refunds.issue(quote.verified(by=MARIA)), Refund)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forecast_by_the_balance_needs_the_balance(kind: Kind) -> None:
+    """Under that rule a currency whose balance is not known has no forecast; where it is known, it is used."""
+    world = World(kind, policy=Policy(funding=FundingRule.BALANCE))
+    ref = world.pay("200.00")
+    world.funds.of["platform"] = Funds()
+    assert world.refunds.quote(ref, by=MARIA).funding is None
+    world.funds.of["platform"] = Funds(balances=(Balance(available=usd("250.00")),))
+    funding = world.refunds.quote(ref, by=MARIA).funding
+    assert funding is not None
+    assert funding.parts == (FromBalance(amount=usd("200.00"), after=usd("50.00")),)
+
+
+def test_a_service_without_a_source_forecasts_nothing() -> None:
+    """Nobody said what the account holds: the quote says nothing about it, rather than something untrue."""
+    world = World()
+    ref = world.pay()
+    refunds = RefundService(world.gateway, world.store, allow=lambda *_: True)
+    quote = refunds.quote(ref, by=MARIA)
+    assert (quote.refusals, quote.funding) == ((), None)
+
+
+@pytest.mark.parametrize("method", ["card", "us_bank_account"])
+@given(available=st.integers(0, 60_000), amounts=st.lists(st.integers(50, 40_000), min_size=1, max_size=4))
+def test_the_forecast_by_the_balance_is_what_a_bank_does(method: str, available: int, amounts: list[int]) -> None:
+    """Refund after refund: covered ones go out at once, a card's others wait for funds, a bank debit's fail."""
+    world = World()
+    refs = [world.bank.charge(Money(minor, USD), method=method) for minor in amounts]
+    world.bank.drain("platform", Money(available, USD))
+    fundings = forecast_fundings(
+        [Money(minor, USD) for minor in amounts],
+        (),
+        (Balance(available=Money(available, USD)),),
+        Policy(funding=FundingRule.BALANCE),
+        methods=[method] * len(amounts),
+    )
+    for ref, funding in zip(refs, fundings, strict=True):
+        world.bank.elsewhere(ref, funding.amount)
+        (refund,) = world.bank.refunds(ref)
+        short = "insufficient_funds" in (refund.pending_reason, refund.failure_reason)
+        there = funding.at_gateway
+        assert short is isinstance(there, NotCovered)
+        if isinstance(there, NotCovered):
+            assert (refund.status == "failed") is (there.then is Shortfall.FAILS)

@@ -15,9 +15,10 @@ from refund_adapters.memory import Fault
 from refund_domain import AsyncRefundService, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.money import Currency
 from refund_domain.operations.bulk import SAYS, BulkItem, BulkProgress, BulkReport
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.refusals import NotFound
-from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
+from refund_domain.rules.funding import FromBankAccount, FromPayout
 from tests.domain.worlds import (
     HOUR,
     KINDS,
@@ -345,7 +346,6 @@ def test_progress_is_told_after_each_payment(world: World) -> None:
         (ValueError, lambda w, c: w.refunds.issue_bookings(c, most_per_second=float("inf"))),
         (ZeroDivisionError, lambda w, c: w.refunds.issue_bookings(b for b in [c[0], 1 // 0])),
         (TypeError, lambda w, c: w.refunds.quote_bookings([c[0]], by=MARIA)),
-        (TypeError, lambda w, c: w.refunds.quote_bookings([], by=MARIA, payouts=[7])),
     ],
 )
 def test_odd_arguments_send_nothing(
@@ -380,7 +380,9 @@ def test_r8_many_bookings_are_funded_together(world: World) -> None:
     """What the first booking takes from a payout the second does not find; R9 has the rest."""
     bookings = [Booking(label=label, payments=(world.pay("400.00"),)) for label in ("a", "b")]
     payout = Payout(id="po_1", amount=usd("500.00"), arrives_on=date(2026, 3, 4))
-    quotes = world.refunds.quote_bookings(iter(bookings), by=MARIA, payouts=iter([payout]))
+    world.funds.of["platform"] = Funds(payouts=(payout,))
+    quotes = world.refunds.quote_bookings(iter(bookings), by=MARIA)
+    assert world.funds.asked == ["platform"]
     assert [quote.label for quote in quotes] == ["a", "b"]
     first, second = (quote.quotes[0].funding for quote in quotes)
     assert first is not None

@@ -222,9 +222,7 @@ def test_a_fee_of_a_charge_that_is_not_shared_stays() -> None:
 
 def _kept(story: Story) -> Money | None:
     story.quote()
-    quote = make_quote(
-        story.ledger, story.payment.ref, START, story.policy, request_id="q", payouts=(), is_business_day=bool
-    )
+    quote = make_quote(story.ledger, story.payment.ref, START, story.policy, request_id="q", is_business_day=bool)
     return quote.application_fee_kept
 
 

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from hypothesis import given
 
-from refund_domain.policy import DEFAULT_POLICY, Policy
+from refund_domain.policy import DEFAULT_POLICY, FundingRule, Policy
 from refund_domain.testing.strategies import policies
 
 SECOND = timedelta(seconds=1)
@@ -36,7 +36,6 @@ BROKEN: list[tuple[dict[str, object], str]] = [
     ({"look_daily": HOUR - SECOND}, "look_first, look_most, look_daily must rise"),
     ({"poll_first": 24 * HOUR + SECOND}, "poll_first must not exceed poll_most"),
     ({"watch": 7 * DAYS - SECOND}, "watch_most must not exceed watch"),
-    ({"from_payouts_first": False, "then_bank_account": False}, "a refund must come from somewhere"),
 ]
 # The last value that still holds: at the edge itself.
 JUST: list[dict[str, object]] = [
@@ -56,8 +55,8 @@ JUST: list[dict[str, object]] = [
     {"look_daily": HOUR},
     {"poll_first": 24 * HOUR},
     {"watch": 7 * DAYS},
-    {"from_payouts_first": False},
-    {"then_bank_account": False},
+    {"funding": FundingRule.BANK},
+    {"funding": FundingRule.BALANCE},
 ]
 SPANS = [name for name, kind in Policy.__annotations__.items() if kind == "timedelta"]
 WINDOWS = [name for name, kind in Policy.__annotations__.items() if kind == "timedelta | None"]
@@ -75,8 +74,7 @@ def test_the_default_policy_holds_the_documented_values() -> None:
     policy = Policy()
     assert policy == DEFAULT_POLICY
     assert policy.arrival_days == (3, 5)
-    assert policy.from_payouts_first
-    assert policy.then_bank_account
+    assert policy.funding is FundingRule.PAYOUTS_THEN_BANK
     assert (policy.key_life, policy.resend_within, policy.end_after) == (24 * HOUR, 22 * HOUR, 28 * HOUR)
     assert (policy.executes_within, policy.completes_within, policy.list_lag) == (HOUR, 2 * HOUR, HOUR)
     assert (policy.clock_skew, policy.licence, policy.quote_valid) == (5 * MINUTE, MINUTE, 15 * MINUTE)
@@ -92,9 +90,9 @@ def test_the_default_policy_holds_the_documented_values() -> None:
 
 def test_every_field_of_a_policy_is_covered_here() -> None:
     """The lists of this file name every field, so that a new one cannot go unchecked."""
-    named = {*SPANS, *WINDOWS, *SWITCHES, *AMOUNTS, "as_of", "arrival_days"}
+    named = {*SPANS, *WINDOWS, *SWITCHES, *AMOUNTS, "as_of", "arrival_days", "funding"}
     assert named == {field.name for field in attrs.fields(Policy)}
-    assert (len(SPANS), len(WINDOWS), len(SWITCHES)) == (18, 2, 6)
+    assert (len(SPANS), len(WINDOWS), len(SWITCHES)) == (18, 2, 4)
 
 
 @pytest.mark.parametrize(("changes", "complaint"), BROKEN, ids=["+".join(changes) for changes, _ in BROKEN])
@@ -123,7 +121,6 @@ def test_whatever_policy_exists_keeps_the_promise(policy: Policy) -> None:
     slow_send = policy.resend_within + policy.licence + policy.clock_skew + policy.clock_skew
     assert slow_send + policy.executes_within <= policy.key_life
     assert policy.licence < policy.answer_wait <= policy.executes_within
-    assert policy.from_payouts_first or policy.then_bank_account
 
 
 @given(policy=policies())

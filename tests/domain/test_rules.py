@@ -28,6 +28,7 @@ from refund_domain.decider.ledger import EMPTY, Status
 from refund_domain.events import EVENTS, SendClaimed
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import AnyPayment, ChargeKind, Dispute, OutsideRef, Payment, PaymentRef, PaymentStatus
+from refund_domain.payouts.funds import Payout
 from refund_domain.policy import Policy
 from refund_domain.quotes import make_quote
 from refund_domain.refusals import (
@@ -69,7 +70,7 @@ from refund_domain.rules.eligibility import (
     split_of,
     through_platform,
 )
-from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout, forecast_funding
+from refund_domain.rules.funding import FromBankAccount, FromPayout, forecast_funding
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import view_payment
 from tests.domain.histories import (
@@ -119,7 +120,7 @@ def test_r1_only_what_was_taken_through_the_platform_is_refunded_through_it(ref:
 
 def test_r1_the_quote_of_money_taken_outside_says_so_and_cannot_be_issued() -> None:
     """R1: its quote is refused as external and no decision can be made of it."""
-    quote = make_quote(EMPTY, CASH, START, POLICY, request_id="q", payouts=(), is_business_day=weekdays)
+    quote = make_quote(EMPTY, CASH, START, POLICY, request_id="q", is_business_day=weekdays)
     assert quote.refusals == (External(method="cash"),)
     assert (quote.amount, quote.outside_left) == (usd(0), usd(40_00))
     with pytest.raises(ValueError, match="external"):
@@ -272,7 +273,7 @@ def test_r3_after_a_partial_made_elsewhere_the_rest_goes_back() -> None:
     # failure: D10
     story = Story(card(100_00, given_back_minor=30_00)).shows(refund(amount_minor=30_00, status="succeeded"))
     story.quote()
-    quote = make_quote(story.ledger, REF, START, POLICY, request_id="q", payouts=(), is_business_day=weekdays)
+    quote = make_quote(story.ledger, REF, START, POLICY, request_id="q", is_business_day=weekdays)
     assert (quote.amount, quote.refusals) == (usd(70_00), ())
     assert (quote.given_back, quote.elsewhere, quote.drift_minor) == (usd(30_00), 1, 0)
     assert "RefundRequested" in kinds(story.request(amount=usd(70_00)))
@@ -303,7 +304,7 @@ def test_r3_where_figure_and_list_disagree_the_smaller_holds_and_the_drift_is_sh
     assert refundable(story.ledger) == usd(left)
     assert drift_minor(story.ledger) == figure - listed
     view = view_payment(story.ledger, REF, START, POLICY, weekdays)
-    quote = make_quote(story.ledger, REF, START, POLICY, request_id="q", payouts=(), is_business_day=weekdays)
+    quote = make_quote(story.ledger, REF, START, POLICY, request_id="q", is_business_day=weekdays)
     assert view.drift_minor == quote.drift_minor == figure - listed
 
 
@@ -507,7 +508,7 @@ def test_r7_the_client_has_the_money_in_three_to_five_business_days(day: date, c
 def test_r8_a_refund_comes_out_of_the_payout_in_progress() -> None:
     """R8: $500 for one inspection, $200 refunded to another client: the payout is $300."""
     payout = Payout(id="po_1", amount=usd(500_00), arrives_on=date(2026, 3, 4))
-    (part,) = forecast_funding(usd(200_00), [payout], POLICY).parts
+    (part,) = forecast_funding(usd(200_00), [payout], policy=POLICY).parts
     assert isinstance(part, FromPayout)
     assert (part.amount, part.before, part.after) == (usd(200_00), usd(500_00), usd(300_00))
 
@@ -518,7 +519,7 @@ def test_r8_no_payout_gives_more_than_it_holds_and_the_parts_add_up(asked: int, 
     payouts = [
         Payout(id=f"po_{n}", amount=usd(minor), arrives_on=date(2026, 3, 4 + n)) for n, minor in enumerate(held)
     ]
-    parts = forecast_funding(usd(asked), payouts, POLICY).parts
+    parts = forecast_funding(usd(asked), payouts, policy=POLICY).parts
     from_bank = [part.amount.amount_minor for part in parts if isinstance(part, FromBankAccount)]
     assert sum(part.amount.amount_minor for part in parts) == asked
     assert sum(from_bank) == max(0, asked - sum(minor for minor in held if minor > 0))
@@ -526,7 +527,7 @@ def test_r8_no_payout_gives_more_than_it_holds_and_the_parts_add_up(asked: int, 
 
 def test_r9_without_a_payout_it_is_deducted_from_the_bank_account() -> None:
     """R9: no payout in progress: all of it comes from the connected bank account."""
-    assert forecast_funding(usd(200_00), [], POLICY).parts == (FromBankAccount(amount=usd(200_00)),)
+    assert forecast_funding(usd(200_00), [], policy=POLICY).parts == (FromBankAccount(amount=usd(200_00)),)
 
 
 # --- one refund at a time, reasons, refusals ----------------------------------------------------------------
@@ -742,9 +743,7 @@ def _after(*moves: Callable[[Story], object]) -> tuple[Refusal, ...]:
 
 
 REACHED: dict[str, Callable[[], tuple[Refusal, ...]]] = {
-    "external": lambda: (
-        make_quote(EMPTY, CASH, START, POLICY, request_id="q", payouts=(), is_business_day=weekdays).refusals
-    ),
+    "external": lambda: make_quote(EMPTY, CASH, START, POLICY, request_id="q", is_business_day=weekdays).refusals,
     "method_not_supported": lambda: _quoted(attrs.evolve(card(), method="klarna")),
     "charge_not_supported": lambda: _quoted(attrs.evolve(card(), kind=ChargeKind.SEPARATE)),
     "not_captured": lambda: _quoted(attrs.evolve(card(), status=PaymentStatus.FAILED)),

@@ -26,11 +26,12 @@ from refund_domain.errors import (
 from refund_domain.events import LookScheduled, RefundRequested, SendAnswered, SendClaimed
 from refund_domain.money import Money
 from refund_domain.payments import Control, ControlRef, Ref
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.policy import Policy
 from refund_domain.ports import Loaded
 from refund_domain.quotes import Quote, make_quote
 from refund_domain.refusals import AlreadyRefunded, AmountChanged, InFlight, NotAllowed, Refused, RequestReused
-from refund_domain.rules.funding import FromPayout, Payout
+from refund_domain.rules.funding import FromPayout
 from refund_domain.service.stream import MOST_LOOKS, Recovery, Stream, Waiting
 from refund_domain.views import PaymentView
 from tests.domain.worlds import (
@@ -226,7 +227,8 @@ def test_r4_verified_amount_is_quoted_then_sent_once(world: World) -> None:
     """What the quote shows is what is sent, once, and the refund that comes back tells all of it."""
     ref = world.bank.charge(USD_200, fee=Money.parse("6.10", "USD"))
     payout = Payout(id="po_1", amount=Money.parse("500.00", "USD"), arrives_on=date(2026, 3, 4))
-    quote = world.refunds.quote(ref, by=MARIA, payouts=[payout])
+    world.funds.of[ref.account] = Funds(payouts=(payout,))
+    quote = world.refunds.quote(ref, by=MARIA)
     assert (quote.amount, quote.refusals, quote.quoted_at) == (USD_200, (), START)
     assert (quote.captured, quote.given_back, quote.elsewhere) == (USD_200, Money.zero(USD_200.currency), 0)
     assert quote.fee_kept == Money.parse("6.10", "USD")
@@ -608,7 +610,6 @@ NO_REF = "platform/ch_1"
 ODD: tuple[tuple[str, type[Exception], Callable[[World], object]], ...] = (
     ("quote of a text", TypeError, lambda w: w.refunds.quote(NO_REF, by=MARIA)),  # type: ignore[arg-type]
     ("quote by a name", TypeError, lambda w: w.refunds.quote(REF, by="maria")),  # type: ignore[arg-type]
-    ("quote with odd payouts", TypeError, lambda w: w.refunds.quote(REF, by=MARIA, payouts=["x"])),  # type: ignore[list-item]
     ("issue of a quote", TypeError, lambda w: w.refunds.issue(REF)),  # type: ignore[arg-type]
     ("issue of nothing", TypeError, lambda w: w.refunds.issue(None)),  # type: ignore[arg-type]
     ("request of a text", TypeError, lambda w: w.refunds.request("r1")),  # type: ignore[arg-type]
@@ -1284,9 +1285,7 @@ def _async(world: World) -> AsyncRefundService:
 
 def test_payment_never_seen_has_no_quote() -> None:
     """A quote of a payment no look has shown is stale from the start: there is no amount to verify."""
-    quote = make_quote(
-        EMPTY, UNKNOWN, START, Policy(), request_id="r1", payouts=(), is_business_day=lambda day: True
-    )
+    quote = make_quote(EMPTY, UNKNOWN, START, Policy(), request_id="r1", is_business_day=lambda day: True)
     assert (codes_of(quote), quote.amount) == (("quote_stale",), None)
 
 

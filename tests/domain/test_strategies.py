@@ -80,7 +80,7 @@ def test_the_strategies_the_kit_promises_are_there() -> None:
         "currencies money ids texts times dates payment_refs outside_refs control_refs refs traces disputes "
         "gateway_refunds application_fees transfers transfer_reversals reversals leg_answers payments pictures "
         "looks sends answers reasons actions choices actors issue_refunds approve_refunds refusals refused "
-        "events heads payouts payout_lists funding_parts fundings arrival_windows policies"
+        "events heads payouts payout_lists balances funds funding_parts fundings arrival_windows policies"
     )
     assert set(STRATEGIES) == set(promised.split())
 
@@ -427,7 +427,7 @@ REACH: list[tuple[str, SearchStrategy[Any], Callable[[Any], bool]]] = [
     ("three parts and a rest", given_a.fundings(), lambda funding: len(funding.parts) == 4),
     ("no parts", given_a.fundings(), lambda funding: not funding.parts),
     ("one day", given_a.arrival_windows(), lambda window: window.earliest == window.latest),
-    ("not all switches on", given_a.policies(), lambda policy: not policy.then_bank_account),
+    ("not all switches on", given_a.policies(), lambda policy: not policy.gateway_caps),
     (
         "a key that lasts just long enough",
         given_a.policies(),

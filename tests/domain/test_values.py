@@ -44,6 +44,7 @@ from refund_domain.payments import (
     PaymentRef,
     Trace,
 )
+from refund_domain.payouts import funds
 from refund_domain.rules import arrival, funding
 from refund_domain.testing import strategies as given_a
 
@@ -86,8 +87,11 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     IssueRefund: given_a.issue_refunds(),
     ApproveRefund: given_a.approve_refunds(),
     refusals.Refused: given_a.refused(),
-    funding.Payout: given_a.payouts(),
+    funds.Payout: given_a.payouts(),
+    funds.Balance: given_a.balances(),
+    funds.Funds: given_a.funds(),
     funding.FromPayout: given_a.funding_parts(kinds=[funding.FromPayout]),
+    funding.FromBalance: given_a.funding_parts(kinds=[funding.FromBalance]),
     funding.FromBankAccount: given_a.funding_parts(kinds=[funding.FromBankAccount]),
     funding.NotCovered: given_a.funding_parts(kinds=[funding.NotCovered]),
     funding.Funding: given_a.fundings(),
@@ -98,7 +102,7 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     **{kind: given_a.events(kinds=[kind]) for kind in events.EVENTS},
 }
 EVERY_VALUE = pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
-MODULES = (money, payments, commands, answers, refusals, events, funding, arrival, policy)
+MODULES = (money, payments, commands, answers, refusals, events, funds, funding, arrival, policy)
 
 
 def changed(value: attrs.AttrsInstance, fields: dict[str, object]) -> attrs.AttrsInstance:

@@ -16,6 +16,7 @@ from refund_domain.decider.ledger import EMPTY, Status, evolve
 from refund_domain.events import PersonAsked
 from refund_domain.money import LIMIT_MINOR, Money
 from refund_domain.payments import OutsideRef, PaymentRef, Trace
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.policy import Policy
 from refund_domain.quotes import (
     Booking,
@@ -28,7 +29,7 @@ from refund_domain.quotes import (
 )
 from refund_domain.refusals import External, NotCaptured, QuoteStale
 from refund_domain.rules.arrival import ArrivalWindow, weekdays
-from refund_domain.rules.funding import FromBankAccount, FromPayout, Payout
+from refund_domain.rules.funding import FromBankAccount, FromPayout
 from refund_domain.testing import strategies as given_a
 from refund_domain.views import PaymentView, Refund, view_payment, view_refund
 from tests import canaries
@@ -66,15 +67,15 @@ def the_refund(story: Story) -> Refund:
 
 def quote_of(story: Story, ref: PaymentRef = REF, request_id: str = "q1") -> Quote:
     """The quote a person is shown now."""
-    return make_quote(
+    quote = make_quote(
         story.ledger,
         ref,
         story.now,
         story.policy,
         request_id=request_id,
-        payouts=(PAYOUT,),
         is_business_day=weekdays,
     )
+    return fund_together((quote,), {REF.account: Funds(payouts=(PAYOUT,))}, story.policy)[0]
 
 
 # --- one refund ------------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ def test_a_calendar_that_breaks_costs_the_forecast_and_nothing_else() -> None:
     assert (shown.status, shown.arrives) == (Status.SUCCEEDED, None)
     fresh = Story()
     fresh.quote()
-    quote = make_quote(fresh.ledger, REF, START, POLICY, request_id="q", payouts=(), is_business_day=broken)
+    quote = make_quote(fresh.ledger, REF, START, POLICY, request_id="q", is_business_day=broken)
     assert (quote.amount, quote.arrives) == (usd(WHOLE), None)
 
 
@@ -321,7 +322,7 @@ def test_a_quote_without_its_facts_cannot_be_decided(missing: str) -> None:
 
 def test_what_was_never_seen_is_quoted_as_stale() -> None:
     """A ledger without a look has no amount to verify."""
-    quote = make_quote(EMPTY, REF, START, POLICY, request_id="q", payouts=(), is_business_day=weekdays)
+    quote = make_quote(EMPTY, REF, START, POLICY, request_id="q", is_business_day=weekdays)
     assert (quote.amount, quote.refusals) == (None, (QuoteStale(quoted_at=None),))
 
 
@@ -372,7 +373,7 @@ def booking_quote() -> tuple[Booking, BookingQuote]:
     quotes = (
         quote_of(first, REF, "q1"),
         quote_of(second, OTHER, "q2"),
-        make_quote(EMPTY, CASH, START, POLICY, request_id="q3", payouts=(), is_business_day=weekdays),
+        make_quote(EMPTY, CASH, START, POLICY, request_id="q3", is_business_day=weekdays),
         quote_of(third, PaymentRef("acct_1", "ch_3"), "q4"),
     )
     return booking, BookingQuote(label="1042", quotes=quotes)
@@ -422,16 +423,22 @@ def test_a_bookings_page_without_any_refund_is_a_form_error() -> None:
 
 
 def test_r8_refunds_of_one_booking_do_not_find_the_same_payout_twice() -> None:
-    """R8, R9: quoted together, $200 and $400 find $500 in the payout and $100 at the bank."""
-    _, quote = booking_quote()
-    together = fund_together(quote.quotes, [PAYOUT], POLICY)
+    """R8, R9: quoted together, $200 and $400 find $500 in the payout and $100 at the bank; what another account
+    holds nobody said."""
+    _, booked = booking_quote()
+    near, far = booked.quotes[1], attrs.evolve(booked.quotes[1], ref=PaymentRef("acct_far", "ch_9"))
+    near = attrs.evolve(near, ref=PaymentRef(REF.account, "ch_2"))
+    quote = attrs.evolve(
+        booked, quotes=(booked.quotes[0], near, *booked.quotes[2:], attrs.evolve(far, funding=None))
+    )
+    together = fund_together(quote.quotes, {REF.account: Funds(payouts=(PAYOUT,))}, POLICY)
     first, second = [one.funding for one in together if one.funding is not None]
     assert [part.amount for part in first.parts] == [usd(200_00)]
     assert [(type(part), part.amount) for part in second.parts] == [
         (FromPayout, usd(300_00)),
         (FromBankAccount, usd(100_00)),
     ]
-    assert [one.funding for one in together].count(None) == 2
+    assert [one.funding for one in together].count(None) == 3
     assert [attrs.evolve(one, funding=None) for one in together] == [
         attrs.evolve(one, funding=None) for one in quote.quotes
     ]

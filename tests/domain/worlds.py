@@ -26,7 +26,7 @@ from refund_domain import (
     RefundService,
     Refused,
 )
-from refund_domain.answers import Answer, Ask, Look, Unread
+from refund_domain.answers import Answer, Ask, Look, Missing, Unread
 from refund_domain.commands import Action, ApproveRefund, Choice
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event
@@ -35,11 +35,12 @@ from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.operations.health import Health
 from refund_domain.operations.reconcile import Outcome, Position, Reconciliation
 from refund_domain.payments import AnyPayment, ControlRef, Ref
+from refund_domain.payouts.entries import EntryPage
+from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.ports import Head, JoiningJournal, Loaded, RefundFeed, Tailed
+from refund_domain.ports import Head, JoiningJournal, Loaded, PayoutSource, RefundFeed, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
 from refund_domain.rules.arrival import weekdays
-from refund_domain.rules.funding import Payout
 from refund_domain.service.controls import Switch
 from refund_domain.service.stream import Received, Recovery, Waiting
 from refund_domain.service.watch import Observe
@@ -226,6 +227,56 @@ class AwaitedFeed:
         return self._inner.page(account, window, subject, after)
 
 
+class GivenFunds:
+    """A source of payouts that knows of each account what a test says of it, and of the others nothing."""
+
+    live = False
+
+    def __init__(self) -> None:
+        self.of: dict[str, Funds] = {}
+        self.asked: list[str] = []
+
+    def funds(self, account: str, /) -> Funds | Unread:
+        self.asked.append(account)
+        return self.of.get(account, Unread(why="nobody said"))
+
+    def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
+        return Missing()
+
+    def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread:
+        return Unread(why="nobody said")
+
+    def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
+        return Missing()
+
+
+class AwaitedFunds:
+    """A sync source of payouts as the async port."""
+
+    def __init__(self, inner: PayoutSource) -> None:
+        self._inner = inner
+
+    @property
+    def live(self) -> bool:
+        return self._inner.live
+
+    async def funds(self, account: str, /) -> Funds | Unread:
+        return self._inner.funds(account)
+
+    async def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
+        return self._inner.payout(account, id)
+
+    async def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread:
+        return self._inner.entries(account, payout, window, after)
+
+    async def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
+        return self._inner.holding(account, refund)
+
+
 class AwaitedJournal:
     """A sync journal as the async port; joins a host's transaction where that one does."""
 
@@ -288,8 +339,8 @@ class Driven:
     def __init__(self, service: AsyncRefundService) -> None:
         self._service = service
 
-    def quote(self, ref: AnyPayment, *, by: Actor, payouts: Iterable[Payout] = ()) -> Quote:
-        return driven(self._service.quote(ref, by=by, payouts=payouts))
+    def quote(self, ref: AnyPayment, *, by: Actor) -> Quote:
+        return driven(self._service.quote(ref, by=by))
 
     def issue(self, command: IssueRefund) -> Refund | Refused:
         return driven(self._service.issue(command))
@@ -300,13 +351,11 @@ class Driven:
     def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         return driven(self._service.show(ref, by=by))
 
-    def quote_booking(self, booking: Booking, *, by: Actor, payouts: Iterable[Payout] = ()) -> BookingQuote:
-        return driven(self._service.quote_booking(booking, by=by, payouts=payouts))
+    def quote_booking(self, booking: Booking, *, by: Actor) -> BookingQuote:
+        return driven(self._service.quote_booking(booking, by=by))
 
-    def quote_bookings(
-        self, bookings: Iterable[Booking], *, by: Actor, payouts: Iterable[Payout] = ()
-    ) -> tuple[BookingQuote, ...]:
-        return driven(self._service.quote_bookings(bookings, by=by, payouts=payouts))
+    def quote_bookings(self, bookings: Iterable[Booking], *, by: Actor) -> tuple[BookingQuote, ...]:
+        return driven(self._service.quote_bookings(bookings, by=by))
 
     def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         return driven(self._service.issue_booking(command))
@@ -432,6 +481,7 @@ class World:
         self.gateway = MemoryGateway(self.bank)
         self.store = MemoryJournal(self.clock)
         self.wire = Wire()
+        self.funds = GivenFunds()
         self.feed = WiredFeed(self.gateway, self.wire)
         self.journal = WiredJournal(self.store, self.wire)
         self._numbers = itertools.count(1)
@@ -466,6 +516,7 @@ class World:
                 monotonic=self.clock.monotonic,
                 observe=self.observe,
                 sleep=self._sleep,
+                payouts=self.funds,
             )
 
         async def allow(actor: Actor, action: Action, ref: Ref | None) -> bool:
@@ -485,6 +536,7 @@ class World:
                 monotonic=self.clock.monotonic,
                 observe=self.observe,
                 sleep=sleep,
+                payouts=AwaitedFunds(self.funds),
             )
         )
 

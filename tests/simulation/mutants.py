@@ -327,7 +327,7 @@ async def _shows_anybody(self: Any, ref: Any, *, by: Any) -> Any:
     return self._view(await self._load(ref))
 
 
-async def _quotes_anybody(self: Any, ref: Any, *, by: Any, payouts: Any = ()) -> Any:
+async def _quotes_anybody(self: Any, ref: Any, *, by: Any) -> Any:
     stream = await self._load(ref)
     look = await self._look(ref)
     if not isinstance(look, Picture):
@@ -335,9 +335,7 @@ async def _quotes_anybody(self: Any, ref: Any, *, by: Any, payouts: Any = ()) ->
     given = FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or by.tenant)
     stream, _ = await self._record(stream, given)
     made, days = self._mint(), self._is_business_day
-    return quotes.make_quote(
-        stream.ledger, ref, stream.now, self._policy, request_id=made, payouts=(), is_business_day=days
-    )
+    return quotes.make_quote(stream.ledger, ref, stream.now, self._policy, request_id=made, is_business_day=days)
 
 
 def _figure_ignored(known: Any, *, without: str | None = None) -> Any:

@@ -51,6 +51,16 @@ def names_of(kind: type) -> frozenset[str]:
     return frozenset(_fields(kind))
 
 
+def members_of(kind: type) -> Mapping[str, Any]:
+    """The members a class knows, with their annotations as they are written."""
+    return _fields(kind)
+
+
+def parts_of(annotation: Any, kind: type) -> tuple[Any, ...]:
+    """The alternatives of an annotation that stands in this class."""
+    return _parts(annotation, kind)
+
+
 def _members(kind: type, value: object, at: str, *, wire: bool) -> Iterator[str]:
     if not isinstance(value, Mapping):
         yield f"{at or 'the whole'}: not an object"

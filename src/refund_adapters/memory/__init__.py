@@ -14,6 +14,7 @@ from refund_adapters.memory.gateway import AsyncMemoryGateway, Fault, MemoryGate
 from refund_adapters.memory.journal import AsyncMemoryJournal, MemoryJournal
 from refund_adapters.memory.news import News
 from refund_adapters.memory.replies import Breaks, CameBack, ErrorReply, Made, Received
+from refund_adapters.memory.source import MemoryPayouts
 
 __all__ = [
     "AsyncMemoryGateway",
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryBank",
     "MemoryGateway",
     "MemoryJournal",
+    "MemoryPayouts",
     "News",
     "Planned",
     "Received",

@@ -27,7 +27,8 @@ READ: Final = frozenset(
     "destination_details card type reference payment_method_details us_bank_account "
     "expected_debit_date source balance_transaction reporting_category fee application_fee transfer transfer_data "
     "transfer_group source_transaction source_transfer latest_charge payment_intent payment_status "
-    "application_fee_amount fee_details error code message_code param".split()
+    "application_fee_amount fee_details automatic arrival_date reconciliation_status failure_code "
+    "available pending refund_and_dispute_prefunding error code message_code param".split()
 )
 """The members this library reads, wherever they stand. All others (names, addresses, e-mails, the last digits of a
 card, the host's own metadata) end here: they reach no log of stripe-python's, no error and no value of ours."""
@@ -61,28 +62,27 @@ class Guard(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         content, status, answered = self._inner.request(method, url, headers, post_data)
-        return _let_through(content, status, answered)
+        return self.let_through(content, status, answered)
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         content, status, answered = await self._inner.request_async(method, url, headers, post_data)
-        return _let_through(content, status, answered)
+        return self.let_through(content, status, answered)
 
-
-def _let_through(
-    content: bytes | str, status: int, headers: Mapping[str, str]
-) -> tuple[bytes, int, Mapping[str, str]]:
-    """The answer as stripe-python may see it, or NotStripe."""
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        raise NotStripe(status) from None
-    if not 200 <= status < 300 and not is_stripes_error(body):
-        # stripe-python would raise AttributeError for some such bodies, and the status would be lost.
-        raise NotStripe(status)
-    kept = reduced(body) if isinstance(body, dict) else None
-    return json.dumps(kept).encode(), status, _kept_headers(headers)
+    def let_through(
+        self, content: bytes | str, status: int, headers: Mapping[str, str]
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """The answer as stripe-python may see it, or NotStripe."""
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            raise NotStripe(status) from None
+        if not 200 <= status < 300 and not is_stripes_error(body):
+            # stripe-python would raise AttributeError for some such bodies, and the status would be lost.
+            raise NotStripe(status)
+        kept = reduced(body) if isinstance(body, dict) else None
+        return json.dumps(kept).encode(), status, kept_headers(headers)
 
 
 def reduced(body: dict[str, object]) -> dict[str, object]:
@@ -106,7 +106,7 @@ def _reduced(name: str, value: object) -> object:
             return value
 
 
-def _kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+def kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Stripe's id of the request, in the form stripe-python reads.
 
     A Stripe-Notice goes to the log. Where stripe-python hears of one it makes it a warning, which raises after the

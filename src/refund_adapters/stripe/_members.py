@@ -74,6 +74,14 @@ def whole(holder: JsonObject, name: str) -> int:
     return value
 
 
+def signed(holder: JsonObject, name: str) -> int:
+    """The whole number, of either sign, that must stand there."""
+    value = holder.get(name)
+    if type(value) is not int:
+        raise Unclear(f"{name} is no whole number")
+    return value
+
+
 def money(amount_minor: int, currency: Currency) -> Money:
     """This amount; beyond the library's limit it is no payment's."""
     try:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.stripe._steps import Call
-from refund_adapters.stripe.clients import check_client
+from refund_adapters.stripe.clients import aiohttp_client, check_client, httpx_client
 from refund_domain._checks import check_id, check_type
 from refund_domain.connect import PLATFORM
 from refund_domain.operations.feeds import Window
+from refund_domain.payouts.funds import Payout
 from refund_domain.signals import Subject
 
 if TYPE_CHECKING:
@@ -45,14 +46,22 @@ def make_client(
     *,
     awaited: bool,
     make: Callable[[], stripe.HTTPClient],
+    entries: bool = False,
 ) -> tuple[stripe.StripeClient, stripe.HTTPClient]:
-    """One StripeClient with retries off over the host's HTTP client, or over one that is made; and that client."""
+    """One StripeClient with retries off over the host's HTTP client, or over one that is made; and that client.
+
+    `entries`: it is to read balance transactions, which go another way than through stripe-python.
+    """
     if base_address is not None:
         _check_address(base_address)
     try:
         import stripe  # 170 ms and 31 MB: only for those who use it
 
         from refund_adapters.stripe._guard import Guard
+
+        guard = Guard
+        if entries:
+            from refund_adapters.stripe._entries import EntryGuard as guard
     except ImportError as error:
         raise ImportError("the gateway to Stripe needs the extra: pip install 'refund-domain[stripe]'") from error
     if http_client is None:
@@ -63,9 +72,17 @@ def make_client(
         secret_key,
         base_addresses={} if base_address is None else {"api": base_address},
         max_network_retries=0,
-        http_client=Guard(http_client),
+        http_client=guard(http_client),
     )
     return client, http_client
+
+
+def installed_client(*, connect_timeout_s: float, read_timeout_s: float) -> stripe.HTTPClient:
+    """The first asynchronous client that is installed."""
+    try:
+        return httpx_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+    except ImportError:
+        return aiohttp_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
 
 
 def arguments(call: Call) -> tuple[str, str, Mapping[str, object]]:
@@ -102,6 +119,16 @@ def check_page(account: object, window: object, subject: object, after: object) 
     check_type(window, Window, "window")
     if subject not in (Subject.REFUND, Subject.DISPUTE):
         raise ValueError("subject must be refund or dispute")
+    if after is not None:
+        check_id(after, "after")
+
+
+def check_entries(account: object, payout: object, window: object, after: object) -> None:
+    """Refuse (TypeError, ValueError) what no page of entries can be asked for by."""
+    check_id(account, "account")
+    check_type(payout, Payout, "payout")
+    if window is not None:
+        check_type(window, Window, "window")
     if after is not None:
         check_id(after, "after")
 

@@ -70,7 +70,7 @@ Reply = object
 Steps = Generator[Call, Reply, T]
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """A call failed, and with it the reading."""
 
     def __init__(self, failed: Failed) -> None:
@@ -87,8 +87,8 @@ def look(ref: PaymentRef, *, live: bool) -> Steps[Look]:
         return Unread(why="this ref names no charge: ask the gateway's resolve once, and keep the ref it returns")
     try:
         try:
-            charge = yield from _get("/v1/charges/", ref.charge, ref.account, expand=["balance_transaction"])
-        except _Stopped as stopped:
+            charge = yield from get("/v1/charges/", ref.charge, ref.account, expand=["balance_transaction"])
+        except Stopped as stopped:
             if stopped.failed.fault is not None and faults.is_missing(stopped.failed.fault):
                 return Missing()
             raise
@@ -102,11 +102,11 @@ def look(ref: PaymentRef, *, live: bool) -> Steps[Look]:
         return Picture(payment=payment, refunds=refunds)
     except Unclear as unclear:
         return Unread(why=str(unclear))
-    except _Stopped as stopped:
-        return _unread(stopped.failed)
+    except Stopped as stopped:
+        return unread(stopped.failed)
 
 
-def _unread(failed: Failed) -> Unread:
+def unread(failed: Failed) -> Unread:
     """What a reading comes to of which a call failed."""
     return Unread(why=failed.why) if failed.fault is None else faults.unread_of(failed.fault)
 
@@ -116,7 +116,7 @@ def _refunds(
 ) -> Steps[tuple[tuple[GatewayRefund, ...], tuple[GatewayRefund, ...]]]:
     """All refunds of the charge, to the last page; and apart from them what a partial capture released."""
     partly = translate.is_partly_captured(charge)
-    rows = yield from _all("/v1/refunds", ref.account, charge=ref.charge, expand=["data.balance_transaction"])
+    rows = yield from every("/v1/refunds", ref.account, charge=ref.charge, expand=["data.balance_transaction"])
     refunds: list[GatewayRefund] = []
     released: list[GatewayRefund] = []
     for row in rows:
@@ -142,8 +142,8 @@ def _application_fee(fee: str) -> Steps[ApplicationFee | None]:
     A 403 says that the key may not read fees, which is another thing: it would hide what the platform took.
     """
     try:
-        body = yield from _get("/v1/application_fees/", fee, PLATFORM)
-    except _Stopped as stopped:
+        body = yield from get("/v1/application_fees/", fee, PLATFORM)
+    except Stopped as stopped:
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return None
@@ -156,12 +156,12 @@ def _transfers(charge: JsonObject, ref: PaymentRef) -> Steps[tuple[Transfer, ...
 
     With all reversals of each of which something came back: the list within a transfer holds the first few only.
     """
-    rows = yield from _all("/v1/transfers", ref.account, transfer_group=charge["transfer_group"])
+    rows = yield from every("/v1/transfers", ref.account, transfer_group=charge["transfer_group"])
     found: list[Transfer] = []
     for row in rows:
         transfer = translate.transfer_of(row, ref.charge)
         if transfer is not None and transfer.reversed.amount_minor:
-            back = yield from _all(_reversals_of(transfer.id), ref.account)
+            back = yield from every(_reversals_of(transfer.id), ref.account)
             transfer = translate.with_reversals(transfer, back)
         if transfer is not None:
             found.append(transfer)
@@ -180,12 +180,12 @@ def _disputes(ref: PaymentRef, charge: JsonObject, captured: Money, *, live: boo
     complete picture, and a 404 from Stripe's own list is a contradiction.
     """
     try:
-        rows = yield from _all("/v1/disputes", ref.account, charge=ref.charge)
-    except _Stopped as stopped:
+        rows = yield from every("/v1/disputes", ref.account, charge=ref.charge)
+    except Stopped as stopped:
         fault, named = stopped.failed.fault, id_of(charge.get("dispute"))
         if live or named is None or fault is None or not fault.spoken or fault.status != 404:
             raise
-        rows = ((yield from _get("/v1/disputes/", named, ref.account)),)
+        rows = ((yield from get("/v1/disputes/", named, ref.account)),)
     if not rows:
         raise Unclear("the charge says disputed, but no dispute is listed")
     return tuple(translate.dispute_of(row, ref.charge, captured) for row in rows)
@@ -205,23 +205,23 @@ def page(
 ) -> Steps[FeedPage | Unread]:
     """One page of what the account's refunds or disputes of this window were, whole, the newest first."""
     kind, path, more = _LISTED_AT[subject]
-    created = {"gte": _second(window.start), "lt": _second(window.end)}
+    created = {"gte": second(window.start), "lt": second(window.end)}
     behind = {} if after is None else {"starting_after": after}
     params = {"limit": PAGE_SIZE, "created": created, **more, **behind}
     try:
-        body = yield from _body_of(Call(path=path, params=params, account=account))
+        body = yield from body_of(Call(path=path, params=params, account=account))
         rows, has_more = translate.page_of(body)
         mentions = tuple(translate.mention_of(row, kind, live=live) for row in rows)
     except Unclear as unclear:
         return Unread(why=str(unclear))
-    except _Stopped as stopped:
-        return _unread(stopped.failed)
+    except Stopped as stopped:
+        return unread(stopped.failed)
     if len({mention.id for mention in mentions}) != len(mentions) or (has_more and not mentions):
         return Unread(why="a page repeats itself or does not advance")
     return FeedPage(mentions=mentions, more=has_more)
 
 
-def _second(bound: datetime) -> int:
+def second(bound: datetime) -> int:
     """Stripe tells creation in whole seconds, so the first one that is not before the bound is the bound."""
     return int(-(-bound.timestamp() // 1))
 
@@ -267,7 +267,7 @@ def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refus
     """
     try:
         if named.startswith("cs_"):
-            session = yield from _read_as("checkout.session", "/v1/checkout/sessions/", named, account, live)
+            session = yield from read_as("checkout.session", "/v1/checkout/sessions/", named, account, live)
             intent = id_of(session.get("payment_intent"))
             if intent is None and session.get("payment_status") == "unpaid":
                 return Refused((NotCaptured(),))
@@ -275,16 +275,16 @@ def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refus
                 raise Unclear("the session was paid through an invoice, or needed no payment")
             named = intent
         if named.startswith("pi_"):
-            body = yield from _read_as("payment_intent", "/v1/payment_intents/", named, account, live)
+            body = yield from read_as("payment_intent", "/v1/payment_intents/", named, account, live)
             charge = id_of(body.get("latest_charge"))
             if charge is None or body.get("status") in _NOTHING_TAKEN:
                 return Refused((NotCaptured(),))
             return PaymentRef(account, charge)
-        yield from _read_as("charge", "/v1/charges/", named, account, live)
+        yield from read_as("charge", "/v1/charges/", named, account, live)
         return PaymentRef(account, named)
     except Unclear as unclear:
         raise GatewayUnreadable(str(unclear)) from None
-    except _Stopped as stopped:
+    except Stopped as stopped:
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return Refused((NotFound(),))
@@ -301,10 +301,10 @@ def locate(signal: Signal, *, live: bool) -> Steps[Signal]:
         return signal
     kind, path = where
     try:
-        body = yield from _read_as(kind, path, signal.object_id, signal.account, live)
+        body = yield from read_as(kind, path, signal.object_id, signal.account, live)
     except Unclear as unclear:
         raise GatewayUnreadable(str(unclear)) from None
-    except _Stopped as stopped:
+    except Stopped as stopped:
         fault = stopped.failed.fault
         if fault is not None and faults.is_missing(fault):
             return signal
@@ -319,37 +319,37 @@ def _why(failed: Failed) -> str:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-def _get(folder: str, named: str, account: str, **params: object) -> Steps[JsonObject]:
-    """The object of this id. Raises _Stopped where the call failed, Unclear for what is no object."""
-    return (yield from _body_of(Call(path=folder + quote(named, safe=""), params=params, account=account)))
+def get(folder: str, named: str, account: str, **params: object) -> Steps[JsonObject]:
+    """The object of this id. Raises Stopped where the call failed, Unclear for what is no object."""
+    return (yield from body_of(Call(path=folder + quote(named, safe=""), params=params, account=account)))
 
 
-def _body_of(call: Call) -> Steps[JsonObject]:
+def body_of(call: Call) -> Steps[JsonObject]:
     reply = yield call
     if isinstance(reply, Failed):
-        raise _Stopped(reply)
+        raise Stopped(reply)
     if not isinstance(reply, Mapping):
         raise Unclear("the answer is no object")
     return reply
 
 
-def _read_as(kind: str, folder: str, named: str, account: str, live: bool) -> Steps[JsonObject]:
+def read_as(kind: str, folder: str, named: str, account: str, live: bool) -> Steps[JsonObject]:
     """The object of this id, which must be of this kind and of the key's mode."""
-    body = yield from _get(folder, named, account)
+    body = yield from get(folder, named, account)
     if body.get("object") != kind or body.get("id") != named:
         raise Unclear(f"the answer is not the {kind} that was asked for")
     translate.check_mode(body, live=live)
     return body
 
 
-def _all(path: str, account: str, **params: object) -> Steps[tuple[JsonObject, ...]]:
+def every(path: str, account: str, **params: object) -> Steps[tuple[JsonObject, ...]]:
     """Every member of a list. Raises Unclear if it does not advance or does not end."""
     members: list[JsonObject] = []
     seen: set[str] = set()
     after: dict[str, object] = {}
     for _ in range(PAGES_MOST):
         call = Call(path=path, params={"limit": PAGE_SIZE, **params, **after}, account=account)
-        rows, has_more = translate.page_of((yield from _body_of(call)))
+        rows, has_more = translate.page_of((yield from body_of(call)))
         for row in rows:
             last = id_of(row)
             if last is None or last in seen:

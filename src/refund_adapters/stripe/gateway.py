@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from refund_adapters.stripe import _setup, _steps
-from refund_adapters.stripe._steps import Call, Failed, Reply, Steps
+from refund_adapters.stripe._asking import ask
+from refund_adapters.stripe._steps import Failed, Steps
 from refund_adapters.stripe.clients import check_seconds, requests_client
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Ask, Look, Reversal, Send, Unread
@@ -148,16 +149,8 @@ class StripeGateway:
         try:
             call = next(steps)
             while True:
-                reply = self._ask(call)
+                reply = ask(self._client, call, self._failed)
                 late = call.key is None and time.monotonic() > ends_at
                 call = steps.send(Failed(why="the reading took longer than read_budget_s") if late else reply)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]  # what the generator returned: T
-
-    def _ask(self, call: Call) -> Reply:
-        """One request. No Exception is let out: whatever it is, the request may have left before it."""
-        method, path, words = _setup.arguments(call)
-        try:
-            return self._client.raw_request(method, path, **words).data
-        except Exception as error:
-            return self._failed(error)

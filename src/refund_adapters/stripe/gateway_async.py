@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from refund_adapters.stripe import _setup, _steps
-from refund_adapters.stripe._steps import Call, Reply, Steps
-from refund_adapters.stripe.clients import aiohttp_client, check_seconds, httpx_client
+from refund_adapters.stripe._asking import ask_awaited
+from refund_adapters.stripe._steps import Steps
+from refund_adapters.stripe.clients import check_seconds
 from refund_domain._checks import check_type
 from refund_domain.answers import Answer, Ask, Look, Reversal, Send, Unread
 from refund_domain.connect import PLATFORM
@@ -58,7 +59,7 @@ class AsyncStripeGateway:
             base_address,
             http_client,
             awaited=True,
-            make=lambda: _installed(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
+            make=lambda: _setup.installed_client(connect_timeout_s=connect_timeout_s, read_timeout_s=deadline_s),
         )
         from refund_adapters.stripe._guard import failed
 
@@ -138,34 +139,7 @@ class AsyncStripeGateway:
             call = next(steps)
             while True:
                 left_s = self._deadline_s if call.key is not None else ends_at - time.monotonic()
-                call = steps.send(await self._ask(call, min(left_s, self._deadline_s)))
+                within_s = min(left_s, self._deadline_s)
+                call = steps.send(await ask_awaited(self._client, call, self._failed, within_s))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]  # what the generator returned: T
-
-    async def _ask(self, call: Call, within_s: float) -> Reply:
-        """One request. No Exception is let out: whatever it is, the request may have left before it.
-
-        Neither is a cancellation that nobody asked this task for: a client that is closed cancels those who wait
-        for a connection of its, and that is a call that failed.
-        """
-        from asyncio import CancelledError, current_task, timeout  # here: 50 ms that only hosts of asyncio pay
-
-        method, path, words = _setup.arguments(call)
-        try:
-            async with timeout(within_s):
-                return (await self._client.raw_request_async(method, path, **words)).data
-        except CancelledError as error:
-            task = current_task()
-            if task is None or task.cancelling():
-                raise
-            return self._failed(error)
-        except Exception as error:
-            return self._failed(error)
-
-
-def _installed(*, connect_timeout_s: float, read_timeout_s: float) -> stripe.HTTPClient:
-    """The first asynchronous client that is installed."""
-    try:
-        return httpx_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
-    except ImportError:
-        return aiohttp_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)

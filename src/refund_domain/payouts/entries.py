@@ -133,34 +133,59 @@ class Entry(Protocol):
 
     `amount_minor` less `fee_minor` is `net_minor`, what the balance moved by, in minor units of the settlement
     `currency` (its code in lower case, as gateways write it). `created_s` and `available_s` are Unix seconds.
+    `source_id` is the id of what the entry is about. It is asked of every entry, `about` only of those that are
+    kept, so an adapter may make that when asked.
     """
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The gateway's id of it."""
+        ...
 
     @property
-    def category(self) -> str: ...
+    def category(self) -> str:
+        """Its reporting category."""
+        ...
 
     @property
-    def amount_minor(self) -> int: ...
+    def amount_minor(self) -> int:
+        """What moved, before the fee; negative where money went out."""
+        ...
 
     @property
-    def fee_minor(self) -> int: ...
+    def fee_minor(self) -> int:
+        """What was taken of it as a fee."""
+        ...
 
     @property
-    def net_minor(self) -> int: ...
+    def net_minor(self) -> int:
+        """What the balance moved by."""
+        ...
 
     @property
-    def currency(self) -> str: ...
+    def currency(self) -> str:
+        """The code of the settlement currency, in lower case."""
+        ...
 
     @property
-    def created_s(self) -> int: ...
+    def created_s(self) -> int:
+        """When it was made, in Unix seconds."""
+        ...
 
     @property
-    def available_s(self) -> int: ...
+    def available_s(self) -> int:
+        """When its money is available, in Unix seconds."""
+        ...
 
     @property
-    def about(self) -> About | None: ...
+    def source_id(self) -> str | None:
+        """The id of what it is about; None where the gateway does not say."""
+        ...
+
+    @property
+    def about(self) -> About | None:
+        """What it is about, as far as the gateway says."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -176,6 +201,11 @@ class BalanceEntry:
     created_s: int
     available_s: int
     about: About | None = None
+
+    @property
+    def source_id(self) -> str | None:
+        """The id of what it is about."""
+        return None if self.about is None else self.about.id
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ import attrs
 
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.operations.feeds import Window
-from refund_domain.payouts.entries import Entry, EntryPage
+from refund_domain.payouts.entries import OWN, Entry, EntryPage
 from refund_domain.payouts.funds import Payout
 from refund_domain.payouts.statement import Explanation, FeeOf, Label, PayoutStatement
 from refund_domain.payouts.whereabouts import NotExplained, Why
@@ -36,8 +36,8 @@ class ReadingProgress:
 class Pages:
     """The pages of one payout's entries, while they are read.
 
-    `window` and `after` ask for the next page. In an estimate, entries that became available before the payout
-    before this one was made, or after this one was, are not its own.
+    `window` and `after` ask for the next page. In an estimate payouts do not count, and entries that became
+    available before the payout before this one was made, or after this one was, are not its own.
     """
 
     __slots__ = ("_count", "_explanation", "_span_s", "after", "ended", "payout", "window")
@@ -72,7 +72,9 @@ class Pages:
         span = self._span_s
         if span is None:
             return page.entries
-        return [entry for entry in page.entries if span[0] <= entry.available_s <= span[1]]
+        return [
+            entry for entry in page.entries if entry.category != OWN and span[0] < entry.available_s <= span[1]
+        ]
 
     def read(self, page: EntryPage) -> None:
         """Count this page, and go on behind it."""

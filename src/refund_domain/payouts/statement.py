@@ -263,8 +263,8 @@ class Explanation:
                 self._keep(entry)
             elif len(rest) < KEPT_MOST:
                 rest.append(entry)
-            if fees_of and place == _PAYMENTS and entry.about is not None and entry.about.id in fees_of:
-                fees_of[entry.about.id] = fee_minor
+            if place == _PAYMENTS and fees_of and (charge := entry.source_id) in fees_of:
+                fees_of[charge] = fee_minor
 
     def _keep(self, entry: Entry) -> None:
         if len(self._first) < KEPT_MOST:
@@ -310,7 +310,7 @@ def _check(entry: Entry, payout: Payout) -> None:
 
 
 def _is_own(entry: Entry, payout: Payout) -> bool:
-    return entry.category == OWN and entry.about is not None and entry.about.id == payout.id
+    return entry.category == OWN and entry.source_id == payout.id
 
 
 def _line(

@@ -1,7 +1,7 @@
 """What the lists of laws share: the verdicts, the report, and the error that names a broken law.
 
-`check_gateway`, `check_feed` and `check_journal` are plain functions: no pytest is needed, and nothing here is
-skipped by `python -O`. A law that cannot be staged is reported as lacking, never as held.
+`check_gateway`, `check_feed`, `check_payouts` and `check_journal` are plain functions: no pytest is needed, and
+nothing here is skipped by `python -O`. A law that cannot be staged is reported as lacking, never as held.
 """
 
 from __future__ import annotations

@@ -36,8 +36,10 @@ from refund_domain.testing.strategies._payments import (
 )
 from refund_domain.testing.strategies._payouts import (
     arrival_windows,
+    balances,
     funding_parts,
     fundings,
+    funds,
     payout_lists,
     payouts,
     policies,
@@ -69,6 +71,7 @@ __all__ = [
     "application_fees",
     "approve_refunds",
     "arrival_windows",
+    "balances",
     "choices",
     "control_refs",
     "currencies",
@@ -77,6 +80,7 @@ __all__ = [
     "events",
     "funding_parts",
     "fundings",
+    "funds",
     "gateway_refunds",
     "heads",
     "ids",

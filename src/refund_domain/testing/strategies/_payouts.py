@@ -12,16 +12,17 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain._checks import check_count
 from refund_domain.money import Currency, Money
-from refund_domain.policy import Policy
+from refund_domain.payouts.funds import IN_PROGRESS, Balance, Funds, Payout
+from refund_domain.policy import FundingRule, Policy
 from refund_domain.rules.arrival import ArrivalWindow
 from refund_domain.rules.funding import (
+    FromBalance,
     FromBankAccount,
     FromPayout,
     Funding,
     FundingPart,
     NotCovered,
-    Payout,
-    PayoutStatus,
+    Shortfall,
 )
 from refund_domain.testing.strategies._plain import (
     ANY_CURRENCY,
@@ -37,7 +38,7 @@ from refund_domain.testing.strategies._plain import (
     up_to,
 )
 
-_PARTS: Final = (FromPayout, FromBankAccount, NotCovered)
+_PARTS: Final = (FromPayout, FromBankAccount, FromBalance, NotCovered)
 
 
 def payouts(
@@ -52,7 +53,7 @@ def payouts(
         id=prefixed("po_"),
         amount=money(currency=currency, min_minor=min_minor, max_minor=max_minor),
         arrives_on=dates(earliest=date(2026, 2, 26), latest=date(2026, 3, 4)) | dates(),
-        status=st.sampled_from(PayoutStatus),
+        status=st.sampled_from(sorted(IN_PROGRESS)),
     )
 
 
@@ -71,12 +72,13 @@ def payout_lists(
 def funding_parts(
     *, kinds: Sequence[type[FundingPart]] = _PARTS, currency: Currency | None = None
 ) -> SearchStrategy[FundingPart]:
-    """One part of a forecast: from a payout, from the bank account, covered by nothing; or `kinds` only."""
+    """One part of a forecast: of a payout, the bank account, the balance, covered by nothing; or `kinds` only."""
     rest = money(currency=currency, min_minor=1, max_minor=MOST_CAPTURED_MINOR)
     table: dict[type[FundingPart], SearchStrategy[FundingPart]] = {
         FromPayout: _from_payout(payouts(currency=currency, min_minor=1)),
         FromBankAccount: st.builds(FromBankAccount, amount=rest),
-        NotCovered: st.builds(NotCovered, amount=rest),
+        FromBalance: _from_balance(in_currency(currency)),
+        NotCovered: st.builds(NotCovered, amount=rest, then=st.sampled_from(Shortfall)),
     }
     return of_kinds(table, kinds)
 
@@ -98,7 +100,46 @@ def _fundings(
     rest = draw(st.sampled_from([None, FromBankAccount, NotCovered]))
     if rest is not None:
         parts.append(rest(amount=Money(draw(up_to(MOST_CAPTURED_MINOR, least=1)), currency)))
-    return Funding(amount=sum((part.amount for part in parts), Money.zero(currency)), parts=tuple(parts))
+    amount = sum((part.amount for part in parts), Money.zero(currency))
+    there = draw(st.sampled_from([None, FromBalance, NotCovered])) if parts else None
+    if there is FromBalance:
+        return Funding(
+            amount=amount, parts=tuple(parts), at_gateway=FromBalance(amount=amount, after=Money.zero(currency))
+        )
+    at_gateway = NotCovered(amount=amount, then=draw(st.sampled_from(Shortfall))) if there is NotCovered else None
+    return Funding(amount=amount, parts=tuple(parts), at_gateway=at_gateway)
+
+
+@st.composite
+def _from_balance(draw: DrawFn, currencies: SearchStrategy[Currency]) -> FromBalance:
+    currency = draw(currencies)
+    amount = Money(draw(up_to(MOST_CAPTURED_MINOR, least=1)), currency)
+    return FromBalance(amount=amount, after=Money(draw(up_to(MOST_CAPTURED_MINOR)), currency))
+
+
+@st.composite
+def _balances(draw: DrawFn, currencies: SearchStrategy[Currency]) -> Balance:
+    currency = draw(currencies)
+    either_way = st.integers(-MOST_CAPTURED_MINOR, MOST_CAPTURED_MINOR).map(lambda minor: Money(minor, currency))
+    return Balance(
+        available=draw(either_way),
+        pending=draw(maybe(either_way)),
+        prefunded=draw(maybe(up_to(MOST_CAPTURED_MINOR).map(lambda minor: Money(minor, currency)))),
+    )
+
+
+def balances(*, currency: Currency | None = None) -> SearchStrategy[Balance]:
+    """Balances, some of them below nothing, some with money set aside for refunds."""
+    return _balances(in_currency(currency))
+
+
+def funds() -> SearchStrategy[Funds]:
+    """What an account holds: some payouts in progress, and balances in some currencies."""
+    return st.builds(
+        Funds,
+        payouts=payout_lists(),
+        balances=st.lists(balances(), max_size=3, unique_by=lambda balance: balance.currency).map(tuple),
+    )
 
 
 @st.composite
@@ -144,7 +185,6 @@ def _policies(draw: DrawFn) -> Policy:
     look_first, look_most, look_daily = rising(3, 2 * 86400)
     poll_first, poll_most = rising(2, 2 * 86400)
     watch_most, watch = rising(2, 90 * 86400)
-    from_payouts, then_bank = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
     windows = maybe(st.integers(1, 400).map(lambda days: timedelta(days=days)))
     return Policy(
         as_of=draw(dates()),
@@ -177,6 +217,5 @@ def _policies(draw: DrawFn) -> Policy:
         arrival_days=draw(
             st.tuples(st.integers(0, 10), st.integers(0, 10)).map(lambda days: (min(days), max(days)))
         ),
-        from_payouts_first=from_payouts,
-        then_bank_account=then_bank,
+        funding=draw(st.sampled_from(FundingRule)),
     )

@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_domain.money import Currency, CurrencyMixError, Money
-from refund_domain.policy import DEFAULT_POLICY, Policy
+from refund_domain.payouts.funds import Balance, Funds, Payout, PayoutStatus
+from refund_domain.policy import DEFAULT_POLICY, FundingRule, Policy
 from refund_domain.rules.funding import (
+    FromBalance,
     FromBankAccount,
     FromPayout,
     Funding,
     NotCovered,
-    Payout,
-    PayoutStatus,
+    Shortfall,
     forecast_funding,
     forecast_fundings,
     net,
@@ -30,8 +31,8 @@ from refund_domain.testing.strategies import money, payout_lists
 USD = Currency.of("USD")
 EUR = Currency.of("EUR")
 DAY = date(2026, 3, 4)
-BANK_ONLY = Policy(from_payouts_first=False)
-PAYOUTS_ONLY = Policy(then_bank_account=False)
+BANK_ONLY = Policy(funding=FundingRule.BANK)
+PAYOUTS_ONLY = Policy(funding=FundingRule.PAYOUTS)
 POLICIES = (DEFAULT_POLICY, BANK_ONLY, PAYOUTS_ONLY)
 
 Part = tuple[str, int, int, int]  # where, how much, before, after
@@ -56,6 +57,8 @@ def flat(funding: Funding) -> list[Part]:
                 rows.append((source.id, amount.amount_minor, before.amount_minor, after.amount_minor))
             case FromBankAccount(amount=amount):
                 rows.append(("bank", amount.amount_minor, 0, 0))
+            case FromBalance(amount=amount, after=after):
+                rows.append(("balance", amount.amount_minor, (amount + after).amount_minor, after.amount_minor))
             case NotCovered(amount=amount):
                 rows.append(("nowhere", amount.amount_minor, 0, 0))
     return rows
@@ -71,14 +74,16 @@ def naive(amounts: list[Money], payouts: list[Payout], policy: Policy) -> list[l
             holding = [
                 source
                 for source in payouts
-                if policy.from_payouts_first and source.amount.currency == amount.currency and left[source.id] > 0
+                if policy.funding is not FundingRule.BANK
+                and source.amount.currency == amount.currency
+                and left[source.id] > 0
             ]
             if holding:
                 first = min(holding, key=lambda source: (source.arrives_on, source.id))
                 left[first.id] -= 1
                 taken[first.id] = taken.get(first.id, 0) + 1
             else:
-                rest = "bank" if policy.then_bank_account else "nowhere"
+                rest = "nowhere" if policy.funding is FundingRule.PAYOUTS else "bank"
                 taken[rest] = taken.get(rest, 0) + 1
         told.append(
             [(where, cents, left.get(where, -cents) + cents, left.get(where, 0)) for where, cents in taken.items()]
@@ -131,7 +136,7 @@ def test_what_the_payouts_do_not_hold_comes_from_the_bank_account() -> None:
 def test_a_forecast_is_called_a_forecast() -> None:
     """R8, R9 are a host's policy: no text may pass for a promise about what the gateway does."""
     for policy in POLICIES:
-        funding = forecast_funding(dollars("700.00"), [payout("po_1", 500_00)], policy)
+        funding = forecast_funding(dollars("700.00"), [payout("po_1", 500_00)], policy=policy)
         assert str(funding).endswith(Funding.caveat)
     assert "forecast" in Funding.caveat
     assert str(forecast_funding(dollars("0.00"), [])) == "nothing to fund"
@@ -139,14 +144,14 @@ def test_a_forecast_is_called_a_forecast() -> None:
 
 def test_without_the_bank_account_the_rest_is_named_not_covered() -> None:
     """A policy without R9 leaves a rest that nothing covers, and says so instead of hiding it."""
-    funding = forecast_funding(dollars("700.00"), [payout("po_1", 500_00)], PAYOUTS_ONLY)
+    funding = forecast_funding(dollars("700.00"), [payout("po_1", 500_00)], policy=PAYOUTS_ONLY)
     assert flat(funding) == [("po_1", 500_00, 500_00, 0), ("nowhere", 200_00, 0, 0)]
     assert "200.00 USD not covered" in str(funding)
 
 
 def test_without_r8_no_payout_is_touched() -> None:
     """A policy without R8 takes everything from the bank account, however many payouts there are."""
-    funding = forecast_funding(dollars("200.00"), [payout("po_1", 500_00)], BANK_ONLY)
+    funding = forecast_funding(dollars("200.00"), [payout("po_1", 500_00)], policy=BANK_ONLY)
     assert flat(funding) == [("bank", 200_00, 0, 0)]
 
 
@@ -186,7 +191,7 @@ def test_every_small_case_agrees_with_counting_cents() -> None:
     for listed in small_payouts():
         for amounts in refunds:
             for policy in POLICIES:
-                told = [flat(funding) for funding in forecast_fundings(amounts, listed, policy)]
+                told = [flat(funding) for funding in forecast_fundings(amounts, listed, policy=policy)]
                 assert told == naive(amounts, listed, policy), (amounts, listed, policy)
                 cases += 1
     assert cases == 585 * 21 * 3
@@ -206,7 +211,7 @@ def test_any_case_of_two_currencies_agrees_with_counting_cents(
     amounts: list[Money], listed: list[Payout], policy: Policy
 ) -> None:
     """R8, R9: mixed refunds over mixed payouts are what counting cents gives, refund by refund."""
-    told = [flat(funding) for funding in forecast_fundings(amounts, listed, policy)]
+    told = [flat(funding) for funding in forecast_fundings(amounts, listed, policy=policy)]
     assert told == naive(amounts, listed, policy)
 
 
@@ -216,7 +221,7 @@ def test_any_case_of_two_currencies_agrees_with_counting_cents(
 @given(amounts=AMOUNTS, listed=MIXED, policy=st.sampled_from(POLICIES))
 def test_nothing_is_lost_or_made(amounts: list[Money], listed: list[Payout], policy: Policy) -> None:
     """Each refund's parts add up to it, each payout gives what it fell by, and none falls below zero."""
-    fundings = forecast_fundings(amounts, listed, policy)
+    fundings = forecast_fundings(amounts, listed, policy=policy)
     assert [funding.amount for funding in fundings] == amounts
     standing = {source.id: source.amount for source in listed}
     for funding in fundings:
@@ -239,16 +244,16 @@ def test_the_order_in_which_payouts_are_listed_does_not_matter(
 ) -> None:
     """A gateway may list payouts in any order; the forecast is the same."""
     shuffled = data.draw(st.permutations(listed))
-    assert forecast_fundings(amounts, shuffled, policy) == forecast_fundings(amounts, listed, policy)
+    assert forecast_fundings(amounts, shuffled, policy=policy) == forecast_fundings(amounts, listed, policy=policy)
 
 
 @given(amounts=AMOUNTS, listed=MIXED, policy=st.sampled_from(POLICIES))
 def test_currencies_do_not_touch_each_other(amounts: list[Money], listed: list[Payout], policy: Policy) -> None:
     """Refunds in dollars are forecast as if there were no euros, and the other way round."""
-    together = forecast_fundings(amounts, listed, policy)
+    together = forecast_fundings(amounts, listed, policy=policy)
     for currency in (USD, EUR):
         own = [amount for amount in amounts if amount.currency == currency]
-        alone = forecast_fundings(own, [p for p in listed if p.amount.currency == currency], policy)
+        alone = forecast_fundings(own, [p for p in listed if p.amount.currency == currency], policy=policy)
         assert tuple(funding for funding in together if funding.amount.currency == currency) == alone
 
 
@@ -257,11 +262,11 @@ def test_a_later_refund_changes_no_earlier_forecast(
     amounts: list[Money], listed: list[Payout], policy: Policy
 ) -> None:
     """The first k forecasts of many are the forecasts of the first k; one alone is `forecast_funding`."""
-    every = forecast_fundings(amounts, listed, policy)
+    every = forecast_fundings(amounts, listed, policy=policy)
     for count in range(len(amounts) + 1):
-        assert forecast_fundings(amounts[:count], listed, policy) == every[:count]
+        assert forecast_fundings(amounts[:count], listed, policy=policy) == every[:count]
     if amounts:
-        assert forecast_funding(amounts[0], listed, policy) == every[0]
+        assert forecast_funding(amounts[0], listed, policy=policy) == every[0]
 
 
 @given(amounts=AMOUNTS, listed=MIXED)
@@ -342,7 +347,7 @@ def test_what_is_no_money_payout_or_policy_is_refused(bad: object) -> None:
     with pytest.raises(TypeError):
         forecast_funding(Money(5, USD), [payout("po_1", 10), bad])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="policy must be Policy"):
-        forecast_funding(Money(5, USD), [], bad)  # type: ignore[arg-type]
+        forecast_funding(Money(5, USD), [], policy=bad)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bad", [[1.0], [True], ["1"], [None], [float("nan")], [1, 2, 3.0]], ids=repr)
@@ -385,11 +390,144 @@ def test_amounts_and_payouts_are_values(bad: object) -> None:
 
 
 @pytest.mark.parametrize("status", ["pending", "in_transit", "paid", "failed", "", None, True])
-def test_a_payout_is_in_one_of_two_states(status: object) -> None:
-    """Only payouts in progress exist here: the words themselves are not taken, so 'paid' cannot slip in."""
+def test_a_payouts_status_is_no_bare_word(status: object) -> None:
+    """The words themselves are not taken."""
     with pytest.raises(TypeError, match="status must be PayoutStatus"):
         Payout(id="po_1", amount=Money(1, USD), arrives_on=DAY, status=status)  # type: ignore[arg-type]
-    assert [str(word) for word in PayoutStatus] == ["pending", "in_transit"]
+
+
+@pytest.mark.parametrize("status", [PayoutStatus.PAID, PayoutStatus.FAILED, PayoutStatus.CANCELED])
+def test_nothing_is_taken_from_a_payout_that_is_over(status: PayoutStatus) -> None:
+    """What was paid, failed or canceled is none to take from, and a forecast over it is refused."""
+    over = attrs.evolve(payout("po_1", 500_00), status=status)
+    assert not over.in_progress
+    with pytest.raises(ValueError, match="in progress"):
+        forecast_funding(Money(1, USD), [over])
+    with pytest.raises(ValueError, match="in progress"):
+        Funds(payouts=(over,))
+
+
+# --- the available balance -----------------------------------------------------------------------------------
+
+BALANCE = Policy(funding=FundingRule.BALANCE)
+
+
+def balance(text: str, prefunded: str | None = None) -> Balance:
+    """Dollars that are available, and dollars set aside."""
+    return Balance(available=dollars(text), prefunded=None if prefunded is None else dollars(prefunded))
+
+
+@pytest.mark.parametrize(
+    ("method", "then"),
+    [
+        ("card", Shortfall.WAITS),
+        ("card_present", Shortfall.WAITS),
+        ("us_bank_account", Shortfall.FAILS),
+        ("ach_debit", Shortfall.FAILS),
+        ("klarna", Shortfall.FAILS),
+        (None, Shortfall.WAITS_OR_FAILS),
+    ],
+)
+def test_what_too_small_a_balance_does_depends_on_the_method(method: str | None, then: Shortfall) -> None:
+    """A card refund waits for funds, one of a bank debit fails; the house rule says beside it where it comes from
+    (failure G06)."""
+    # failure: G06
+    funding = forecast_funding(dollars("200.00"), [payout("po_1", 500_00)], balance("199.99"), method=method)
+    assert funding.at_gateway == NotCovered(amount=dollars("200.00"), then=then)
+    assert flat(funding) == [("po_1", 200_00, 500_00, 300_00)]
+    assert "does not cover it today" in str(funding)
+    (part,) = forecast_funding(dollars("200.00"), [], balance("199.99"), BALANCE, method=method).parts
+    assert part == NotCovered(amount=dollars("200.00"), then=then)
+
+
+def test_an_empty_balance_right_after_a_payout_is_explained_and_refuses_nothing() -> None:
+    """Available 0: the forecast says that the gateway makes a card refund wait; the parts stand (failure G07)."""
+    # failure: G07
+    funding = forecast_funding(dollars("200.00"), [], balance("0.00"), method="card")
+    assert flat(funding) == [("bank", 200_00, 0, 0)]
+    assert "the refund waits until the balance is topped up" in str(funding)
+
+
+def test_everything_paid_out_says_from_the_bank_account_or_what_the_balance_is() -> None:
+    """No payout in progress: R9 names the bank account; a balance below nothing does not cover (failure G09)."""
+    # failure: G09
+    funding = forecast_funding(dollars("200.00"), [], balance("-15.00"), method="us_bank_account")
+    assert flat(funding) == [("bank", 200_00, 0, 0)]
+    assert funding.at_gateway == NotCovered(amount=dollars("200.00"), then=Shortfall.FAILS)
+
+
+def test_money_set_aside_counts_and_the_balance_covers_all_or_nothing() -> None:
+    """Money set aside counts; a refund that the rest does not cover draws nothing, a smaller one is covered."""
+    both = balance("150.00", "60.00")
+    assert both.spendable == dollars("210.00")
+    several = forecast_fundings(
+        [dollars("200.00"), dollars("20.00"), dollars("10.00")], [], [both], BALANCE, methods=["card"] * 3
+    )
+    assert [flat(funding) for funding in several] == [
+        [("balance", 200_00, 210_00, 10_00)],
+        [("nowhere", 20_00, 0, 0)],
+        [("balance", 10_00, 10_00, 0)],
+    ]
+    assert "from the available balance, which will be 10.00 USD" in str(several[0])
+
+
+@given(amounts=AMOUNTS, available=st.integers(-200, 900))
+def test_the_balance_gives_no_more_than_it_has(amounts: list[Money], available: int) -> None:
+    """Each refund is covered as a whole or not at all, in turn, and never beyond what is there."""
+    held = [Balance(available=Money(available, USD)), Balance(available=Money(0, EUR))]
+    left = available
+    for amount, funding in zip(amounts, forecast_fundings(amounts, [], held, BALANCE), strict=True):
+        if not amount.amount_minor:
+            assert funding == Funding(amount=amount)
+        elif amount.currency == USD and amount.amount_minor <= left:
+            left -= amount.amount_minor
+            assert funding.parts == (FromBalance(amount=amount, after=Money(left, USD)),)
+        else:
+            assert funding.parts == (NotCovered(amount=amount),)
+
+
+def test_a_forecast_by_the_balance_needs_it() -> None:
+    """Under that rule an unknown balance is no forecast; two of one currency, and one of another, are refused."""
+    with pytest.raises(ValueError, match="give the balance"):
+        forecast_funding(dollars("1.00"), [], policy=BALANCE)
+    with pytest.raises(ValueError, match="one balance"):
+        forecast_fundings([dollars("1.00")], [], [balance("1.00"), balance("2.00")])
+    with pytest.raises(ValueError, match="currency of amount"):
+        forecast_funding(Money(1, EUR), [], balance("1.00"))
+    with pytest.raises(TypeError, match="balance must be Balance"):
+        forecast_funding(dollars("1.00"), [], dollars("1.00"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one for each"):
+        forecast_fundings([dollars("1.00")], [], methods=[])
+
+
+def test_parts_about_the_balance_are_checked() -> None:
+    """What is said of the gateway is of the whole amount; no balance falls below zero or changes currency."""
+    with pytest.raises(ValueError, match="whole amount"):
+        Funding(
+            amount=dollars("2.00"),
+            parts=(FromBankAccount(amount=dollars("2.00")),),
+            at_gateway=NotCovered(amount=dollars("1.00")),
+        )
+    for after in (dollars("-0.01"), Money(1, EUR)):
+        with pytest.raises(ValueError, match="after must be"):
+            FromBalance(amount=dollars("1.00"), after=after)
+
+
+def test_funds_are_checked() -> None:
+    """Each payout and each currency once; one currency a balance; nothing below zero was set aside."""
+    with pytest.raises(ValueError, match="each payout once"):
+        Funds(payouts=(payout("po_1", 1), payout("po_1", 2)))
+    with pytest.raises(ValueError, match="each currency once"):
+        Funds(balances=(balance("1.00"), balance("2.00")))
+    with pytest.raises(ValueError, match="currency of available"):
+        Balance(available=dollars("1.00"), pending=Money(1, EUR))
+    with pytest.raises(ValueError, match="negative"):
+        balance("1.00", "-1.00")
+    now = datetime(2026, 3, 4, tzinfo=UTC)
+    with pytest.raises(ValueError, match="before_at"):
+        attrs.evolve(payout("po_1", 1), created_at=now, before_at=now.replace(day=5))
+    with pytest.raises(ValueError, match="failure"):
+        attrs.evolve(payout("po_1", 1), failure="")
 
 
 @pytest.mark.parametrize("name", ["", " ", "../x", "a\nb", "a b", "é", "p" * 256, "-x", "x/y", "x?y=1"], ids=repr)

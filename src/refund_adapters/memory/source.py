@@ -1,0 +1,164 @@
+"""What a bank in memory holds and pays out, behind the port: `MemoryPayouts`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from refund_adapters.memory.payouts import Paid
+from refund_adapters.memory.rows import Row, rows_of
+from refund_domain._checks import check_count, check_id, check_type
+from refund_domain.answers import Missing, Unread
+from refund_domain.money import Currency, Money
+from refund_domain.operations.feeds import Window
+from refund_domain.payouts.entries import About, BalanceEntry, EntryPage
+from refund_domain.payouts.funds import IN_PROGRESS, Balance, Funds, Payout, PayoutStatus
+
+if TYPE_CHECKING:
+    from refund_adapters.memory._books import Books
+    from refund_adapters.memory.bank import MemoryBank
+
+_PAGE_MOST: Final = 100
+
+
+class MemoryPayouts:
+    """A `PayoutSource` over a `MemoryBank`. `page_size` is how many entries a page holds, 100 at most as Stripe's.
+
+    The account's balance is told in each currency it ever had an entry in.
+
+    >>> from datetime import UTC, timedelta
+    >>> from refund_adapters.memory import ManualClock, MemoryBank
+    >>> clock = ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
+    >>> bank = MemoryBank(clock)
+    >>> sold = bank.charge(Money.parse("500.00", "USD"))
+    >>> clock.forward(timedelta(days=2))
+    >>> paid = bank.payouts.make("platform", "USD")
+    >>> str(MemoryPayouts(bank).funds("platform").payouts[0].amount)
+    '500.00 USD'
+    """
+
+    def __init__(self, bank: MemoryBank, *, page_size: int = _PAGE_MOST) -> None:
+        check_count(page_size, "page_size", 1, _PAGE_MOST)
+        self._bank = bank
+        self._page_size = page_size
+
+    @property
+    def live(self) -> bool:
+        """Never: nothing here is real money."""
+        return False
+
+    def funds(self, account: str, /) -> Funds | Unread:
+        """The account's payouts in progress, and its balances."""
+        check_id(account, "account")
+        with self._bank.turn as books:
+            payouts = tuple(
+                shown for paid in _of(books, account) if (shown := _shown(books, paid)).status in IN_PROGRESS
+            )
+            codes = sorted({row.currency for row in rows_of(books, account)})
+        balances = []
+        for code in codes:
+            available, pending = self._bank.payouts.balance(account, code)
+            balances.append(Balance(available=available, pending=pending))
+        return Funds(payouts=payouts, balances=tuple(balances))
+
+    def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
+        """One payout, with when the automatic one of its currency before it was made."""
+        check_id(account, "account")
+        check_id(id, "id")
+        with self._bank.turn as books:
+            paid = books.payouts.get(id)
+            return Missing() if paid is None or paid.account != account else _shown(books, paid)
+
+    def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread:
+        """One page of the payout's entries, or of the account's within the window, the newest first."""
+        check_id(account, "account")
+        check_type(payout, Payout, "payout")
+        with self._bank.turn as books:
+            rows = list(reversed(rows_of(books, account)))
+            if window is not None:
+                code = payout.amount.currency.code
+                rows = [row for row in rows if row.currency == code and row.at in window]
+            else:
+                paid = books.payouts.get(payout.id)
+                if paid is None or paid.account != account or not paid.reconciled:
+                    return Unread(why="payout_reconciliation_not_ready")
+                held = {*paid.rows, f"txn_{paid.id}"}
+                rows = [row for row in rows if row.id in held]
+            first = 0
+            if after is not None:
+                places = [place for place, row in enumerate(rows) if row.id == after]
+                if not places:
+                    return Unread(why="resource_missing")
+                first = places[0] + 1
+            page = rows[first : first + self._page_size]
+            more = len(rows) > first + len(page)
+            return EntryPage(
+                entries=tuple(_entry(books, account, row) for row in page), after=page[-1].id if more else None
+            )
+
+    def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
+        """The automatic payout that this refund's own entry is in."""
+        check_id(account, "account")
+        check_id(refund, "refund")
+        with self._bank.turn as books:
+            found = books.refunds.get(refund)
+            if found is None or found.charge.ref.account != account:
+                return Missing()
+            row = f"txn_{refund}"
+            return next((_shown(books, paid) for paid in _of(books, account) if row in paid.rows), None)
+
+
+def _of(books: Books, account: str) -> list[Paid]:
+    return [paid for paid in books.payouts.values() if paid.account == account]
+
+
+def _shown(books: Books, paid: Paid) -> Payout:
+    """The payout as the port shows it."""
+    before: datetime | None = None
+    for other in _of(books, paid.account):
+        same = other.automatic and other.amount.currency == paid.amount.currency
+        if other is paid:
+            break
+        if same:
+            before = other.made_at
+    return Payout(
+        id=paid.id,
+        amount=paid.amount,
+        arrives_on=paid.arrives_at.date(),
+        status=PayoutStatus(paid.status),
+        automatic=paid.automatic,
+        reconciled=paid.reconciled,
+        created_at=paid.made_at,
+        before_at=before,
+        failure=paid.failure_code,
+    )
+
+
+def _entry(books: Books, account: str, row: Row) -> BalanceEntry:
+    return BalanceEntry(
+        id=row.id,
+        category=row.category,
+        amount_minor=row.amount,
+        fee_minor=row.fee,
+        net_minor=row.net,
+        currency=row.currency.lower(),
+        created_s=int(row.at.timestamp()),
+        available_s=int(row.available_at.timestamp()),
+        about=_about(books, account, row),
+    )
+
+
+def _about(books: Books, account: str, row: Row) -> About:
+    """What the row is about: the charge, the refund of one, the dispute of one, or something else by its id."""
+    amount = Money(abs(row.amount), Currency.of(row.currency))
+    if (account, row.source) in books.charges:
+        return About(id=row.source, charge=row.source, amount=amount)
+    refund = books.refunds.get(row.source)
+    if refund is not None:
+        return About(id=row.source, charge=refund.charge.ref.charge, mark=refund.mark, amount=amount)
+    disputed = books.disputes.get(row.source)
+    if disputed is not None:
+        return About(id=row.source, charge=disputed.charge.ref.charge, amount=amount)
+    return About(id=row.source)
