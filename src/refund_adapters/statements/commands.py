@@ -71,10 +71,9 @@ def stripe_source() -> PayoutSource:
         raise ValueError(
             f"set {KEY} in the environment; a restricted key that may read payouts and the balance will do"
         )
-    from refund_adapters.stripe.payouts import StripePayouts  # type: ignore[import-not-found, unused-ignore]
+    from refund_adapters.stripe.payouts import StripePayouts
 
-    source: PayoutSource = StripePayouts(key, base_address=os.environ.get(BASE) or None)
-    return source
+    return StripePayouts(key, base_address=os.environ.get(BASE) or None)
 
 
 def add_to(
