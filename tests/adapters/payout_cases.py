@@ -105,6 +105,10 @@ CASES: dict[str, PayoutStatement] = {
     "a bank debit": made_of([SOLD, entry("r", "refund", -58_000, "ch_1")]),
     "only a debit": made_of([BACK]),
     "failed and given back": made_of([SOLD, BACK, entry("f", "refund_failure", 20_000, "ch_1")]),
+    "a refund with a fee": made_of([SOLD, entry("r", "refund", -20_000, "ch_1", fee=250)]),
+    "a dispute that was won": made_of(
+        [SOLD, BACK, entry("d", "dispute", -2_000, "ch_3"), entry("w", "dispute_reversal", 2_000, "ch_3")]
+    ),
     "a dispute": made_of([SOLD, BACK, entry("d", "dispute", -2_000, "ch_3", fee=1_500)]),
     "two currencies": made_of(
         [SOLD, entry("r", "refund", -21_683, "ch_1", seen=Money(-20_000, Currency.of("EUR")))]

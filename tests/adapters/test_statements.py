@@ -31,7 +31,7 @@ from refund_adapters.wording import GROUP
 from refund_domain.answers import Missing, Unread
 from refund_domain.money import Money
 from refund_domain.operations.feeds import Window
-from refund_domain.payouts.entries import Entry, EntryPage, Group
+from refund_domain.payouts.entries import About, Entry, EntryPage, Group
 from refund_domain.payouts.funds import Funds, Payout, PayoutStatus
 from refund_domain.payouts.progress import ReadingProgress
 from refund_domain.payouts.statement import KEPT_MOST, PayoutStatement, explain
@@ -157,6 +157,19 @@ def test_refunds_that_were_carried_over_are_not_counted_twice() -> None:
     ]
 
 
+def test_a_fee_is_part_of_its_refund_and_what_came_to_nothing_has_no_step() -> None:
+    """A refund's step holds the fee taken for it; a dispute that was lost and won again changed nothing."""
+    fee = CASES["a refund with a fee"]
+    assert [(step.name, step.said) for step in steps(fee)][1:] == [
+        ("Refund: booking 1042", "-202.50"),
+        ("Paid out", "297.50"),
+    ]
+    assert json.loads(statement_json(fee))["refunds"][0]["net"] == {"amount_minor": -20_250, "currency": "USD"}
+    won = CASES["a dispute that was won"]
+    assert [step.name for step in steps(won)] == ["Expected", "Refund: booking 1042", "Paid out"]
+    assert Group.DISPUTES in [total.group for total in won.totals]
+
+
 def test_the_end_says_what_happened_and_no_more() -> None:
     """Only a payout that is paid is called paid; one below nothing was taken from the bank account."""
     for status, name in ((PayoutStatus.PAID, "Paid out"), (PayoutStatus.IN_TRANSIT, "Payout")):
@@ -208,6 +221,23 @@ def test_kinds_differ_without_colour() -> None:
         kinds = {mark for kind, mark in marks.bars.items() if kind is not Kind.PAID}
         assert len(kinds) == len(Kind) - 1
         assert " " not in {*kinds, marks.zero}
+
+
+def test_an_output_of_ascii_has_marks_of_its_own() -> None:
+    """Where blocks cannot be written bars are of ASCII, and a letter that is lacking is a question mark."""
+    text = told(made_of([SOLD, BACK], labels=lambda charge: "Zoë"), encoding="ascii")
+    assert "Refund: Zo?" in text
+    assert [mark for mark in "#-" if mark * 8 not in text] == []
+    assert "█" in told(STORY)
+
+
+def test_long_names_take_two_lines_and_are_cut_visibly() -> None:
+    """However long a label is, its step has two lines, and the second ends with a mark."""
+    lines = told(CASES["twelve long names"]).splitlines()
+    first = next(number for number, line in enumerate(lines) if "Expected" in line)
+    last = next(number for number, line in enumerate(lines) if "5 more refunds" in line)
+    assert last - first == 1 + 2 * 7
+    assert all(line.endswith("…") for line in lines[first + 2 : last : 2])
 
 
 def test_what_refunds_cost_is_told() -> None:
@@ -265,7 +295,6 @@ def test_json_has_its_documented_keys() -> None:
 def test_no_cell_is_a_formula(start: str) -> None:
     """A label that a spreadsheet would run begins with an apostrophe; amounts stay numbers, also below zero."""
     evil = f'{start}HYPERLINK("http://evil.example","x"),'
-    source = Source(payout(30_000), pages=((SOLD, BACK),))
     statement = made_of([SOLD, BACK], labels=lambda charge: evil)
     back = csv_of(statement)[-1]
     assert back["amount"] == "-200.00"
@@ -275,7 +304,10 @@ def test_no_cell_is_a_formula(start: str) -> None:
     (first, *_) = rows(file.getvalue())
     assert first["name"] == f"'{evil}"
     assert (first["amount"], first["net"]) == ("-200.00", "-200.00")
-    assert source.asked == []
+    about = About(id="re_1", rate=evil)
+    file = io.StringIO(newline="")
+    write_lines(file, [attrs.evolve(statement.refunds[0], about=about)])
+    assert rows(file.getvalue())[0]["rate"] == f"'{evil}"
 
 
 def test_csv_is_quoted_after_the_norm() -> None:

@@ -122,7 +122,7 @@ def _bar(step: Step, low: int, high: int, width: int, marks: Marks) -> str:
     cells = [" "] * width
     begin, end = sorted((step.before.amount_minor, step.after.amount_minor))
     if begin != end:
-        first = min(place(begin), width - 1)
+        first = place(begin)
         last = max(first + 1, place(end))
         cells[first:last] = marks.bars[step.kind] * (last - first)
     if low < 0 and cells[min(place(0), width - 1)] == " ":
