@@ -50,7 +50,8 @@ _FONT: Final = 9.5
 def plot_statement(statement: PayoutStatement, ax: Axes | None = None) -> Axes:
     """Draw the payout, one row a step from top to bottom, in minor units: the bars add up exactly.
 
-    Without `ax` it is drawn in a figure of its own, six inches wide and as high as it needs; `axes.figure` is it.
+    Without `ax` it is drawn in a figure of its own, six inches wide and as high as it needs; `axes.figure` is it. An
+    `ax` of yours holds it well at 0.42 inches of height a row.
     Labels are drawn as they are: no formula is read out of a `$`. Raises ImportError without the extra.
 
     >>> from datetime import date
@@ -110,6 +111,8 @@ def _bar(ax: Axes, row: int, step: Step) -> None:
         fontsize=_FONT,
         fontweight="bold" if step.is_sum else "normal",
         parse_math=False,
+        bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 0.8},  # the line at nothing ends here
+        zorder=4,
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refund_adapters.memory import Course, ManualClock, MemoryBank
-from refund_adapters.memory.payouts import EDGES
+from refund_adapters.memory.payout import EDGES
 from refund_adapters.memory.rows import rows_of
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.benchmarks import imports, issuing, journals, processes, recovery, rules
+from tests.benchmarks import forecasting, imports, issuing, journals, processes, recovery, rules, statements
 from tests.benchmarks.timing import Timed, measure, summary
 
 
@@ -47,6 +47,8 @@ BENCHMARKS = {
     "B1": issuing.b1,
     "B2": issuing.b2,
     "B3": b3,
+    "B5": forecasting.b5,
+    "B6": statements.b6,
     "B7": journals.b7,
     "B8": processes.b8,
     "B9": recovery.b9,

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from refund_adapters.simulation.modes import BROKEN, PROMISED, SEPARATE
+from refund_adapters.simulation.modes import BROKEN, PAID_OUT, PROMISED, SEPARATE
 from tests.simulation.mutants import MUTANTS
 
 FULL_STEPS: Final = 200_000_000
@@ -18,7 +18,7 @@ FIRST_SEED: Final = 1_000_000
 STEPS_UNDER_FAULTS: Final = 300
 _STEPS_A_SEED: Final = 370
 """What a seed comes to at least, on average, its settling included."""
-_WORLDS: Final = (*PROMISED, *SEPARATE)
+_WORLDS: Final = (*PROMISED, *SEPARATE, *PAID_OUT)
 """The worlds in which nothing may break."""
 _LOT: Final = 250
 """Seeds of one unit."""

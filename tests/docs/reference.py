@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 from collections.abc import Iterable
@@ -14,6 +15,9 @@ from refund_domain.decider.attention import AFTER_FAILURE, UNKNOWN_FAILURE
 from refund_domain.decider.doubt import STEPS, Verdict, Zone
 from refund_domain.decider.ledger import HOLDS, OBSERVED, TRANSITIONS, Status
 from refund_domain.events import EVENTS
+from refund_domain.payouts import entries
+from refund_domain.payouts.entries import CATEGORIES, EARNED, Group
+from refund_domain.payouts.whereabouts import NotExplained, Why
 from refund_domain.policy import Policy
 from refund_domain.refusals import REFUSALS
 from refund_domain.rules.eligibility import DISPUTE_COUNTS, METHODS
@@ -143,6 +147,37 @@ def webhooks() -> str:
     return "\n".join(parts)
 
 
+def members_explained(module: object, cls: type) -> dict[str, str]:
+    """What stands below each member of an enum, by the member's name."""
+    tree = ast.parse(inspect.getsource(module))  # type: ignore[arg-type]
+    (node,) = [each for each in tree.body if isinstance(each, ast.ClassDef) and each.name == cls.__name__]
+    said: dict[str, str] = {}
+    for member, text in zip(node.body, node.body[1:], strict=False):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
+            said[ast.unparse(member.targets[0])] = str(ast.literal_eval(text.value))
+    return said
+
+
+def payouts() -> str:
+    """The groups of a statement, the categories in each, and why a payout is not explained."""
+    explained = members_explained(entries, Group)
+    rows = []
+    for group in Group:
+        words = ", ".join(f"`{word}`" for word, of in CATEGORIES.items() if of is group)
+        words = words or {"other": "every other word", "fees": ""}.get(group, "none: worked out")
+        rows.append((f"`{group}`", explained[group.name], "yes" if group in EARNED else "no", words))
+    answers = [(f"`{why}`", answer.http_status, str(answer)) for why in Why for answer in [NotExplained(why=why)]]
+    return (
+        "# Payout statements\n\nThe groups of a `PayoutStatement` "
+        "([how-to/payouts.md](../how-to/payouts.md)), in the order in which it shows them. What was expected is "
+        "the sum of the groups marked so; all others changed it. A fee on a refund or a dispute stands with it."
+        "\n\n"
+        + table(("group", "holds", "expected", "reporting categories"), rows)
+        + "\nWhy a payout is not explained:\n\n"
+        + table(("why", "HTTP", "sentence"), answers)
+    )
+
+
 def pages() -> dict[str, str]:
     """Each page's name and text."""
     made = {
@@ -151,6 +186,7 @@ def pages() -> dict[str, str]:
         "observations": observations,
         "statuses": statuses,
         "policy": policy,
+        "payouts": payouts,
         "webhooks": webhooks,
     }
     return {f"{name}.md": NOTE + "\n" + make() for name, make in made.items()}

@@ -24,8 +24,8 @@ def test_nothing_was_doubled_lost_or_stuck() -> None:
     """The committed figures hold no broken invariant under the promised assumptions."""
     modes = [*FIGURES["memory"]["modes"], *FIGURES["sqlite"]["modes"]]
     names = [mode["mode"] for mode in FIGURES["memory"]["modes"]]
-    # The first four, the first eight: measured before accounts were reconciled, before charges were separate.
-    assert tuple(names) in (MODES, MODES[:8], MODES[:4])
+    assert tuple(names) == MODES[: len(names)]  # what came later is named as not yet run
+    assert len(names) >= 11
     assert [mode["mode"] for mode in modes] == names * 2
     for mode in modes:
         assert mode["seeds"] > 0

@@ -80,7 +80,8 @@ def test_the_strategies_the_kit_promises_are_there() -> None:
         "currencies money ids texts times dates payment_refs outside_refs control_refs refs traces disputes "
         "gateway_refunds application_fees transfers transfer_reversals reversals leg_answers payments pictures "
         "looks sends answers reasons actions choices actors issue_refunds approve_refunds refusals refused "
-        "events heads payouts payout_lists balances funds funding_parts fundings arrival_windows policies"
+        "events heads payouts payout_lists payout_statements balance_entries balances funds funding_parts "
+        "fundings arrival_windows policies"
     )
     assert set(STRATEGIES) == set(promised.split())
 

@@ -44,7 +44,7 @@ from refund_domain.payments import (
     PaymentRef,
     Trace,
 )
-from refund_domain.payouts import funds
+from refund_domain.payouts import entries, funds, statement
 from refund_domain.rules import arrival, funding
 from refund_domain.testing import strategies as given_a
 
@@ -90,6 +90,8 @@ VALUES: dict[type[attrs.AttrsInstance], SearchStrategy[object]] = {
     funds.Payout: given_a.payouts(),
     funds.Balance: given_a.balances(),
     funds.Funds: given_a.funds(),
+    entries.BalanceEntry: given_a.balance_entries(),
+    statement.PayoutStatement: given_a.payout_statements(),
     funding.FromPayout: given_a.funding_parts(kinds=[funding.FromPayout]),
     funding.FromBalance: given_a.funding_parts(kinds=[funding.FromBalance]),
     funding.FromBankAccount: given_a.funding_parts(kinds=[funding.FromBankAccount]),

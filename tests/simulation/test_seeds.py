@@ -22,6 +22,7 @@ from refund_adapters.simulation.modes import (
     CAP_ON,
     CAP_ON_TOLD,
     MODES,
+    PAID_OUT,
     PROMISED,
     RECONCILED,
     SEPARATE,
@@ -115,7 +116,9 @@ def test_no_seed_of_separate_charges_breaks_an_invariant(mode: str) -> None:
     # failure: B11
     tally = run_batch(mode, Journal.MEMORY.value, 0, 300, STEPS)
     assert (tally.failing, dict(tally.broken)) == ([], {})
-    assert tally.counts["leg asked for"] > 100
+    guards = MODES[mode].guards  # which hold many sends back
+    assert tally.counts["leg asked for"] > (50 if guards else 100)
+    assert [name for name in _GUARDED if tally.counts[name] < 30] == ([] if guards else list(_GUARDED))
     rarely = ("leg asked for in a later attempt", "leg found by its mark", "leg ended by time")
     assert [name for name in rarely if not tally.counts[name]] == []
     sqlite = run_batch(mode, Journal.SQLITE.value, 0, 15, STEPS)
@@ -214,7 +217,7 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
     report = tmp_path / "out.json"
     assert main(["--seeds", "0:4", "--steps", "100", "--report", str(report)]) == 0
     figures = json.loads(report.read_text(encoding="utf-8"))
-    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in (*PROMISED, *SEPARATE)]
+    assert [mode["mode"] for mode in figures["modes"]] == [mode.name for mode in (*PROMISED, *SEPARATE, *PAID_OUT)]
     for mode in figures["modes"]:
         assert mode["seeds"] == 4
         assert (mode["doubled"], mode["lost"], mode["stuck"], mode["broken"]) == (0, 0, 0, {})

@@ -20,7 +20,7 @@ from refund_adapters.memory._records import CARDS, Charge, Refund
 from refund_adapters.memory._shares import Back, Fee, Moved
 from refund_adapters.memory.course import ENDED
 from refund_adapters.memory.intents import Opened
-from refund_adapters.memory.payouts import Paid
+from refund_adapters.memory.payout import Paid
 from refund_domain.payments import PLATFORM, PaymentStatus
 
 Json = dict[str, Any]

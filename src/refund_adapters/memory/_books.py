@@ -14,14 +14,14 @@ from typing import Final
 
 import attrs
 
-from refund_adapters.memory import _sharing, replies
+from refund_adapters.memory import _schedules, _sharing, replies
 from refund_adapters.memory._disputes import Disputed
 from refund_adapters.memory._records import CARDS, Ask, AskBack, Charge, Refund
 from refund_adapters.memory._shares import Back, Fee, Moved
 from refund_adapters.memory.course import ENDED, NOW, Course
 from refund_adapters.memory.intents import Opened
 from refund_adapters.memory.news import News
-from refund_adapters.memory.payouts import Paid
+from refund_adapters.memory.payout import Paid, Topup
 from refund_adapters.memory.replies import Breaks, CameBack, Made, Received, Reply
 from refund_domain._checks import check_time
 from refund_domain.answers import Picture
@@ -61,6 +61,10 @@ class Books:
         self.intents: dict[tuple[str, str], Opened] = {}
         self.sessions: dict[tuple[str, str], str | None] = {}
         self.payouts: dict[str, Paid] = {}
+        self.topups: list[Topup] = []
+        # Balances that are what their rows say, and when those that wait there look again.
+        self.schedules: dict[tuple[str, str], _schedules.Schedule] = {}
+        self.wakes: dict[tuple[str, str], datetime] = {}
         self.news: list[News] = []
         self.listener: Callable[[Books, News], None] | None = None
         self.balances: dict[tuple[str, str], int] = {}  # an account without a row has an ample balance
@@ -278,17 +282,18 @@ class Books:
     def enter(self, refund: Refund) -> None:
         """On its way, if the payment has settled and the funds are there; else it waits or fails for want."""
         charge = refund.charge
-        have = self.balances.get(charge.purse)
         if charge.status is PaymentStatus.PENDING:
             self.move(refund, "pending", "charge_pending")
         elif charge.status is PaymentStatus.FAILED:
             self.move(refund, "failed", "unknown")
-        elif have is None or have >= refund.minor:
+        elif self.covers(charge.purse, refund.minor):
             self.pay(refund)
             self._advance(refund)
         elif charge.method in CARDS:
             self.unfunded.setdefault(charge.purse, []).append(refund)
             self.move(refund, "pending", "insufficient_funds")
+            if charge.purse in self.schedules:
+                _schedules.wait(self, charge.purse)
         else:
             self.move(refund, "failed", "insufficient_funds")
 
@@ -329,6 +334,17 @@ class Books:
 
     # -- balances -------------------------------------------------------------------------------------------
 
+    def have(self, purse: tuple[str, str]) -> int | None:
+        """What this balance has to give; None while it is ample."""
+        return _schedules.available(self, purse) if purse in self.schedules else self.balances.get(purse)
+
+    def covers(self, purse: tuple[str, str], minor: int) -> bool:
+        """Whether a refund may draw so much on it; where the bank account is debited, below zero, too."""
+        if purse in self.schedules and self.schedules[purse].debits:
+            return True
+        have = self.have(purse)
+        return have is None or have >= minor
+
     def pay(self, refund: Refund) -> None:
         """Take its money from the balance, once, even below zero."""
         if not refund.paid:
@@ -338,10 +354,15 @@ class Books:
                 self.balances[refund.charge.purse] -= refund.minor
 
     def give(self, purse: tuple[str, str], minor: int) -> None:
-        """Add to a counted balance and let those that waited for it go on, the oldest first."""
+        """Add to a counted balance and let those that waited for it go on, the oldest first.
+
+        Of a scheduled one the rows have told already.
+        """
         if purse in self.balances:
             self.balances[purse] += minor
             self.serve(purse)
+        elif purse in self.schedules:
+            _schedules.serve(self, purse)
 
     def serve(self, purse: tuple[str, str]) -> None:
         """Let each refund that waits for funds try again, the oldest first."""

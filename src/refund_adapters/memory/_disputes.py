@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refund_adapters.memory import _schedules
 from refund_adapters.memory._records import Charge
 from refund_domain.money import Money
 from refund_domain.payments import Dispute
@@ -73,3 +74,4 @@ def move_dispute(books: Books, dispute_id: str, status: str) -> None:
     books.tell("charge.dispute.closed", *disputed.place)
     if status == "won":
         books.tell("charge.dispute.funds_reinstated", *disputed.place)
+        _schedules.serve_all(books)

@@ -68,7 +68,7 @@ def _reverse(books: Books, ask: AskBack) -> BackReply:
     minor = moved.left_minor if ask.amount_minor is None else ask.amount_minor
     if not 0 < minor <= moved.left_minor:
         return replies.MORE_THAN_LEFT
-    have = books.balances.get((moved.destination, moved.currency.code))
+    have = books.have((moved.destination, moved.currency.code))
     if have is not None and have < minor:
         return replies.NO_BALANCE
     back = _sharing.reverse(books, moved, minor)

@@ -106,7 +106,7 @@ def refusal(books: Books, charge: Charge, ask: Ask, minor: int) -> ErrorReply | 
             return replies.NO_TRANSFER
         if not transfer.left_minor:
             return replies.NOTHING_TO_REVERSE
-        have = books.balances.get((transfer.destination, transfer.currency.code))
+        have = books.have((transfer.destination, transfer.currency.code))
         if have is not None and have < pulled_back(charge, transfer, minor):
             return replies.NO_BALANCE
     return None

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from types import TracebackType
 
 from refund_adapters.clock import utc_now
-from refund_adapters.memory import _disputes, _sharing
+from refund_adapters.memory import _disputes, _schedules, _sharing
 from refund_adapters.memory._books import Books
 from refund_adapters.memory._records import CARDS, Ask, Charge
 from refund_adapters.memory.connect import Connect
@@ -190,6 +190,7 @@ class MemoryBank:
                 group=group,
             )
             books.charges[account, ref.charge] = charge
+            _schedules.serve_all(books)
             return ref
 
     def plan(self, ref: PaymentRef, *courses: Course) -> None:
@@ -218,6 +219,7 @@ class MemoryBank:
             for refund in charge.refunds:
                 if refund.waits_for("charge_pending"):
                     books.enter(refund)
+            _schedules.serve_all(books)
 
     # -- disputes -------------------------------------------------------------------------------------------
 
@@ -225,7 +227,8 @@ class MemoryBank:
         """The client disputes this payment (all that was captured by default); the dispute's id comes back.
 
         `status` is the gateway's word: "needs_response" and "under_review" are an open chargeback,
-        "warning_needs_response" an inquiry. Balances are left alone; `drain` can say what a chargeback took.
+        "warning_needs_response" an inquiry. Counted balances are left alone; `drain` can say what a chargeback
+        took.
         """
         with self._turn as books:
             return _disputes.open_dispute(books, books.charge(ref), amount, status)
@@ -255,26 +258,32 @@ class MemoryBank:
         Until then it is ample. Refunds draw on it and failed ones give back; new payments add nothing, as
         their money is not available at once. Too little: a card refund waits (pending, insufficient_funds)
         until `fund` or a failed refund brings enough; any other refund fails (facts, "Funds, payouts, fees").
+        Refuses (ValueError) a balance paid out on a schedule, which is what its rows say (`payouts.schedule`).
         """
         check_type(left, Money, "left")
         with self._turn as books:
             purse = account, left.currency.code
+            if purse in books.schedules:
+                raise ValueError("this balance is what its rows say since `payouts.schedule`: drain it without")
             books.balances[purse] = left.amount_minor
             books.serve(purse)
 
     def fund(self, account: str, amount: Money) -> None:
-        """Add to a counted balance; refunds that waited for it go on, the oldest first. Ample stays ample."""
+        """Add to a counted balance; refunds that waited for it go on, the oldest first. Ample stays ample.
+
+        A balance paid out on a schedule is topped up from the bank account, a row of its own.
+        """
         check_type(amount, Money, "amount")
         if amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing; drain says what is left")
         with self._turn as books:
-            books.give((account, amount.currency.code), amount.amount_minor)
+            _schedules.fund(books, account, amount)
 
     def balance(self, account: str, currency: str) -> Money | None:
-        """The counted balance (it may be negative), None while it is ample."""
+        """What refunds draw on (it may be negative), None while it is ample."""
         kind = Currency.of(currency)
         with self._turn as books:
-            minor = books.balances.get((account, kind.code))
+            minor = books.have((account, kind.code))
         return None if minor is None else Money(minor, kind)
 
     # -- refunds --------------------------------------------------------------------------------------------

@@ -4,6 +4,10 @@ Words and signs after docs/explanation/stripe-facts.md, "Funds, payouts, fees": 
 negative, and `category` (Stripe's reporting_category) tells what a row is. How a destination charge's rows look at
 the connected account is not established there; here its money arrives as a payment. Nothing is kept: a simulator
 that never asks pays nothing.
+
+What a client pays becomes available days later, and with it what is passed on or taken of that very charge; all
+else moves the available balance at once, as refunds draw on it. When Stripe makes each kind available is not
+established row by row.
 """
 
 from __future__ import annotations
@@ -18,14 +22,16 @@ from refund_domain.payments import PLATFORM, PaymentStatus
 if TYPE_CHECKING:
     from refund_adapters.memory._books import Books
     from refund_adapters.memory._records import Charge, Refund
-    from refund_adapters.memory._shares import Passed
-    from refund_adapters.memory.payouts import Paid
+    from refund_adapters.memory._shares import Fee, Passed
+    from refund_adapters.memory.payout import Paid
 
 SETTLES: Final = timedelta(days=2)
-"""How long after it was written a row's money becomes available."""
+"""How long after it was paid a client's money becomes available."""
 
 DISPUTE_FEE_MINOR: Final = 1_500
 """What a chargeback costs beside its amount; it is kept whoever wins."""
+
+_EARNED: Final = ("application_fee", "platform_earning")
 
 
 class Row(NamedTuple):
@@ -66,12 +72,21 @@ def _drawn(books: Books, account: str) -> Iterator[Row]:
     for payout in books.payouts.values():
         if payout.account == account:
             yield from _of_payout(payout)
+    for topup in books.topups:
+        if topup.account == account:
+            minor, currency = topup.amount.amount_minor, topup.amount.currency.code
+            yield _row(topup.id, ("topup", "topup"), minor, currency, topup.id, topup.at)
 
 
 def _row(
     id: str, words: tuple[str, str], amount: int, currency: str, source: str, at: datetime, fee: int = 0
 ) -> Row:
-    return Row(f"txn_{id}", *words, amount, fee, currency, source, at, at + SETTLES)
+    return Row(f"txn_{id}", *words, amount, fee, currency, source, at, at)
+
+
+def _ripening(row: Row) -> Row:
+    """The same, available only once the client's money is."""
+    return row._replace(available_at=row.at + SETTLES)
 
 
 def _of_charge(charge: Charge) -> Iterator[Row]:
@@ -92,7 +107,7 @@ def charge_row(charge: Charge) -> Row | None:
     taken = charge.share.fee if charge.share is not None else None
     own = taken.minor if taken is not None and charge.ref.account != PLATFORM else 0
     row = _row(name, words, charge.captured_minor, currency, name, charge.settled_at, fee + own)
-    return row._replace(application_fee=own)
+    return _ripening(row)._replace(application_fee=own)
 
 
 def refund_rows(refund: Refund) -> tuple[Row, ...]:
@@ -133,26 +148,37 @@ def _of_fees(books: Books, account: str) -> Iterator[Row]:
     A direct charge's account has paid it with the charge's own row already; what is returned is a row at both.
     """
     for fee in books.fees.values():
-        currency = fee.currency.code
-        if account == PLATFORM:
-            earned = ("application_fee", "platform_earning")
-            yield _row(fee.id, earned, fee.minor, currency, fee.id, fee.at)
-        elif account != fee.account:
+        if account not in (PLATFORM, fee.account):
             continue
-        elif (PLATFORM, fee.charge) in books.charges:
-            yield _row(f"{fee.id}_paid", ("application_fee", "fee"), -fee.minor, currency, fee.id, fee.at)
+        direct, currency = direct_of(books, fee), fee.currency.code
+        if account == PLATFORM and direct is None:
+            yield _ripening(_row(fee.id, _EARNED, fee.minor, currency, fee.id, fee.at))
+        elif account == PLATFORM and direct is not None and direct.status is PaymentStatus.SUCCEEDED:
+            yield _ripening(_row(fee.id, _EARNED, fee.minor, currency, fee.id, direct.settled_at))
+        elif direct is None:
+            paid = _row(f"{fee.id}_paid", ("application_fee", "fee"), -fee.minor, currency, fee.id, fee.at)
+            yield _ripening(paid)
         sign, category = (-1, "platform_earning_refund") if account == PLATFORM else (1, "fee")
         yield from _came_back(fee, ("application_fee_refund", category), sign)
 
 
+def direct_of(books: Books, fee: Fee) -> Charge | None:
+    """The direct charge that pays this fee in its own row; None for a destination's, which pays by itself."""
+    charge = books.charges.get((fee.account, fee.charge))
+    own = charge is not None and charge.share is not None and charge.share.fee is fee
+    return charge if own else None
+
+
 def _of_transfers(books: Books, account: str) -> Iterator[Row]:
     for moved in books.transfers.values():
-        currency = moved.currency.code
+        currency, of_charge = moved.currency.code, moved.source is not None
         if account == PLATFORM:
-            yield _row(moved.id, ("transfer", "transfer"), -moved.minor, currency, moved.id, moved.at)
+            out = _row(moved.id, ("transfer", "transfer"), -moved.minor, currency, moved.id, moved.at)
+            yield _ripening(out) if of_charge else out
             yield from _came_back(moved, ("transfer_refund", "transfer_reversal"), 1)
         elif account == moved.destination:
-            yield _row(f"{moved.id}_in", ("payment", "charge"), moved.minor, currency, moved.id, moved.at)
+            into = _row(f"{moved.id}_in", ("payment", "charge"), moved.minor, currency, moved.id, moved.at)
+            yield _ripening(into) if of_charge else into
             yield from _came_back(moved, ("payment_refund", "refund"), -1)
 
 
@@ -164,10 +190,7 @@ def _came_back(passed: Passed, words: tuple[str, str], sign: int) -> Iterator[Ro
 
 def _of_payout(payout: Paid) -> Iterator[Row]:
     minor, currency = payout.amount.amount_minor, payout.amount.currency.code
-    out = _row(payout.id, ("payout", "payout"), -minor, currency, payout.id, payout.made_at)
-    yield out._replace(available_at=payout.made_at)
+    yield _row(payout.id, ("payout", "payout"), -minor, currency, payout.id, payout.made_at)
     if payout.ended_at is not None:
         words = (f"payout_{'cancel' if payout.status == 'canceled' else 'failure'}", "payout_reversal")
-        yield _row(f"{payout.id}_back", words, minor, currency, payout.id, payout.ended_at)._replace(
-            available_at=payout.ended_at
-        )
+        yield _row(f"{payout.id}_back", words, minor, currency, payout.id, payout.ended_at)

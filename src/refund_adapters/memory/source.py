@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from refund_adapters.memory.payouts import Paid
-from refund_adapters.memory.rows import Row, rows_of
+from refund_adapters.memory.rows import Row
 from refund_domain._checks import check_count, check_id, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.money import Currency, Money
 from refund_domain.operations.feeds import Window
-from refund_domain.payouts.entries import About, BalanceEntry, EntryPage
-from refund_domain.payouts.funds import IN_PROGRESS, Balance, Funds, Payout, PayoutStatus
+from refund_domain.payouts.entries import OWN, About, BalanceEntry, EntryPage
+from refund_domain.payouts.funds import Balance, Funds, Payout, PayoutStatus
 
 if TYPE_CHECKING:
     from refund_adapters.memory._books import Books
@@ -50,24 +49,40 @@ class MemoryPayouts:
     def funds(self, account: str, /) -> Funds | Unread:
         """The account's payouts in progress, and its balances."""
         check_id(account, "account")
-        with self._bank.turn as books:
-            payouts = tuple(
-                shown for paid in _of(books, account) if (shown := _shown(books, paid)).status in IN_PROGRESS
-            )
-            codes = sorted({row.currency for row in rows_of(books, account)})
-        balances = []
-        for code in codes:
-            available, pending = self._bank.payouts.balance(account, code)
-            balances.append(Balance(available=available, pending=pending))
-        return Funds(payouts=payouts, balances=tuple(balances))
+        made = self._made(account)
+        balances = self._bank.payouts.balances(account)
+        return Funds(
+            payouts=tuple(payout for payout in made if payout.in_progress),
+            balances=tuple(Balance(available=available, pending=pending) for available, pending in balances),
+        )
 
     def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
         """One payout, with when the automatic one of its currency before it was made."""
         check_id(account, "account")
         check_id(id, "id")
-        with self._bank.turn as books:
-            paid = books.payouts.get(id)
-            return Missing() if paid is None or paid.account != account else _shown(books, paid)
+        return next((payout for payout in self._made(account) if payout.id == id), Missing())
+
+    def _made(self, account: str) -> list[Payout]:
+        """The account's payouts as the port shows them, the oldest first."""
+        shown: list[Payout] = []
+        before: dict[Currency, datetime] = {}
+        for made in reversed(self._bank.payouts.listed(account)):
+            shown.append(
+                Payout(
+                    id=made.id,
+                    amount=made.amount,
+                    arrives_on=made.arrives_at.date(),
+                    status=PayoutStatus(made.status),
+                    automatic=made.automatic,
+                    reconciled=made.reconciliation == "completed",
+                    created_at=made.made_at,
+                    before_at=before.get(made.amount.currency),
+                    failure=made.failure_code,
+                )
+            )
+            if made.automatic:
+                before[made.amount.currency] = made.made_at
+        return shown
 
     def entries(
         self, account: str, payout: Payout, window: Window | None, after: str | None, /
@@ -75,28 +90,32 @@ class MemoryPayouts:
         """One page of the payout's entries, or of the account's within the window, the newest first."""
         check_id(account, "account")
         check_type(payout, Payout, "payout")
+        if window is not None:
+            code = payout.amount.currency.code
+            rows = [row for row in self._bank.payouts.rows(account) if row.currency == code and row.at in window]
+        else:
+            made = self._bank.payouts.find(account, payout.id)
+            if made is None or made.reconciliation != "completed":
+                return Unread(why="payout_reconciliation_not_ready")
+            rows = [
+                *self._bank.payouts.rows_in(account, payout.id),
+                *(row for row in self._bank.payouts.rows_about(account, payout.id) if row.category == OWN),
+            ]
+        return self._page(account, rows[::-1], after)
+
+    def _page(self, account: str, rows: list[Row], after: str | None) -> EntryPage | Unread:
+        """The page behind this entry of these, which are newest first."""
+        first = 0
+        if after is not None:
+            places = [place for place, row in enumerate(rows) if row.id == after]
+            if not places:
+                return Unread(why="resource_missing")
+            first = places[0] + 1
+        page = rows[first : first + self._page_size]
+        more = len(rows) > first + len(page)
         with self._bank.turn as books:
-            rows = list(reversed(rows_of(books, account)))
-            if window is not None:
-                code = payout.amount.currency.code
-                rows = [row for row in rows if row.currency == code and row.at in window]
-            else:
-                paid = books.payouts.get(payout.id)
-                if paid is None or paid.account != account or not paid.reconciled:
-                    return Unread(why="payout_reconciliation_not_ready")
-                held = {*paid.rows, f"txn_{paid.id}"}
-                rows = [row for row in rows if row.id in held]
-            first = 0
-            if after is not None:
-                places = [place for place, row in enumerate(rows) if row.id == after]
-                if not places:
-                    return Unread(why="resource_missing")
-                first = places[0] + 1
-            page = rows[first : first + self._page_size]
-            more = len(rows) > first + len(page)
-            return EntryPage(
-                entries=tuple(_entry(books, account, row) for row in page), after=page[-1].id if more else None
-            )
+            entries = tuple(_entry(books, account, row) for row in page)
+        return EntryPage(entries=entries, after=page[-1].id if more else None)
 
     def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
         """The automatic payout that this refund's own entry is in."""
@@ -106,34 +125,8 @@ class MemoryPayouts:
             found = books.refunds.get(refund)
             if found is None or found.charge.ref.account != account:
                 return Missing()
-            row = f"txn_{refund}"
-            return next((_shown(books, paid) for paid in _of(books, account) if row in paid.rows), None)
-
-
-def _of(books: Books, account: str) -> list[Paid]:
-    return [paid for paid in books.payouts.values() if paid.account == account]
-
-
-def _shown(books: Books, paid: Paid) -> Payout:
-    """The payout as the port shows it."""
-    before: datetime | None = None
-    for other in _of(books, paid.account):
-        same = other.automatic and other.amount.currency == paid.amount.currency
-        if other is paid:
-            break
-        if same:
-            before = other.made_at
-    return Payout(
-        id=paid.id,
-        amount=paid.amount,
-        arrives_on=paid.arrives_at.date(),
-        status=PayoutStatus(paid.status),
-        automatic=paid.automatic,
-        reconciled=paid.reconciled,
-        created_at=paid.made_at,
-        before_at=before,
-        failure=paid.failure_code,
-    )
+        holding = self._bank.payouts.holding(account, f"txn_{refund}")
+        return None if holding is None else self.payout(account, holding.id)
 
 
 def _entry(books: Books, account: str, row: Row) -> BalanceEntry:

@@ -72,7 +72,10 @@ class Clock(NamedTuple):
 
 
 class Outside(NamedTuple):
-    """The world moves: `kind` is elsewhere, dispute, close, fate, drain, fund, settle_payment or fee."""
+    """The world moves: `kind` is elsewhere, dispute, close, fate, drain, fund, settle_payment or fee.
+
+    Where balances are paid out it is one of `paying.KINDS`, too.
+    """
 
     kind: str
     pay: int

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.memory import Fault
-from refund_adapters.simulation import ports
+from refund_adapters.simulation import paying, ports
 from refund_adapters.simulation.actions import (
     Action,
     Advance,
@@ -73,7 +73,18 @@ class Draws:
         rates = self._rates
         self._bands: list[tuple[float, str]] = []
         total = 0.0
-        for name in ("advance", "crash", "cancel", "clock", "elsewhere", "dispute", "fate", "funds", "forged"):
+        for name in (
+            "advance",
+            "crash",
+            "cancel",
+            "clock",
+            "elsewhere",
+            "dispute",
+            "fate",
+            "funds",
+            "forged",
+            "pay",
+        ):
             total += float(getattr(rates, name))
             self._bands.append((total, name))
 
@@ -273,6 +284,8 @@ class Draws:
                 return self._clock(worker)
             case "forged":
                 return self._deliver(arg, rng.choice(TWISTS))
+            case "pay":
+                return Outside(rng.choice(paying.KINDS), pay, arg)
             case "elsewhere" | "fate":
                 return Outside(name, pay, arg)
             case "dispute":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from refund_adapters.simulation import pulled, received, splits
 from refund_adapters.simulation.books import Book, Violation
 from refund_adapters.simulation.guarded import Guards
+from refund_adapters.simulation.paying import Paying
 from refund_adapters.simulation.rest import refunds_of
 from refund_domain.answers import Ask, Declined, NotSent, OutcomeUnknown, Picture, Reversal, Send
 from refund_domain.commands import IssueRefund
@@ -68,6 +69,7 @@ class Checker:
         self._received = 0
         self._first_arrival: dict[str, int] = {}
         self.guards = Guards(world)
+        self._paying = Paying(world) if world.mode.pays else None
 
     def broken(self, name: str, what: str) -> None:
         """Write down that this invariant did not hold."""
@@ -280,6 +282,8 @@ class Checker:
         """The bank may have received or made something."""
         self._world.bank_next = self._world.bank.next_at
         self._new_requests()
+        if self._paying is not None:
+            self._paying.moved()
         webhooks = self._world.webhooks
         for ref, book in self._books.items():
             if isinstance(ref, PaymentRef) and self._world.transfers[ref]:

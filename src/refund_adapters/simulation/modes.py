@@ -40,7 +40,8 @@ class Mode:
     """One kind of world. `caps`: whether the gateway refuses more than was captured, and the policy trusts it.
     `webhooks`: whether anything tells of changes, or every look is the library's own idea. `reconciles`: whether
     workers reconcile payments and accounts. `guards`: whether people pause and resume, and the policy wants second
-    persons and limits. `separate`: whether most charges are shared by transfers made apart.
+    persons and limits. `separate`: whether most charges are shared by transfers made apart. `pays`: whether
+    balances are paid out on a schedule, and refunds draw on what is left.
 
     The spans are the truth of this world, which the policy does not know: `key_life` how long a key is kept,
     `executes_most` and `completes_most` the latest a request given up or a 5xx takes effect, `list_lag_most` how
@@ -53,6 +54,7 @@ class Mode:
     reconciles: bool = False
     guards: bool = False
     separate: bool = False
+    pays: bool = False
     broken: Broken | None = None
     key_life: timedelta = 24 * _HOUR
     executes_most: timedelta = _HOUR
@@ -83,8 +85,11 @@ PROMISED: Final = (CAP_ON, CAP_OFF, CAP_ON_TOLD, CAP_OFF_TOLD, *RECONCILED, GUAR
 SEPARATE: Final = (
     attrs.evolve(CAP_OFF, name="cap-off-separate", separate=True),
     attrs.evolve(RECONCILED[2], name="cap-on-told-separate", separate=True),
+    attrs.evolve(GUARDED, name="cap-off-guarded-separate", separate=True),
 )
 """Worlds of separate charges, in which the promise holds as well."""
+PAID_OUT: Final = (attrs.evolve(CAP_OFF, name="cap-off-paid-out", pays=True),)
+"""The world whose balances are paid out, in which the promise holds as well."""
 BROKEN: Final = (
     Mode(name="broken-key_life", caps=False, broken=Broken.KEY_LIFE, key_life=10 * _MINUTE),
     Mode(name="broken-executes_late", caps=False, broken=Broken.EXECUTES_LATE, executes_most=48 * _HOUR),
@@ -93,5 +98,5 @@ BROKEN: Final = (
     Mode(name="broken-clock_skew", caps=False, broken=Broken.CLOCK_SKEW, skew_most=60 * _HOUR),
     Mode(name="broken-append_lost", caps=False, broken=Broken.APPEND_LOST),
 )
-MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*PROMISED, *SEPARATE, *BROKEN)}
+MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*PROMISED, *SEPARATE, *PAID_OUT, *BROKEN)}
 """Every mode by its name, as `--mode` takes it."""

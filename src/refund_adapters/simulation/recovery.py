@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation.actions import Deliver, Start
+from refund_adapters.simulation.paying import served, stop
 from refund_adapters.simulation.ports import WORKS
 from refund_adapters.simulation.rest import at_end, unsettled
 from refund_adapters.simulation.scenario import USD
@@ -100,6 +101,7 @@ def _mend(world: World) -> None:
     for worker in world.workers:
         worker.back = timedelta(0)
     bank = world.bank
+    stop(world)
     for ref in world.payments:
         picture = bank.picture(ref)
         if picture is not None and picture.payment.status == "pending":
@@ -109,6 +111,7 @@ def _mend(world: World) -> None:
         for refund in bank.refunds(ref):
             if refund.status not in ("succeeded", "failed", "canceled") and bank.next_at is None:
                 bank.settle(refund.id, "succeeded")
+    served(world)
     world.checker.bank_moved()
 
 

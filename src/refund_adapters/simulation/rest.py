@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from refund_adapters.simulation import pulled
 from refund_adapters.simulation.books import Book, word
+from refund_adapters.simulation.paying import balanced
 from refund_adapters.simulation.received import nothing_strange
 from refund_domain.decider.ledger import EMPTY, Status, fold, shown, status_of
 from refund_domain.payments import GatewayRefund, PaymentRef
@@ -29,6 +30,7 @@ def at_end(world: World) -> None:
         if loaded.version != book.version or fold(EMPTY, loaded.events) != book.ledger:
             world.checker.broken("fold", f"{book.ref}: folded from zero it is another ledger")
     nothing_strange(world)
+    balanced(world)
 
 
 def _settled(world: World, book: Book) -> None:

@@ -24,9 +24,10 @@ from refund_adapters.simulation.books import Violation
 from refund_adapters.simulation.draws import Draws
 from refund_adapters.simulation.guarded import draw_guards
 from refund_adapters.simulation.modes import Mode
+from refund_adapters.simulation.paying import draw_paying
 from refund_adapters.simulation.recovery import recover_all
 from refund_adapters.simulation.scenario import Scenario, draw_scenario
-from refund_adapters.simulation.world import MakeHandle, World
+from refund_adapters.simulation.world import DESTINATION, MakeHandle, World
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +58,8 @@ def run_seed(
     scenario = draw_scenario(rng, mode, seed)
     if mode.guards:
         scenario = draw_guards(scenario, Random(f"guarded {seed}"))
+    if mode.pays:
+        scenario = draw_paying(scenario, DESTINATION, Random(f"paid out {seed}"))
     world = World(scenario, mode, make_handle)
     world.checker.deaf = deaf
     draws = Draws(rng, world)

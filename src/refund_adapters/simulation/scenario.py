@@ -54,12 +54,23 @@ class Taken:
 
 
 @attrs.frozen(kw_only=True)
+class Scheduled:
+    """A balance that is paid out on a schedule; `stock_minor` is in it from sales long ago."""
+
+    account: str
+    every_s: int
+    arrives_s: int
+    debits: bool
+    stock_minor: int
+
+
+@attrs.frozen(kw_only=True)
 class Rates:
     """How often what befalls a seed, as chances a step or a call, each in [0, 1].
 
     `brought` to `forged` are of webhooks: how eagerly a signal that is due is brought, how many are lost, doubled,
     late, and how often one is forged. `reconcile` is how often an operation is a reconciliation, `guard` how often
-    one is an approval, a pause or its end.
+    one is an approval, a pause or its end, `pay` how often something befalls a balance that is paid out.
     """
 
     advance: float
@@ -87,6 +98,7 @@ class Rates:
     forged: float = 0
     reconcile: float = 0
     guard: float = 0
+    pay: float = 0
 
 
 QUIET: Final = Rates(
@@ -118,6 +130,7 @@ class Scenario:
     second_from_minor: int | None = None
     most_per_actor_minor: int | None = None
     most_minor: int | None = None
+    scheduled: tuple[Scheduled, ...] = ()
 
 
 def draw_scenario(rng: Random, mode: Mode, seed: int) -> Scenario:

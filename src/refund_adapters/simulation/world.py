@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from refund_adapters.memory import MemoryBank
+from refund_adapters.simulation import paying
 from refund_adapters.simulation.actions import Deliver, Start
 from refund_adapters.simulation.guarded import guarded_policy
 from refund_adapters.simulation.invariants import Checker
@@ -30,7 +31,8 @@ from refund_domain.signals import Subject
 START: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
 _SECOND: Final = timedelta(seconds=1)
-_DESTINATION: Final = "acct_2"
+DESTINATION: Final = "acct_2"
+"""The connected account that destination charges are passed on to."""
 _SELLER: Final = "acct_seller"
 STEP_US: Final = 10_000
 """How long one step takes, in microseconds of true time."""
@@ -72,6 +74,7 @@ class World:
         )
         self.transfers: dict[PaymentRef, tuple[str, ...]] = {}
         self.payments = self._take_payments()
+        paying.begin(self)
         taken = tuple(zip(self.payments, scenario.payments, strict=True))
         self.kinds = {ref: payment.kind for ref, payment in taken}
         self.webhooks = Webhooks(self.payments) if mode.webhooks else None
@@ -100,7 +103,7 @@ class World:
                 method=taken.method,
                 settled=not taken.unsettled,
                 id=taken.charge,
-                destination=_DESTINATION if taken.kind is ChargeKind.DESTINATION else None,
+                destination=DESTINATION if taken.kind is ChargeKind.DESTINATION else None,
                 application_fee=fee,
                 group=f"order-{len(refs)}" if taken.passed else None,
             )
@@ -204,7 +207,7 @@ class World:
                 self._return_fee(ref, 1 + arg % 3)
                 self._tell("application_fee.refunded", ref, Subject.OTHER, f"fee_{arg}")
             case _:
-                raise KeyError(kind)
+                paying.act(self, kind, arg)
 
     def _return_fee(self, ref: PaymentRef, parts: int) -> None:
         """The platform returns all that is left of its fee, or one part of so many, by hand."""

@@ -220,7 +220,7 @@ class Explanation:
 
     __slots__ = (
         "_before_s", "_carried", "_carried_counts", "_counts", "_estimate", "_fee_of", "_fees_of", "_first",
-        "_label", "_payout", "_rest", "_seen", "_sums",
+        "_label", "_payout", "_rest", "_sums",
     )  # fmt: skip
 
     def __init__(
@@ -234,19 +234,19 @@ class Explanation:
         self._first: list[Entry] = []
         self._rest: list[Entry] = []
         self._fees_of: dict[str, int | None] = {}  # by the charge of each kept refund
-        self._seen = 0
 
     @property
     def seen(self) -> int:
-        """How many entries were read so far."""
-        return self._seen
+        """How many entries were read so far, the payout's own left out."""
+        return sum(self._counts) + sum(self._carried_counts)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Read these entries too. Raises `EntryOdd`; what came before it is counted."""
         currency, before_s = self._payout.amount.currency.code.lower(), self._before_s
         now, before = (self._sums, self._counts), (self._carried, self._carried_counts)
         place_of, rest, fees_of = _PLACES.get, self._rest, self._fees_of
-        for entry in entries:
+        room = KEPT_MOST - len(rest)
+        for entry in entries:  # a million times: what is looked up once is not looked up here
             amount_minor, fee_minor = entry.amount_minor, entry.fee_minor
             if amount_minor - fee_minor != entry.net_minor or entry.currency != currency:
                 _check(entry, self._payout)
@@ -255,16 +255,16 @@ class Explanation:
                 continue
             sums, counts = before if entry.available_s < before_s else now
             sums[place] += amount_minor
+            counts[place] += 1
             if fee_minor:
                 sums[_FEE_PLACES[place]] -= fee_minor
-            counts[place] += 1
-            self._seen += 1
-            if place in _FIRST:
-                self._keep(entry)
-            elif len(rest) < KEPT_MOST:
-                rest.append(entry)
             if place == _PAYMENTS and fees_of and (charge := entry.source_id) in fees_of:
                 fees_of[charge] = fee_minor
+            if place in _FIRST:
+                self._keep(entry)
+            elif room:
+                rest.append(entry)
+                room -= 1
 
     def _keep(self, entry: Entry) -> None:
         if len(self._first) < KEPT_MOST:
@@ -292,7 +292,7 @@ class Explanation:
                 if minor or count
             ),
             lines=tuple(self._line(entry, carries) for entry in kept),
-            left_out=self._seen - len(kept),
+            left_out=self.seen - len(kept),
             estimate=self._estimate,
         )
 

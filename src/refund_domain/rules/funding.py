@@ -379,16 +379,18 @@ def _net(amounts_minor: Sequence[int], payouts_minor: Sequence[int]) -> Iterator
     left = payouts_minor[0] if end else 0
     for refund, asked in enumerate(amounts_minor):
         wanted = asked
-        while wanted and source < end:
-            taken = wanted if wanted < left else left
-            if taken:
-                wanted -= taken
-                left -= taken
-                yield refund, source, taken, left
-            if not left:
-                source += 1
-                left = payouts_minor[source] if source < end else 0
-        if wanted:
+        while wanted >= left and source < end:  # this payout is emptied
+            if left:
+                wanted -= left
+                yield refund, source, left, 0
+            source += 1
+            left = payouts_minor[source] if source < end else 0
+        if not wanted:
+            continue
+        if source < end:
+            left -= wanted
+            yield refund, source, wanted, left
+        else:
             yield refund, end, wanted, 0
 
 

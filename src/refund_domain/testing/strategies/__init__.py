@@ -36,11 +36,13 @@ from refund_domain.testing.strategies._payments import (
 )
 from refund_domain.testing.strategies._payouts import (
     arrival_windows,
+    balance_entries,
     balances,
     funding_parts,
     fundings,
     funds,
     payout_lists,
+    payout_statements,
     payouts,
     policies,
 )
@@ -71,6 +73,7 @@ __all__ = [
     "application_fees",
     "approve_refunds",
     "arrival_windows",
+    "balance_entries",
     "balances",
     "choices",
     "control_refs",
@@ -92,6 +95,7 @@ __all__ = [
     "payment_refs",
     "payments",
     "payout_lists",
+    "payout_statements",
     "payouts",
     "pictures",
     "policies",

@@ -12,7 +12,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from refund_domain._checks import check_count
 from refund_domain.money import Currency, Money
+from refund_domain.payouts.entries import CATEGORIES, About, BalanceEntry
 from refund_domain.payouts.funds import IN_PROGRESS, Balance, Funds, Payout
+from refund_domain.payouts.statement import PayoutStatement, explain
 from refund_domain.policy import FundingRule, Policy
 from refund_domain.rules.arrival import ArrivalWindow
 from refund_domain.rules.funding import (
@@ -219,3 +221,47 @@ def _policies(draw: DrawFn) -> Policy:
         ),
         funding=draw(st.sampled_from(FundingRule)),
     )
+
+
+def balance_entries(*, currency: Currency | None = None) -> SearchStrategy[BalanceEntry]:
+    """Balance transactions of every category, one that nobody knows among them; each adds up in itself."""
+    return _balance_entries(in_currency(currency))
+
+
+@st.composite
+def _balance_entries(draw: DrawFn, currencies: SearchStrategy[Currency]) -> BalanceEntry:
+    amount_minor = draw(st.integers(-MOST_CAPTURED_MINOR, MOST_CAPTURED_MINOR))
+    fee_minor = draw(st.sampled_from([0, 0, 30, -30]) | up_to(MOST_CAPTURED_MINOR))
+    created_s = draw(st.integers(1_700_000_000, 1_800_000_000))
+    charge = draw(maybe(prefixed("ch_")))
+    return BalanceEntry(
+        id=draw(prefixed("txn_")),
+        category=draw(st.sampled_from([*CATEGORIES, "not_known_yet"])),
+        amount_minor=amount_minor,
+        fee_minor=fee_minor,
+        net_minor=amount_minor - fee_minor,
+        currency=draw(currencies).code.lower(),
+        created_s=created_s,
+        available_s=created_s + draw(up_to(10 * 86_400)),
+        about=draw(maybe(st.builds(About, id=prefixed("obj_"), charge=st.just(charge)))),
+    )
+
+
+def payout_statements(*, max_size: int = 5) -> SearchStrategy[PayoutStatement]:
+    """Statements of payouts with up to `max_size` entries, some with a rest that nothing explains."""
+    check_count(max_size, "max_size", 0, 100)
+    return _payout_statements(max_size)
+
+
+@st.composite
+def _payout_statements(draw: DrawFn, max_size: int) -> PayoutStatement:
+    payout = draw(payouts())
+    entries = draw(
+        st.lists(
+            balance_entries(currency=payout.amount.currency), max_size=max_size, unique_by=lambda entry: entry.id
+        )
+    )
+    if draw(COIN):  # nothing is left over
+        net_minor = sum(entry.net_minor for entry in entries)
+        payout = attrs.evolve(payout, amount=Money(net_minor, payout.amount.currency))
+    return explain(payout, entries)
