@@ -50,9 +50,9 @@ _FONT: Final = 9.5
 def plot_statement(statement: PayoutStatement, ax: Axes | None = None) -> Axes:
     """Draw the payout, one row a step from top to bottom, in minor units: the bars add up exactly.
 
-    Without `ax` it is drawn in a figure of its own, six inches wide and as high as it needs; `axes.figure` is it. An
-    `ax` of yours holds it well at 0.42 inches of height a row.
-    Labels are drawn as they are: no formula is read out of a `$`. Raises ImportError without the extra.
+    Without `ax` it is drawn in a figure of its own, six inches wide and as high as it needs; `axes.figure` is it.
+    An `ax` of yours holds it well at 0.42 inches of height a row. Labels are drawn as they are: no formula is read
+    out of a `$`. Raises ImportError without the extra.
 
     >>> from datetime import date
     >>> from refund_domain.money import Money
