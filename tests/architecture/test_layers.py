@@ -170,6 +170,7 @@ PLAIN = [
             "records",
             "simulation",
             "sql",
+            "statements.export",
             "statements.steps",
             "stripe",
             "wording",

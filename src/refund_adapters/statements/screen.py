@@ -13,7 +13,6 @@ from rich.text import Text
 
 from refund_adapters.statements.steps import Kind, Step, end_name, heading, name_of, plain, steps
 from refund_adapters.wording import GROUP
-from refund_domain.money import Money
 from refund_domain.payouts.statement import Line, PayoutStatement
 
 WIDEST: Final = 96
@@ -147,7 +146,7 @@ def _table(out: Console, statement: PayoutStatement) -> Iterator[Text]:
 
 def _cost(out: Console, statement: PayoutStatement) -> Iterator[Text]:
     """What the refunds cost beside their amounts, where that is known."""
-    cost: Money = statement.refunds_cost
+    cost = statement.refunds_cost
     if cost.amount_minor:
         yield Text()
         yield from _folded(
