@@ -20,13 +20,12 @@ from refund_adapters.statements.export import (
     write_parts,
 )
 from refund_adapters.statements.labels import read_labels
-from refund_domain.answers import Missing, Unread
 from refund_domain.errors import GatewayUnreadable, RefundError
 from refund_domain.payments import PLATFORM
-from refund_domain.payouts.progress import Pages, ReadingProgress
+from refund_domain.payouts.progress import ReadingProgress
 from refund_domain.payouts.reading import PayoutReading
 from refund_domain.payouts.statement import Line, PayoutStatement
-from refund_domain.payouts.whereabouts import NotExplained, Why
+from refund_domain.payouts.whereabouts import NotExplained
 from refund_domain.ports import PayoutSource
 
 KEY: Final = "STRIPE_SECRET_KEY"
@@ -106,14 +105,15 @@ def add_to(
         label = None if labels is None else _labels(labels).get
         progress = _Progress(typer.get_text_stream("stderr"))
         try:
-            source = open_source()
-            reading = PayoutReading(source, account, id, label=label, estimate=estimate, on_progress=progress.told)
+            reading = PayoutReading(
+                open_source(), account, id, label=label, estimate=estimate, on_progress=progress.told
+            )
             if not lines:
                 _print_statement(_statement(reading, pause_s, progress), form)
-            elif (answer := _not_explained(source, account, id, estimate)) is not None:
-                _print_statement(answer, form)
+            elif isinstance(found := reading.lines(), NotExplained):
+                _print_statement(found, form)
             else:
-                typer.echo(f"{_print_lines(reading.lines(), form):,} lines", err=True)
+                typer.echo(f"{_print_lines(found, form):,} lines", err=True)
         except (RefundError, ValueError, ImportError) as error:
             progress.end()
             raise _unusable(f"The payout cannot be read: {error}") from None
@@ -143,18 +143,6 @@ def _statement(reading: PayoutReading, pause_s: float, progress: "_Progress") ->
         return reading.statement()
     finally:
         progress.end()
-
-
-def _not_explained(source: PayoutSource, account: str, id: str, estimate: bool) -> NotExplained | None:
-    """Why this payout has no lines, if it has none."""
-    match source.payout(account, id):
-        case Unread(why=why):
-            raise GatewayUnreadable(why)
-        case Missing():
-            return NotExplained(why=Why.PAYOUT_NOT_FOUND)
-        case payout:
-            pages = Pages.of(payout, label=None, fee_of=None, estimate=estimate)
-            return pages if isinstance(pages, NotExplained) else None
 
 
 def _print_statement(answer: PayoutStatement | NotExplained, form: Form) -> None:
