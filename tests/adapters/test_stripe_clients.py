@@ -1028,12 +1028,15 @@ def test_the_members_that_are_read_are_let_through_and_no_others() -> None:
     import inspect
     import re
 
-    from refund_adapters.stripe import _faults, _members, _steps, _translate
+    from refund_adapters.stripe import _faults, _members, _payouts, _steps, _translate
 
-    source = "".join(inspect.getsource(module) for module in (_faults, _members, _steps, _translate))
+    source = "".join(inspect.getsource(module) for module in (_faults, _members, _payouts, _steps, _translate))
     read = set(re.findall(r'\.get\("(\w+)"', source)) | set(re.findall(r'_in\(\w+, "(\w+)"\)', source))
-    read |= set(re.findall(r'(?:whole|text)\(\w+, "(\w+)"\)', source)) | set(re.findall(r'\["(\w+)"\]', source))
+    read |= set(re.findall(r'(?:whole|signed|text)\(\w+, "(\w+)"\)', source)) | set(
+        re.findall(r'\["(\w+)"\]', source)
+    )
     read |= set(re.findall(r'"(\w+)" (?:not )?in \w+', source)) | set(_translate.PASSED_ON)
+    read |= set(re.findall(r'_amounts\(.+?, "(\w+)"\)', source))
     sent = {"reverse_transfer", "refund_application_fee", "metadata"}
     missing = read - _guard.READ - sent
     assert not missing

@@ -12,7 +12,7 @@ from refund_adapters.stripe import MARK
 from refund_adapters.stripe._entries import BY_TYPE, Row, Source, rows_of
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payouts.entries import CATEGORIES, About, Entry, Group
-from tests.canaries import OF_HOST, PERSONAL, TEXT, found_in
+from tests.canaries import KEY, OF_HOST, PERSONAL, TEXT, found_in
 from tests.stripe_double import schema
 
 EUR = Currency.of("eur")
@@ -99,6 +99,7 @@ PAID = Money(5_000, EUR)
         (refund(charge=charge()), About(id="re_1", charge="ch_1", mark="r-1", amount=PAID, rate="1.1")),
         (refund(charge=None), About(id="re_1", mark="r-1", amount=PAID, rate="1.1")),
         (refund(charge=TEXT), About(id="re_1", mark="r-1", amount=PAID, rate="1.1")),
+        (refund(charge=KEY), About(id="re_1", mark="r-1", amount=PAID, rate="1.1")),
         (refund(amount=None), About(id="re_1", charge="ch_1", mark="r-1")),
         (refund(currency=None), About(id="re_1", charge="ch_1", mark="r-1")),
         (refund(currency="123"), About(id="re_1", charge="ch_1", mark="r-1")),
@@ -111,13 +112,15 @@ PAID = Money(5_000, EUR)
         (None, None),
         (..., None),
         ({"id": TEXT, "object": "charge"}, None),
+        ({"id": KEY, "object": "charge"}, None),
     ],
-    ids=str,
+    ids=lambda value: str(value)[-60:],
 )
 def test_an_entry_says_what_it_is_about(source: Any, about: About | None) -> None:
     """A charge, a refund and a dispute with their charge and what the client saw; of all else the id alone."""
     entry = only(source=source)
     assert entry.about == about
+    assert found_in(repr(entry)) == ()
     if about is not None:
         assert entry.source_id == about.id
 
@@ -182,6 +185,7 @@ def test_a_category_that_is_no_word_is_other() -> None:
         page(row(id=None)),
         page(row(id="")),
         page(row(id=TEXT)),
+        page(row(id=KEY)),
         page(row(id="txn_1\n")),
         page(row(id="txn_\u0661")),
         page(row(id="t" * 256)),

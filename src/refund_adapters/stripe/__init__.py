@@ -1,7 +1,8 @@
 """Gateways to Stripe, over the official stripe-python (extras `stripe`, `stripe-httpx`, `stripe-aiohttp`).
 
-`StripeGateway` and `AsyncStripeGateway` are the port; `clients` their HTTP clients, `webhooks` the way in for
-events. Importing this package does not import stripe; making a gateway does.
+`StripeGateway` and `AsyncStripeGateway` are the port; `payouts` and `payouts_async` read what an account pays out,
+`clients` are the HTTP clients of all of them, `webhooks` the way in for events. Importing this package does not
+import stripe; making a gateway does.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from refund_adapters.stripe._guard import Guard, NotStripe, kept_headers
+from refund_adapters.stripe._guard import KEYS, Guard, NotStripe, kept_headers
 from refund_adapters.stripe._members import as_id, word
 from refund_adapters.stripe._payouts import ENTRIES, Rows
 from refund_adapters.stripe._steps import Call, Failed, Reply
@@ -85,6 +85,9 @@ class Row(
     rate: Decimal | None = None
     source: Id | Source | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, category={self.category!r}, net_minor={self.net_minor})"
+
     @property
     def source_id(self) -> str | None:
         """The id of what it is about, at no cost."""
@@ -93,7 +96,7 @@ class Row(
     @property
     def about(self) -> About | None:
         """What it is about, made when it is asked for: of most entries nobody asks."""
-        source, known = self.source, as_id(self.source_id)
+        source, known = self.source, _plain(self.source_id)
         if known is None:
             return None
         if not isinstance(source, Source) or source.object not in _TOLD:
@@ -113,7 +116,12 @@ _TOLD: Final = frozenset(["charge", "refund", "dispute"])
 
 
 def _charge(link: str | Named | None) -> str | None:
-    return as_id(link.id if isinstance(link, Named) else link)
+    return _plain(link.id if isinstance(link, Named) else link)
+
+
+def _plain(id: str | None) -> str | None:
+    """An id that is one, and no key that a stranger repeats."""
+    return None if id is None or KEYS.search(id) else as_id(id)
 
 
 def _amount(source: Source) -> Money | None:
@@ -170,7 +178,8 @@ def rows_of(content: bytes | str) -> Rows:
     """The page in these bytes. Raises ValueError for what is none."""
     page = _decode(content)
     rows = page.data
-    if not _IDS.fullmatch("".join([f"{row.id}\n" for row in rows])):
+    ids = "".join([f"{row.id}\n" for row in rows])
+    if not _IDS.fullmatch(ids) or KEYS.search(ids):
         raise ValueError("an id is no id")
     if not all(map(word, {row.category for row in rows})):
         rows = tuple(row if word(row.category) else _categorised(row) for row in rows)

@@ -39,7 +39,8 @@ _KEY: Final = r"(?:[sr]k_(?:live|test)|whsec)_"
 _PLAIN: Final = re.compile(rf"(?!.*{_KEY})[A-Za-z0-9_.:\-]{{1,255}}", re.ASCII)
 """What a text among those members looks like: an id, a word, a date. Anything else is read as null, and so is what
 holds a key of Stripe's, which a stranger in between may repeat from what it was sent."""
-_KEYS: Final = re.compile(rf"{_KEY}\S*")
+KEYS: Final = re.compile(rf"{_KEY}\S*")
+"""A key of Stripe's, wherever in a text it stands."""
 
 
 class NotStripe(Exception):
@@ -115,7 +116,7 @@ def kept_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     notice, trail = headers.get("Stripe-Notice"), headers.get("Request-Id")
     if notice is not None:
         # It may be a stranger's, who repeats what it was sent.
-        _log.warning("Stripe's notice: %s", _KEYS.sub("…", "".join(filter(str.isprintable, notice)))[:500])
+        _log.warning("Stripe's notice: %s", KEYS.sub("…", "".join(filter(str.isprintable, notice)))[:500])
     return {"request-id": trail} if trail is not None and _PLAIN.fullmatch(trail) else {}
 
 

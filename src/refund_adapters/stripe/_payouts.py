@@ -85,8 +85,8 @@ Patient = Generator[Call | Wait, Reply, T]
 def patient(steps: Steps[T], *, attempts: int, backoff_s: float) -> Patient[T]:
     """These steps, in which a read that failed in passing is made again, at most `attempts` times in all.
 
-    In passing fails what Stripe slows down (429), breaks on (5xx) or never answered; each pause is twice as long
-    as the one before.
+    In passing fails what Stripe slows down (429), breaks on (5xx), or gives no answer to that can be read; each
+    pause is twice as long as the one before.
     """
     try:
         call = next(steps)
@@ -106,7 +106,9 @@ def _passes(reply: Reply) -> bool:
     if not isinstance(reply, Failed):
         return False
     fault = reply.fault
-    return fault is None or fault.status == 429 or fault.status >= 500 or fault.code == "rate_limit"
+    if fault is None or fault.status == 429 or fault.status >= 500 or fault.code == "rate_limit":
+        return True
+    return not fault.spoken and 200 <= fault.status < 300  # a success that was cut, or a page of HTML
 
 
 def _told(reading: Steps[T]) -> Steps[T | Unread]:
@@ -138,9 +140,9 @@ def funds(account: str, *, live: bool) -> Steps[Funds | Unread]:
 
 
 def _funds(account: str, live: bool) -> Steps[Funds]:
-    """In this order money that moves meanwhile is missed rather than counted twice.
+    """In this order a payout that is made meanwhile is missed rather than counted beside the balance it came from.
 
-    A payout that leaves between the two lists stands in both, and the later word counts.
+    One that leaves between the two lists stands in both, and the later word counts.
     """
     found: dict[str, Payout] = {}
     for status in (PayoutStatus.PENDING, PayoutStatus.IN_TRANSIT):
@@ -313,6 +315,8 @@ def _holding(account: str, refund: str, live: bool) -> Steps[Payout | Missing | 
     if row.get("balance_transaction") is None:
         return None
     entry = object_in(row["balance_transaction"])
+    if not entry:
+        raise Unclear("the refund's balance transaction is not told: may the key read balance transactions?")
     own = _Own(refund=refund, id=id_in(entry, "id"), type=text(entry, "type"), currency=currency_in(entry))
     rows = yield from every(_PAYOUTS, account, created={"gte": whole(entry, "created")})
     made = [payout_of(row, live=live) for row in reversed(rows)]

@@ -38,9 +38,9 @@ class StripePayouts:
     key may read charges, refunds and disputes. `secret_key`, `http_client`, `base_address` and the times are as
     `StripeGateway`'s; share its HTTP client if you like.
 
-    A read that Stripe slows down (429), breaks on (5xx) or does not answer is made again, `attempts` times in all,
-    after `backoff_s` and then twice as long each time, at most 8 s, as far as `read_budget_s` reaches; `sleep` is
-    how it waits. Each call of this class is one reading with a budget of its own.
+    A read that Stripe slows down (429), breaks on (5xx) or does not answer readably is made again, `attempts`
+    times in all, after `backoff_s` and then twice as long each time, at most 8 s, as far as `read_budget_s`
+    reaches; `sleep` is how it waits. Each call of this class is one reading with a budget of its own.
 
     Raises TypeError or ValueError for odd arguments, never repeating the key; ImportError without the extra
     `stripe`.
