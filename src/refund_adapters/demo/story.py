@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from refund_adapters.demo.payouts import PAYOUT
 from refund_adapters.demo.scene import ACCOUNT, Call, Chapter, Drawn, Got, Said, Scene
 from refund_adapters.wording import (
     CHOICE,
@@ -198,12 +197,16 @@ class _Story:
             yield Got("Wait for Maria", str(sum(len(payment.items) for payment in waiting)))
 
     def payout(self) -> Steps:
-        """R8 afterwards: what the forecast of chapter 2 came to."""
+        """R8 afterwards: which payout became smaller, and by what."""
         scene = self.scene
-        yield Said("The payout is on the firm's bank statement, and Maria wants to know what it is made of.")
-        yield Call(f'answer = PayoutReading(payouts, account, "{PAYOUT}", label=label).statement()')
-        answer = PayoutReading(scene.payouts, ACCOUNT, PAYOUT, label=scene.label).statement()
-        yield Got(f"Payout {PAYOUT}", str(answer))
+        made = scene.pay_out()
+        yield Said(
+            f"{scene.in_progress}, which was on its way, arrived whole: a gateway takes refunds from the balance, "
+            "so the next payout is smaller. Maria wants to know what that is made of."
+        )
+        yield Call(f'answer = PayoutReading(payouts, account, "{made}", label=label).statement()')
+        answer = PayoutReading(scene.payouts, ACCOUNT, made, label=scene.label).statement()
+        yield Got(f"Payout {made}", str(answer))
         if isinstance(answer, PayoutStatement):
             yield Drawn(answer)
 
