@@ -91,8 +91,8 @@ class Scene:
         self.other = self.charge("320.00", course=closed_card if course is None else course)
 
     def business(self) -> str:
-        """What else the office sold last week: a payment in a payout on its way, whose id is returned, and another in
-        the balance."""
+        """What the office sold last week: a payment in a payout on its way, whose id is returned, and one in the
+        balance."""
         self.sold("ch_first")
         payout = self.bank.payouts.make(ACCOUNT, "USD")
         self.bank.payouts.move(payout, "in_transit")
