@@ -47,7 +47,7 @@ def test_lives_in_bulk_are_what_the_service_writes() -> None:
 
 
 def test_one_benchmark_is_measured_anew_without_the_others(tmp_path: Path) -> None:
-    """Its rows stand in the place of the old ones, in order, and the page says when and of which commit they are."""
+    """Its rows stand in the place of the old ones, in order; the page says when and of which commit they are."""
     row = {"name": "old", "median_us": 1.0, "least_us": 1.0, "most_us": 1.0, "reach": ""}
     file = tmp_path / "figures.json"
     file.write_text(json.dumps({"benchmarks": {"benchmarks": {"B3": [row], "B10": [row]}}}))
