@@ -241,7 +241,7 @@ def test_nothing_is_lost_or_made(amounts: list[Money], listed: list[Payout], pol
 @pytest.mark.parametrize("code", ["JPY", "USD", "KWD", "UGX"])
 @given(minors=st.lists(st.integers(0, 10**12), max_size=4), held=st.lists(st.integers(-5, 10**12), max_size=4))
 def test_every_currency_is_exact_to_its_last_unit(code: str, minors: list[int], held: list[int]) -> None:
-    """With no decimals, two or three: parts add up, and payouts fall by what they gave, in the currency's units."""
+    """With no decimals, two or three: parts add up, and payouts fall by what they gave, in whole units."""
     currency = Currency.of(code)
     listed = [payout(f"po_{place}", minor, currency=currency) for place, minor in enumerate(held)]
     fundings = forecast_fundings([Money(minor, currency) for minor in minors], listed)
