@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,16 @@ _RECONCILED = tuple(f"{mode}-reconciled" for mode in _PLAIN)
 _SEPARATE = ("cap-off-separate", "cap-on-told-separate", "cap-off-guarded-separate")
 MODES = (*_PLAIN, *_RECONCILED, "cap-off-guarded", *_SEPARATE, "cap-off-paid-out")
 """In the order in which they came to be: a campaign of an earlier day has run the first of them."""
+
+
+def commit() -> str:
+    """The commit that is tried; one with changes that are not committed says so."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    own = [f":!{path.relative_to(ROOT)}" for path in (JSON, PAGE)]  # what a campaign writes is no change of it
+    return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain", ".", *own) else "")
 
 
 def lines() -> dict[str, int]:
@@ -382,8 +393,14 @@ def benchmarked(figures: Any) -> str:
         for name, timed in figures["benchmarks"].items()
         for row in timed
     ]
-    about = "".join(f"- {name}: {ABOUT[name]}\n" for name in figures["benchmarks"])
+    measured = figures.get("measured", {})
+    about = "".join(f"- {name}: {ABOUT[name]}{_anew(measured.get(name))}\n" for name in figures["benchmarks"])
     return table(("", "work", "median", "spread", "compared", "to reach"), rows) + "\n" + about
+
+
+def _anew(measured: Any) -> str:
+    """When and of what a benchmark was measured by itself, after the others."""
+    return "" if measured is None else f" Measured at {measured['at']} at commit `{measured['commit'][:12]}`."
 
 
 def _figure(time_us: float) -> str:

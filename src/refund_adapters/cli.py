@@ -1,4 +1,4 @@
-"""The command `refunds`: demo, health, audit, erase. Needs the extra `demo` (Typer, Rich), and says so without."""
+"""The command `refunds`: demo, payout, health, audit, erase. Needs the extra `demo` (Typer, Rich), or says so."""
 
 # No postponed annotations here: Typer reads the commands' own, and what they name is imported only by then.
 
@@ -23,7 +23,8 @@ def app() -> "typer.Typer":
     import typer
 
     from refund_adapters.demo import screen
-    from refund_adapters.records.commands import add_to
+    from refund_adapters.records import commands as records
+    from refund_adapters.statements import commands as statements
 
     commands = typer.Typer(
         help="Refunds for host applications: done once, known to the end.",
@@ -44,7 +45,8 @@ def app() -> "typer.Typer":
         """Play the story of two bookings: a bank in memory, a journal in a temporary file, no real money."""
         screen.play(fault, pause_s=0.0 if fast else _PAUSE_S)
 
-    add_to(commands)
+    statements.add_to(commands)
+    records.add_to(commands)
     return commands
 
 

@@ -15,9 +15,11 @@ from refund_domain.commands import Choice
 from refund_domain.decider.ledger import Status
 from refund_domain.decider.pulling import LegState
 from refund_domain.money import Money
+from refund_domain.payouts.entries import Group
 from refund_domain.quotes import Quote
 from refund_domain.refusals import Move, Refusal, Refused
 from refund_domain.rules.eligibility import METHODS, Family
+from refund_domain.rules.funding import AtGateway, FromBalance, Funding, NotCovered, Shortfall
 from refund_domain.views import Refund
 
 
@@ -170,6 +172,37 @@ METHOD: Final[dict[str, str]] = {
 }
 """Names for the gateway's words of methods; an unlisted word is shown as it is."""
 
+GROUP: Final[dict[Group, str]] = {
+    Group.PAYMENTS: "Payments",
+    Group.CAPTURE_REVERSALS: "Released by partial captures",
+    Group.FEES: "Fees",
+    Group.PLATFORM_FEES: "Earned as a platform",
+    Group.TRANSFERS: "Transfers between accounts",
+    Group.TOP_UPS: "Added to the balance by hand",
+    Group.REFUNDS: "Refunds",
+    Group.REFUND_FAILURES: "Refunds that failed",
+    Group.FAILED_PAYMENTS: "Returned bank debits",
+    Group.DISPUTES: "Disputes",
+    Group.RESERVES: "Reserves",
+    Group.FINANCING: "Financing",
+    Group.ADJUSTMENTS: "Adjustments",
+    Group.FAILED_PAYOUTS: "Earlier payouts that failed",
+    Group.OTHER_PAYOUTS: "Other payouts",
+    Group.CARRIED_OVER: "Below nothing from before",
+    Group.OTHER: "Other entries",
+    Group.UNEXPLAINED: "Not explained",
+}
+"""The heading of each group of a payout's entries."""
+
+SHORTFALL: Final[dict[Shortfall, str]] = {
+    Shortfall.WAITS: "the refund waits until the balance is topped up",
+    Shortfall.FAILS: "the refund fails, unless the balance is topped up first",
+    Shortfall.WAITS_OR_FAILS: (
+        "until the balance is topped up, the refund of a card payment waits, and that of a bank transfer fails"
+    ),
+}
+"""What too small a balance does to a refund."""
+
 _FAMILY_NOTES: Final[dict[Family, str]] = {
     Family.ACH: "It appears as a separate credit, which your bank does not label as a refund.",
 }
@@ -262,9 +295,7 @@ def _quote_rows(quote: Quote) -> Iterator[tuple[str, str]]:
         return
     yield "To refund", str(quote.amount)
     if quote.funding is not None:
-        for part in quote.funding.parts:
-            yield "Comes from", str(part)
-        yield "Note", quote.funding.caveat
+        yield from _funding_rows(quote.funding)
     for leg in quote.pulls_back:
         yield "Pulled back", f"{leg.amount} of transfer {leg.transfer}"
     if quote.fee_kept is not None:
@@ -276,3 +307,23 @@ def _quote_rows(quote: Quote) -> Iterator[tuple[str, str]]:
     if quote.needs_second:
         yield "Then", "another person must approve it before it is sent"
     yield "Before you press", quote.cannot_be_undone
+
+
+def _funding_rows(funding: Funding) -> Iterator[tuple[str, str]]:
+    """Where the money comes from by the policy's rule, and what the gateway does now if that is another thing."""
+    for part in funding.parts:
+        if isinstance(part, NotCovered):
+            yield "Not covered", f"{part.amount}: {SHORTFALL[part.then]}"
+        else:
+            yield "Comes from", str(part)
+    if funding.at_gateway is not None and funding.at_gateway not in funding.parts:
+        yield "At the gateway now", _at_gateway(funding.at_gateway)
+    yield "Note", funding.caveat
+
+
+def _at_gateway(there: AtGateway) -> str:
+    match there:
+        case FromBalance(after=after):
+            return f"the available balance covers it, and will be {after}"
+        case NotCovered(then=then):
+            return f"the available balance does not cover it: {SHORTFALL[then]}"

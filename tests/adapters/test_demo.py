@@ -14,15 +14,17 @@ from pathlib import Path
 import pytest
 
 from refund_adapters import cli
-from refund_adapters.demo import Call, Chapter, Got, Scene, story
+from refund_adapters.demo import Call, Chapter, Drawn, Got, Scene, story
 from refund_adapters.memory import Course, Fault
 from refund_domain import RefundService
+from refund_domain.payouts.entries import Group
+from refund_domain.payouts.reading import PayoutReading
 from refund_domain.quotes import Quote
 from refund_domain.rules.cancellation import cancellation_notice
 from refund_domain.rules.eligibility import cannot_be_stopped
 
 ESCAPE = "\x1b"
-TITLES = 9
+TITLES = 10
 
 
 def played(folder: Path, *, fault: Fault = Fault.ANSWER_LOST, course: Course | None = None) -> list[Chapter]:
@@ -69,10 +71,27 @@ def test_story_tells_each_chapter(tmp_path: Path) -> None:
         ("Being checked: 150.00 USD", "A refund is under way", "Accepted: 150.00 USD", "Refunded: 150.00 USD"),
         ("Refunded: 320.00 USD", "Failed: 320.00 USD", "The card is closed", "320.00 USD given back outside"),
         ("150.00 USD refunded; 0.00 USD left", "Wait for Maria: 0"),
+        (
+            "Payout po_2: 803.12 USD instead of 1153.12 USD: ",
+            "200.00 USD went back to the client of booking 1042",
+            "320.00 USD came back from refunds that failed.",
+        ),
     )
     for number, (chapter, parts) in enumerate(zip(told, wanted, strict=True), 1):
         for part in parts:
             assert part in chapter, f"chapter {number}"
+
+
+def test_statement_is_of_what_the_bank_did(tmp_path: Path) -> None:
+    """Chapter 2 forecasts by the house's rule; chapter 10 explains what the bank paid out, whatever befell."""
+    chapters = played(tmp_path / "a")
+    assert "which will be 300.00 USD instead of 500.00 USD" in text(chapters[1])
+    (drawn,) = [step for step in chapters[-1].steps if isinstance(step, Drawn)]
+    statement = drawn.statement
+    assert [str(-line.amount) for line in statement.refunds] == ["320.00 USD", "150.00 USD", "200.00 USD"]
+    assert statement.total(Group.UNEXPLAINED).amount_minor == 0
+    other = text(played(tmp_path / "b", fault=Fault.BREAKS_MADE_NOTHING)[-1])
+    assert "953.12 USD instead of 1153.12 USD" in other  # nothing of the bank transfer ever went back
 
 
 def test_double_click_is_the_same_refund(tmp_path: Path) -> None:
@@ -127,7 +146,9 @@ def test_every_call_shown_is_a_call_one_can_make(tmp_path: Path) -> None:
     named: dict[str, Callable[..., object]] = {
         "cannot_be_stopped": cannot_be_stopped,
         "cancellation_notice": cancellation_notice,
+        "PayoutReading": PayoutReading,
     }
+    methods_of = {"verified": Quote, "statement": PayoutReading}
     shown = [step.code for chapter in played(tmp_path) for step in chapter.steps if isinstance(step, Call)]
     checked = set()
     for code in shown:
@@ -140,11 +161,20 @@ def test_every_call_shown_is_a_call_one_can_make(tmp_path: Path) -> None:
             else:
                 assert isinstance(node.func, ast.Attribute)
                 name, bound = node.func.attr, 1
-                signature = inspect.signature(getattr(Quote if name == "verified" else RefundService, name))
+                signature = inspect.signature(getattr(methods_of.get(name, RefundService), name))
             arguments: list[object] = [None] * (len(node.args) + bound)
             signature.bind(*arguments, **{str(each.arg): None for each in node.keywords})
             checked.add(name)
-    assert {"quote_booking", "issue", "verified", "recover", "settle", "show", "record_outside"} <= checked
+    assert {
+        "quote_booking",
+        "issue",
+        "verified",
+        "recover",
+        "settle",
+        "show",
+        "record_outside",
+        "statement",
+    } <= checked
 
 
 def test_command_plays_and_exits_with_zero() -> None:
@@ -152,9 +182,7 @@ def test_command_plays_and_exits_with_zero() -> None:
     done = refunds("demo", "--fast")
     assert done.returncode == 0
     assert done.stderr == ""
-    assert [line[:2] for line in done.stdout.splitlines() if re.match(r"\d\.", line)] == [
-        f"{number}." for number in range(1, TITLES + 1)
-    ]
+    assert re.findall(r"^(\d+)\. ", done.stdout, re.MULTILINE) == [str(number) for number in range(1, TITLES + 1)]
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "80", "200"])

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from refund_adapters import cli
+from refund_adapters.cells import safe_cell
 from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
 from refund_adapters.records import COLUMNS, Csv, JsonLines, audit_rows, export_audit
-from refund_adapters.records.audit import audit_row, safe_cell
+from refund_adapters.records.audit import audit_row
 from refund_adapters.sql import SqliteJournal
 from refund_adapters.sql.codec import decode
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService

@@ -151,10 +151,11 @@ def test_an_odd_payout_is_unread(changes: dict[str, object]) -> None:
 
 
 def test_a_payout_says_when_the_one_before_was_made() -> None:
-    """The newest automatic payout of its currency that was made before it, however many others stand between."""
+    """The newest automatic payout of its currency and kind made before it, however many others stand between."""
     earlier = [
         payout(9, created=AT_S - 1, automatic=False),
         payout(8, created=AT_S - 2, currency="eur"),
+        payout(5, created=AT_S - 3, source_type="bank_account"),
         payout(7, created=AT_S - DAY_S, status="failed"),
         payout(6, created=AT_S - 2 * DAY_S),
     ]

@@ -15,11 +15,13 @@ from refund_domain.connect import Leg
 from refund_domain.decider.attention import after_failure
 from refund_domain.decider.pulling import LegState
 from refund_domain.payments import Trace
-from refund_domain.payouts.funds import Payout
+from refund_domain.payouts.entries import Group
+from refund_domain.payouts.funds import Balance, Payout
+from refund_domain.policy import FundingRule, Policy
 from refund_domain.refusals import REFUSALS, AlreadyRefunded, Disputed, External, Move
 from refund_domain.rules.arrival import ArrivalWindow
 from refund_domain.rules.eligibility import METHODS
-from refund_domain.rules.funding import forecast_funding
+from refund_domain.rules.funding import Funding, Shortfall, forecast_funding
 from refund_domain.views import LegView
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -55,6 +57,8 @@ def test_every_word_of_the_core_has_its_sentence() -> None:
     assert set(wording.MOVE) == set(Move)
     assert set(wording.CHOICE) == set(Choice)
     assert set(wording.METHOD) == set(METHODS)
+    assert set(wording.GROUP) == set(Group)
+    assert set(wording.SHORTFALL) == set(Shortfall)
     said = [text for words in wording.STATUS.values() for text in words[:3]]
     said += [*wording.REFUSAL.values(), *wording.MOVE.values(), *wording.CHOICE.values()]
     assert all(text.strip() == text and text[0].isupper() for text in said)
@@ -179,6 +183,49 @@ def test_quote_rows_show_all_there_is_to_verify() -> None:
         assert part in text
     for part in ("6.10 USD", "Platform fee not returned: 20.00 USD", "2026-03-05", quote.cannot_be_undone):
         assert part in text
+
+
+def funding_rows(funding: Funding) -> list[tuple[str, str]]:
+    """The rows of a quote that say where its money comes from."""
+    rows = quote_rows(Quote(request_id="q1", ref=CARD, quoted_at=NOW, amount=USD_200, funding=funding))
+    return [row for row in rows if row[0] in ("Comes from", "Not covered", "At the gateway now", "Note")]
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        ("card", "the refund waits until"),
+        ("us_bank_account", "the refund fails, unless"),
+        (None, "card payment waits"),
+    ],
+)
+def test_quote_tells_what_the_gateway_does_with_the_balance(method: str | None, says: str) -> None:
+    """Beside the house's rule stands what too small a balance does now; what covers it is told, too."""
+    payout = Payout(id="po_1", amount=Money.parse("500.00", "USD"), arrives_on=date(2026, 3, 4))
+    short, enough = (
+        Balance(available=Money.parse("199.99", "USD")),
+        Balance(available=Money.parse("250.00", "USD")),
+    )
+    (comes, now, note) = funding_rows(forecast_funding(USD_200, [payout], short, method=method))
+    assert (comes[0], note[0]) == ("Comes from", "Note")
+    assert now[0] == "At the gateway now"
+    assert now[1].startswith("the available balance does not cover it: ")
+    assert says in now[1]
+    (_, now, _) = funding_rows(forecast_funding(USD_200, [payout], enough, method=method))
+    assert now == ("At the gateway now", "the available balance covers it, and will be 50.00 USD")
+
+
+def test_quote_says_nothing_twice_of_its_funding() -> None:
+    """Where the rule is the gateway's own way there is one row of it; without a balance nothing is said of one."""
+    rule = Policy(funding=FundingRule.BALANCE)
+    short, enough = Balance(available=Money.parse("0.00", "USD")), Balance(available=Money.parse("250.00", "USD"))
+    rows = funding_rows(forecast_funding(USD_200, [], short, rule, method="card"))
+    assert rows[0] == ("Not covered", "200.00 USD: the refund waits until the balance is topped up")
+    assert [label for label, _ in rows] == ["Not covered", "Note"]
+    rows = funding_rows(forecast_funding(USD_200, [], enough, rule, method="card"))
+    assert rows[0] == ("Comes from", "200.00 USD from the available balance, which will be 50.00 USD")
+    assert [label for label, _ in rows] == ["Comes from", "Note"]
+    assert [label for label, _ in funding_rows(forecast_funding(USD_200, []))] == ["Comes from", "Note"]
 
 
 def test_refused_quote_shows_no_amount_to_press() -> None:

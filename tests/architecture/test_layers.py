@@ -56,6 +56,8 @@ FOREIGN = {
     "cli": {"typer", "rich"},
     "demo": {"typer", "rich"},
     "records": {"typer"},
+    "plots": {"matplotlib"},
+    "statements": {"typer", "rich"},
 }
 """What each adapter may import that no other may. Everything else foreign is forbidden to all."""
 
@@ -161,7 +163,18 @@ def test_importing_the_library_loads_nothing_foreign() -> None:
 PLAIN = [
     *(
         f"refund_adapters.{name}"
-        for name in ("memory", "observing", "records", "sql", "simulation", "stripe", "wording")
+        for name in (
+            "memory",
+            "observing",
+            "plots",
+            "records",
+            "simulation",
+            "sql",
+            "statements.export",
+            "statements.steps",
+            "stripe",
+            "wording",
+        )
     ),
     *(f"refund_adapters.stripe.{path.stem}" for path in sorted((ADAPTERS / "stripe").glob("[!_]*.py"))),
 ]
@@ -184,12 +197,16 @@ def test_importing_an_adapter_loads_nothing_foreign(module: str) -> None:
     assert loaded <= sys.stdlib_module_names - DEAR | {"refund_domain", "refund_adapters"}
 
 
-@pytest.mark.parametrize("package", ["memory", "observing", "records", "sql", "stripe", "simulation", "wording"])
+@pytest.mark.parametrize(
+    "package",
+    ["memory", "observing", "plots", "records", "sql", "statements", "stripe", "simulation", "wording"],
+)
 def test_importing_an_adapter_needs_no_extra(package: str) -> None:
     """Each adapter imports without its foreign part; that is loaded when first used."""
     code = (
         "import sys\n"
-        "for name in 'stripe requests httpx aiohttp msgspec psycopg typer rich hypothesis'.split():\n"
+        "for name in "
+        "'stripe requests httpx aiohttp msgspec psycopg typer rich matplotlib hypothesis'.split():\n"
         "    sys.modules[name] = None\n"
         f"import refund_adapters.{package}"
     )

@@ -8,12 +8,15 @@ import platform
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from tests.benchmarks import forecasting, imports, issuing, journals, processes, recovery, rules, statements
 from tests.benchmarks.timing import Timed, measure, summary
+from tests.figures import JSON, PAGE, commit, page
 
 
 def b3(quick: bool) -> list[Timed]:
@@ -57,12 +60,26 @@ BENCHMARKS = {
 }
 
 
+def put_among_figures(results: dict[str, list[dict[str, Any]]], path: Path = JSON) -> None:
+    """Put these rows in the place of those that were there, with when and of what they were measured."""
+    figures = json.loads(path.read_text())
+    among = figures["benchmarks"]
+    rows = among["benchmarks"] | results
+    among["benchmarks"] = {name: rows[name] for name in BENCHMARKS if name in rows}
+    measured = {"commit": commit(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M}Z"}
+    among["measured"] = among.get("measured", {}) | dict.fromkeys(results, measured)
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+
+
 def main() -> int:
     """Print the rows, and write them as JSON where asked."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="which; all if none is named")
     parser.add_argument("--quick", action="store_true", help="few rounds: checks that all runs and agrees")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument(
+        "--figures", action="store_true", help="put the rows among the committed figures, and write their page"
+    )
     given = parser.parse_args()
     results = {}
     for name in given.names or BENCHMARKS:
@@ -75,6 +92,9 @@ def main() -> int:
                 f"{name:4} {row.name:62} {row.median_us:>10g} µs  ({spread}){beside} {row.reach} {row.note}",
                 flush=True,
             )
+    if given.figures:
+        put_among_figures(results)
+        PAGE.write_text(page(json.loads(JSON.read_text())))
     if given.json:
         text = {"python": platform.python_version(), "machine": platform.machine(), "benchmarks": results}
         given.json.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n")

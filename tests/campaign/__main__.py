@@ -11,23 +11,12 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 from tests.campaign.merge import Figures, merged
 from tests.campaign.plan import FIRST_SEED, FULL_STEPS, plan
 from tests.campaign.run import OtherCampaign, Record, begin, done, run
-from tests.figures import JSON, PAGE, ROOT, lines, page
-
-
-def _commit() -> str:
-    """The commit that is tried; one with changes that are not committed says so."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-    own = [f":!{path.relative_to(ROOT)}" for path in (JSON, PAGE)]  # what a campaign writes is no change of it
-    return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain", ".", *own) else "")
+from tests.figures import JSON, PAGE, ROOT, commit, lines, page
 
 
 def wrong(figures: Figures) -> list[str]:
@@ -56,7 +45,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=JSON, help="the figures, %(default)s")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page made from them, %(default)s")
     given = parser.parse_args()
-    heading: Record = {"commit": _commit(), "python": platform.python_version()}
+    heading: Record = {"commit": commit(), "python": platform.python_version()}
     units = plan(given.steps)
     try:
         begin(given.folder, heading | {"steps": given.steps, "first_seed": FIRST_SEED, "units": len(units)})

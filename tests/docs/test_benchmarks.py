@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 from refund_adapters.sql.codec import decode
 from tests.benchmarks import lives
-from tests.benchmarks.__main__ import BENCHMARKS
+from tests.benchmarks.__main__ import BENCHMARKS, put_among_figures
 from tests.figures import ABOUT, benchmarked
 
 
@@ -42,3 +44,20 @@ def test_lives_in_bulk_are_what_the_service_writes() -> None:
     assert {found for text in texts for found in re.findall(r'"refund_id":"(\w+)"', text)} == {
         lives.refund_id_of(charge)
     }
+
+
+def test_one_benchmark_is_measured_anew_without_the_others(tmp_path: Path) -> None:
+    """Its rows stand in the place of the old ones, in order; the page says when and of which commit they are."""
+    row = {"name": "old", "median_us": 1.0, "least_us": 1.0, "most_us": 1.0, "reach": ""}
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps({"benchmarks": {"benchmarks": {"B3": [row], "B10": [row]}}}))
+    put_among_figures({"B5": [row | {"name": "new"}], "B3": [row | {"name": "newer"}]}, file)
+    put_among_figures({"B11": [row]}, file)
+    among = json.loads(file.read_text())["benchmarks"]
+    assert [(name, rows[0]["name"]) for name, rows in among["benchmarks"].items()] == [
+        ("B3", "newer"), ("B5", "new"), ("B10", "old"), ("B11", "old"),
+    ]  # fmt: skip
+    shown = benchmarked(among)
+    assert shown.count(" Measured at ") == 3
+    assert f"{ABOUT['B10']}\n" in shown
+    assert re.search(r"B5: .* Measured at \d{4}-.*Z at commit `[0-9a-f]{12}`\.", shown)

@@ -238,6 +238,24 @@ def test_nothing_is_lost_or_made(amounts: list[Money], listed: list[Payout], pol
         assert source.amount - standing[source.id] == sum(gone, Money.zero(source.amount.currency))
 
 
+@pytest.mark.parametrize("code", ["JPY", "USD", "KWD", "UGX"])
+@given(minors=st.lists(st.integers(0, 10**12), max_size=4), held=st.lists(st.integers(-5, 10**12), max_size=4))
+def test_every_currency_is_exact_to_its_last_unit(code: str, minors: list[int], held: list[int]) -> None:
+    """With no decimals, two or three: parts add up, and payouts fall by what they gave, in whole units."""
+    currency = Currency.of(code)
+    listed = [payout(f"po_{place}", minor, currency=currency) for place, minor in enumerate(held)]
+    fundings = forecast_fundings([Money(minor, currency) for minor in minors], listed)
+    given_by: dict[str, int] = {}
+    for funding, minor in zip(fundings, minors, strict=True):
+        assert sum(part.amount.amount_minor for part in funding.parts) == minor
+        for part in funding.parts:
+            where = part.payout.id if isinstance(part, FromPayout) else "bank"
+            given_by[where] = given_by.get(where, 0) + part.amount.amount_minor
+    from_payouts = sum(minor for where, minor in given_by.items() if where != "bank")
+    assert from_payouts == min(sum(minors), sum(minor for minor in held if minor > 0))
+    assert all(given_by.get(each.id, 0) <= max(0, each.amount.amount_minor) for each in listed)
+
+
 @given(amounts=AMOUNTS, listed=MIXED, policy=st.sampled_from(POLICIES), data=st.data())
 def test_the_order_in_which_payouts_are_listed_does_not_matter(
     amounts: list[Money], listed: list[Payout], policy: Policy, data: st.DataObject

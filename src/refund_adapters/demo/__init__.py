@@ -6,7 +6,7 @@ Rich (extra `demo`). Nothing is told of an outcome that a call did not return.
 
 from __future__ import annotations
 
-from refund_adapters.demo.scene import Call, Chapter, Got, Said, Scene
+from refund_adapters.demo.scene import Call, Chapter, Drawn, Got, Said, Scene
 from refund_adapters.demo.story import story
 
-__all__ = ["Call", "Chapter", "Got", "Said", "Scene", "story"]
+__all__ = ["Call", "Chapter", "Drawn", "Got", "Said", "Scene", "story"]

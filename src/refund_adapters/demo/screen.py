@@ -11,12 +11,12 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from refund_adapters.demo.scene import Call, Chapter, Got, Said, Scene
+from refund_adapters.demo.scene import Call, Chapter, Drawn, Got, Said, Scene
 from refund_adapters.demo.story import story
 from refund_adapters.memory import Fault
+from refund_adapters.statements.screen import console, show_bars
 from refund_adapters.wording import Tone
 
-WIDEST: Final = 96
 _CLOSING: Final = (
     "A bank in memory, a journal in an SQLite file (removed now), a clock of its own: no real money moved.",
     "Other troubles: refunds demo --fault request_lost, --fault breaks_made_nothing (all: refunds demo --help)",
@@ -24,12 +24,6 @@ _CLOSING: Final = (
 _MARKS: Final = {Tone.GOOD: ("+", "green"), Tone.CARE: ("!", "yellow"), Tone.BAD: ("x", "red"), None: (" ", "")}
 _LEAD: Final = 3
 _LABEL: Final = 19
-
-
-def console() -> Console:
-    """A console on standard output, no wider than is good to read; no markup, no guessed highlights."""
-    wide = Console(highlight=False, markup=False, emoji=False)
-    return Console(highlight=False, markup=False, emoji=False, width=min(wide.width, WIDEST))
 
 
 def show(out: Console, chapter: Chapter) -> None:
@@ -46,6 +40,8 @@ def show(out: Console, chapter: Chapter) -> None:
                 mark, colour = _MARKS[tone]
                 lead = Text(mark.rjust(_LEAD - 1), style=colour)
                 _columns(out, (lead, _LEAD), (Text(label), label_width), (Text(value), None))
+            case Drawn(statement=statement):
+                show_bars(out, statement, indent=_LEAD + 1)
     out.print()
 
 

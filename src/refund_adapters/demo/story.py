@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from refund_adapters.demo.scene import ACCOUNT, Call, Chapter, Got, Said, Scene
+from refund_adapters.demo.scene import ACCOUNT, Call, Chapter, Drawn, Got, Said, Scene
 from refund_adapters.wording import (
     CHOICE,
     REFUSAL,
@@ -25,11 +25,13 @@ from refund_domain import PaymentRef, Quote, Refund, Refused, Status
 from refund_domain.commands import Choice
 from refund_domain.decider.attention import Attention
 from refund_domain.payments import Ref
+from refund_domain.payouts.reading import PayoutReading
+from refund_domain.payouts.statement import PayoutStatement
 from refund_domain.rules.cancellation import cancellation_notice
 from refund_domain.rules.eligibility import cannot_be_stopped
 from refund_domain.views import PaymentView
 
-Steps = Iterator[Said | Call | Got]
+Steps = Iterator[Said | Call | Got | Drawn]
 
 _MINUTES: Final = timedelta(minutes=2)
 _HOUR: Final = timedelta(hours=1)
@@ -38,7 +40,7 @@ _UNSURE: Final = (Status.REQUESTED, Status.IN_DOUBT)
 
 
 def story(scene: Scene) -> Iterator[Chapter]:
-    """The eight chapters and what is known in the end. Each is played when it is asked for."""
+    """The chapters, what is known in the end, and the payout. Each is played when it is asked for."""
     told = _Story(scene)
     chapters: tuple[tuple[str, Callable[[], Steps]], ...] = (
         ("1. A booking paid by card, ACH and cash", told.booking),
@@ -50,6 +52,7 @@ def story(scene: Scene) -> Iterator[Chapter]:
         ("7. Trouble on the wire", told.trouble),
         ("8. Nine days later", told.later),
         ("9. What is known now", told.end),
+        ("10. What the payout was made of", told.payout),
     )
     for title, play in chapters:
         yield Chapter(title, tuple(play()))
@@ -69,8 +72,8 @@ class _Story:
         """All payments at once: what may go back, and why not."""
         scene = self.scene
         yield Said("Booking 1042, a home inspection, was paid in three parts. Maria opens its refund page.")
-        yield Call("quotes = refunds.quote_booking(booking, by=maria, payouts=in_progress)")
-        quotes = self.refunds.quote_booking(scene.booking, by=self.maria, payouts=scene.payouts)
+        yield Call("quotes = refunds.quote_booking(booking, by=maria)")
+        quotes = self.refunds.quote_booking(scene.booking, by=self.maria)
         for ref in scene.booking.payments:
             quote = next(quote for quote in quotes.quotes if quote.ref == ref)
             label, paid = method_name(scene.method(ref)), f"{quote.captured or quote.outside_left} paid."
@@ -83,12 +86,12 @@ class _Story:
         """What the page shows beside the button."""
         card = self.scene.card
         yield Said("She chooses the card payment and types no amount. The page shows, read from the gateway now:")
-        yield Call("quote = refunds.quote(card, by=maria, payouts=in_progress)")
-        self.first_tab = self.refunds.quote(card, by=self.maria, payouts=self.scene.payouts)
+        yield Call("quote = refunds.quote(card, by=maria)")
+        self.first_tab = self.refunds.quote(card, by=self.maria)
         yield from (Got(label, text) for label, text in quote_rows(self.first_tab))
         yield Said("She opens the same page in a second tab.")
-        yield Call("second = refunds.quote(card, by=maria, payouts=in_progress)")
-        self.second_tab = self.refunds.quote(card, by=self.maria, payouts=self.scene.payouts)
+        yield Call("second = refunds.quote(card, by=maria)")
+        self.second_tab = self.refunds.quote(card, by=self.maria)
 
     def issue(self) -> Steps:
         """One decision, one refund."""
@@ -192,6 +195,20 @@ class _Story:
         waiting = self.refunds.attention(by=self.maria)
         if not isinstance(waiting, Refused):
             yield Got("Wait for Maria", str(sum(len(payment.items) for payment in waiting)))
+
+    def payout(self) -> Steps:
+        """R8 afterwards: which payout became smaller, and by what."""
+        scene = self.scene
+        made = scene.pay_out()
+        yield Said(
+            f"{scene.in_progress}, which was on its way, arrived whole: a gateway takes refunds from the balance, "
+            "so the next payout is smaller. Maria wants to know what that is made of."
+        )
+        yield Call(f'answer = PayoutReading(payouts, account, "{made}", label=label).statement()')
+        answer = PayoutReading(scene.payouts, ACCOUNT, made, label=scene.label).statement()
+        yield Got(f"Payout {made}", str(answer))
+        if isinstance(answer, PayoutStatement):
+            yield Drawn(answer)
 
     # --- what several chapters tell --------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ people look for.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from typing import Final, TextIO
 
 import attrs
 
+from refund_adapters.cells import safe_cell, write_row
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
 from refund_domain.money import Money
@@ -56,8 +56,6 @@ COLUMNS: Final = (
     "position",
 )
 """The columns, in their order. Later versions may add some at the end."""
-
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def audit_rows(
@@ -142,17 +140,7 @@ class Csv:
         self._write([row[name] for name in COLUMNS])
 
     def _write(self, cells: tuple[str, ...] | list[str]) -> None:
-        writer = csv.writer(self.file, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
-        writer.writerow([safe_cell(cell) for cell in cells])
-
-
-def safe_cell(text: str) -> str:
-    """The text as a spreadsheet takes it for text: no formula, whatever it begins with.
-
-    >>> safe_cell("=HYPERLINK(1)"), safe_cell("cash in hand")
-    ("'=HYPERLINK(1)", 'cash in hand')
-    """
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) or text.startswith("'") else text
+        write_row(self.file, map(safe_cell, cells))
 
 
 def export_audit(journal: OperatedJournal, tenant: str, writer: JsonLines | Csv, *, after: str = "") -> int:

@@ -27,7 +27,7 @@ READ: Final = frozenset(
     "destination_details card type reference payment_method_details us_bank_account "
     "expected_debit_date source balance_transaction reporting_category fee application_fee transfer transfer_data "
     "transfer_group source_transaction source_transfer latest_charge payment_intent payment_status "
-    "application_fee_amount fee_details automatic arrival_date reconciliation_status failure_code "
+    "application_fee_amount fee_details automatic arrival_date reconciliation_status failure_code source_type "
     "available pending refund_and_dispute_prefunding error code message_code param".split()
 )
 """The members this library reads, wherever they stand. All others (names, addresses, e-mails, the last digits of a

@@ -202,7 +202,7 @@ def _payout(account: str, named: str, live: bool) -> Steps[Payout | Missing]:
     found = payout_of(row, live=live)
     if found.id != named:
         raise Unclear("the answer is not the payout that was asked for")
-    before = yield from _before(account, whole(row, "created"), found.amount.currency)
+    before = yield from _before(account, row, found.amount.currency)
     return attrs.evolve(found, before_at=before)
 
 
@@ -230,8 +230,12 @@ def payout_of(row: JsonObject, *, live: bool) -> Payout:
     )
 
 
-def _before(account: str, created_s: int, currency: Currency) -> Steps[datetime | None]:
-    """When the automatic payout of this currency before this second was made; None if none is found."""
+def _before(account: str, paid: JsonObject, currency: Currency) -> Steps[datetime | None]:
+    """When the automatic payout before this one was made, of its currency and kind; None if none is found.
+
+    Money of cards and of bank debits may be paid out apart (`source_type`), one payout a moment after the other.
+    """
+    created_s, kind = whole(paid, "created"), paid.get("source_type")
     after: dict[str, object] = {}
     for _ in range(BEFORE_PAGES_MOST):
         params = {"created": {"lt": created_s}, "limit": PAGE_SIZE, **after}
@@ -239,7 +243,8 @@ def _before(account: str, created_s: int, currency: Currency) -> Steps[datetime 
         for row in rows:
             if whole(row, "created") >= created_s:
                 raise Unclear("a list of earlier payouts holds a later one")
-            if row.get("automatic") is True and currency_in(row) == currency:
+            same = row.get("source_type") == kind and currency_in(row) == currency
+            if same and row.get("automatic") is True:
                 return time_in(row, "created")
         if not more:
             return None

@@ -79,14 +79,16 @@ class PayoutReading:
                 self._on_progress(pages.progress)
         return pages.statement()
 
-    def lines(self) -> Iterator[Line]:
-        """Every line of the payout, as they come; what the statement had no room for is among them.
+    def lines(self) -> Iterator[Line] | NotExplained:
+        """Every line of the payout, as they come, or why there are none; a statement keeps so many only.
 
-        Reads from the beginning. Raises as `statement` does, and `GatewayUnreadable` for what cannot be explained.
+        Reads from the beginning, page by page while it is gone through. Raises as `statement` does, also then.
         """
         pages = self._opened()
-        if isinstance(pages, NotExplained):
-            raise GatewayUnreadable(str(pages))
+        return pages if isinstance(pages, NotExplained) else self._streamed(pages)
+
+    def _streamed(self, pages: Pages) -> Iterator[Line]:
+        """The lines of one page after the other."""
         while not pages.ended:
             page = self._page(pages)
             pages.passed(page)

@@ -67,14 +67,16 @@ class AsyncPayoutReading:
                 self._on_progress(pages.progress)
         return pages.statement()
 
-    async def lines(self) -> AsyncIterator[Line]:
-        """Every line of the payout, as they come; what the statement had no room for is among them.
+    async def lines(self) -> AsyncIterator[Line] | NotExplained:
+        """Every line of the payout, as they come, or why there are none; a statement keeps so many only.
 
-        Reads from the beginning. Raises as `statement` does, and `GatewayUnreadable` for what cannot be explained.
+        Reads from the beginning, page by page while it is gone through. Raises as `statement` does, also then.
         """
         pages = await self._opened()
-        if isinstance(pages, NotExplained):
-            raise GatewayUnreadable(str(pages))
+        return pages if isinstance(pages, NotExplained) else self._streamed(pages)
+
+    async def _streamed(self, pages: Pages) -> AsyncIterator[Line]:
+        """The lines of one page after the other."""
         while not pages.ended:
             page = await self._page(pages)
             pages.passed(page)
