@@ -74,7 +74,8 @@ def test_the_rows_it_serves_are_stripes() -> None:
 @pytest.mark.timeout(300)
 def test_a_million_entries_are_read_in_flat_memory_and_on_from_a_lost_page() -> None:
     """Ten times the entries take a fifth more memory at most; a page lost in the middle is read once more, and no
-    other; all is accounted for exactly. (The longest test of the adapter: half a minute on two free cores.)"""
+    other; all is accounted for exactly. (The longest test of the adapter: some 35 s of computing, in two runs.)
+    """
     tenth, whole = read(100_000, lost=500), read(1_000_000, lost=5_000)
     print(f"10^6 entries in {whole['took_s']:.1f} s, {whole['peak_kb'] / 1024:.0f} MB at most; "
           f"10^5 in {tenth['took_s']:.1f} s, {tenth['peak_kb'] / 1024:.0f} MB")  # fmt: skip
