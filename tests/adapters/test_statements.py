@@ -26,7 +26,7 @@ from refund_adapters.statements.export import (
     write_parts,
 )
 from refund_adapters.statements.labels import read_labels
-from refund_adapters.statements.steps import Kind, parts, plain, steps
+from refund_adapters.statements.steps import Kind, headline, parts, plain, steps
 from refund_adapters.wording import GROUP
 from refund_domain.answers import Missing, Unread
 from refund_domain.money import Money
@@ -174,7 +174,11 @@ def test_the_end_says_what_happened_and_no_more() -> None:
     """Only a payout that is paid is called paid; one below nothing was taken from the bank account."""
     for status, name in ((PayoutStatus.PAID, "Paid out"), (PayoutStatus.IN_TRANSIT, "Payout")):
         assert steps(explain(payout(0, status=status), []))[-1].name == name
-    assert steps(CASES["only a debit"])[-1].name == "Taken from the bank account"
+    debit = CASES["only a debit"]
+    assert steps(debit)[-1].name == "Taken from the bank account"
+    coming = attrs.evolve(debit, payout=attrs.evolve(debit.payout, status=PayoutStatus.PENDING))
+    assert steps(coming)[-1].name == "To be taken from the bank account"
+    assert headline(coming).endswith(" to be taken from the bank account")
 
 
 def test_odd_arguments_are_refused() -> None:
@@ -245,6 +249,8 @@ def test_what_refunds_cost_is_told() -> None:
     fees = made_of([entry("r", "refund", -51_500, "ch_9"), SOLD, entry("d", "charge", 90_000, "ch_8")])
     assert "the refunds cost 15.00 USD" in " ".join(told(fees).split())
     assert "cost" not in told(STORY)
+    returned = made_of([SOLD, entry("r", "refund", -20_000, "ch_9", fee=-300)])
+    assert "cost" not in told(returned)  # what came back is no cost
 
 
 def test_a_label_steers_no_terminal() -> None:

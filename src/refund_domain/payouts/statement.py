@@ -11,7 +11,7 @@ import attrs
 from refund_domain._checks import check_count, check_tuple, check_type
 from refund_domain.money import Money
 from refund_domain.payouts.entries import CATEGORIES, EARNED, OWN, About, Entry, Group
-from refund_domain.payouts.funds import Payout
+from refund_domain.payouts.funds import Payout, PayoutStatus
 
 KEPT_MOST: Final = 10_000
 """How many lines a statement keeps; `lines` gives them all."""
@@ -131,13 +131,24 @@ class PayoutStatement:
 
     @property
     def refunds_cost(self) -> Money:
-        """What the refunds among the lines cost beside their amounts, as far as is known: fees kept and taken."""
-        minor = 0
+        """What the refunds among the lines cost beside their amounts, as far as is known: fees kept and taken.
+
+        The fee of a payment counts once, however many refunds gave it back, and not for a refund that failed.
+        """
+        failed = {line.about.id for line in self.lines if line.group is Group.REFUND_FAILURES and line.about}
+        taken_minor = 0
+        kept_minor: dict[str | None, int] = {}  # by the charge
         for line in self.refunds:
-            minor += line.fee.amount_minor
-            if line.fee_kept is not None and line.fee_kept.currency == self.payout.amount.currency:
-                minor += line.fee_kept.amount_minor
-        return Money(minor, self.payout.amount.currency)
+            taken_minor += line.fee.amount_minor
+            about, kept = line.about, line.fee_kept
+            if (
+                about is not None
+                and about.id not in failed
+                and kept is not None
+                and kept.currency == self.paid.currency
+            ):
+                kept_minor[about.charge] = kept.amount_minor
+        return Money(taken_minor + sum(kept_minor.values()), self.paid.currency)
 
     @property
     def sentence(self) -> str:
@@ -354,7 +365,7 @@ _OUT: Final = {
     Group.REFUNDS: "went back to clients",
     Group.REFUND_FAILURES: "of refunds that failed was taken again",
     Group.FAILED_PAYMENTS: "of bank debits was returned",
-    Group.DISPUTES: "is held for disputes",
+    Group.DISPUTES: "was taken for disputes",
     Group.RESERVES: "is held back as a reserve",
     Group.FINANCING: "went to financing",
     Group.ADJUSTMENTS: "was taken by adjustments",
@@ -383,16 +394,35 @@ _IN: Final = {
 """What is said of a group that made it larger."""
 
 
+_ENDED: Final = {
+    PayoutStatus.FAILED: ("failed", "came back to the balance"),
+    PayoutStatus.CANCELED: ("was canceled", "stays in the balance"),
+}
+"""What became of a payout that did not arrive, and of its money."""
+
+
 def _sentence(statement: PayoutStatement) -> str:
-    paid, expected = statement.paid, statement.expected
+    paid, expected, payout = statement.paid, statement.expected, statement.payout
     said = [words for total in statement.changes for words in _said(total, statement)]
-    head = f"{paid}" if not statement.payout.is_debit else f"{-paid} taken from the bank account"
+    head = f"{-paid} {taken_words(payout)}" if payout.is_debit else f"{paid}"
     if expected != paid:
-        head += f" instead of {expected} paid out" if statement.payout.is_debit else f" instead of {expected}"
+        head += f" instead of {expected} paid out" if payout.is_debit else f" instead of {expected}"
     elif not said:
         head += ", as expected"
     text = f"{head}: {'; '.join(said)}." if said else f"{head}."
+    if payout.status in _ENDED:
+        how, money = _ENDED[payout.status]
+        text += (
+            f" This debit {how}: nothing was taken."
+            if payout.is_debit
+            else f" This payout {how}: its money {money}."
+        )
     return f"{text} An estimate by dates." if statement.estimate else text
+
+
+def taken_words(debit: Payout) -> str:
+    """What to say of the amount of a bank debit: nothing that has not happened yet."""
+    return f"{'' if debit.status is PayoutStatus.PAID else 'to be '}taken from the bank account"
 
 
 def _said(total: Total, statement: PayoutStatement) -> Iterator[str]:
@@ -400,15 +430,32 @@ def _said(total: Total, statement: PayoutStatement) -> Iterator[str]:
     if not minor:
         return
     if total.group is Group.REFUNDS and minor < 0:
-        refunds = [line for line in statement.refunds if not line.carried]
-        if len(refunds) == total.count <= _NAMED_MOST:
-            yield from (f"{-line.amount} went back to the client of {line.name}" for line in refunds)
-            fees = sum(line.fee.amount_minor for line in refunds)
-            if fees:
-                yield f"{Money(fees, total.amount.currency)} was taken as fees of these refunds"
-        else:
-            yield f"{-total.amount} went back to clients in {total.count:,} refunds"
+        yield from _refunds_said(total, [line for line in statement.refunds if not line.carried])
     elif minor < 0:
         yield f"{-total.amount} {_OUT[total.group]}"
     else:
         yield f"{total.amount} {_IN[total.group]}"
+
+
+def _refunds_said(total: Total, refunds: list[Line]) -> Iterator[str]:
+    """What went back to whom, and apart from it the fees; both in one where not every refund has a line."""
+    if len(refunds) != total.count or any(line.amount.amount_minor > 0 for line in refunds):
+        yield f"{-total.amount} was taken by {total.count:,} refunds"
+        return
+    fees_minor = sum(line.fee.amount_minor for line in refunds)
+    fees = Money(abs(fees_minor), total.amount.currency)
+    if len(refunds) <= _NAMED_MOST:
+        yield from (f"{-line.amount} went back {_to(line)}" for line in refunds)
+    else:
+        back = Money(-total.amount.amount_minor - fees_minor, total.amount.currency)
+        yield f"{back} went back to clients in {total.count:,} refunds"
+    if fees_minor > 0:
+        yield f"{fees} was taken as fees of these refunds"
+    elif fees_minor < 0:
+        yield f"{fees} of fees came back with these refunds"
+
+
+def _to(refund: Line) -> str:
+    """To whom: the client of a payment that has a name; where it has none, nobody's client is made up."""
+    known = refund.label is not None or (refund.about is not None and refund.about.charge is not None)
+    return f"{'to the client of' if known else 'by'} {refund.name}"

@@ -8,7 +8,8 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_type
-from refund_domain.payouts.funds import Payout
+from refund_domain.payouts.funds import Payout, PayoutStatus
+from refund_domain.payouts.statement import taken_words
 
 
 class Why(StrEnum):
@@ -66,17 +67,25 @@ class InPayout:
     payout: Payout
 
     def __str__(self) -> str:
-        return f"taken from payout {self.payout.id} of {self.payout.arrives_on}"
+        return f"taken from payout {_named(self.payout)}"
 
 
 @attrs.frozen(kw_only=True)
 class InDebit:
-    """The refund's money was taken from the bank account with this debit, a payout below nothing."""
+    """The refund's money is taken from the bank account with this debit, a payout below nothing."""
 
     payout: Payout
 
     def __str__(self) -> str:
-        return f"taken from the bank account with {self.payout.id} of {self.payout.arrives_on}"
+        return f"{taken_words(self.payout)} with {_named(self.payout)}"
+
+
+def _named(payout: Payout) -> str:
+    """Which payout it is; and where it did not arrive, so: its money is in a later one then."""
+    return f"{payout.id} of {payout.arrives_on}{_ENDED.get(payout.status, '')}"
+
+
+_ENDED: Final = {PayoutStatus.FAILED: ", which failed", PayoutStatus.CANCELED: ", which was canceled"}
 
 
 @attrs.frozen(kw_only=True)
