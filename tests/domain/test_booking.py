@@ -94,7 +94,7 @@ def test_r8_booking_is_funded_together(world: World) -> None:
 class Broken(dict[str, Funds]):
     """What a source that raises knows of accounts."""
 
-    def get(self, *_: object) -> Funds:  # type: ignore[override]
+    def get(self, *_: object) -> Funds:
         raise OSError("a host's source, which must not raise")
 
 

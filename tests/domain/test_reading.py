@@ -15,7 +15,7 @@ from refund_domain.errors import GatewayUnreadable
 from refund_domain.money import Money
 from refund_domain.operations.feeds import Window
 from refund_domain.payments import PaymentRef
-from refund_domain.payouts.entries import BalanceEntry, EntryPage, Group
+from refund_domain.payouts.entries import BalanceEntry, Entry, EntryPage, Group
 from refund_domain.payouts.funds import Funds, Payout, PayoutStatus
 from refund_domain.payouts.progress import ReadingProgress
 from refund_domain.payouts.reading import PayoutReading, where_is
@@ -362,10 +362,10 @@ def test_whatever_breaks_in_the_middle_of_a_page_counts_nothing_twice(kind: Kind
     paid = shop.pays()
     whole = Reading(kind, shop.source, paid).statement()
 
-    class Torn(tuple[BalanceEntry, ...]):
+    class Torn(tuple[Entry, ...]):
         """Entries that break off behind the second."""
 
-        def __iter__(self) -> Iterator[BalanceEntry]:
+        def __iter__(self) -> Iterator[Entry]:
             yield from self[:2]
             raise KeyboardInterrupt
 

@@ -257,6 +257,27 @@ def test_what_came_late_but_is_no_debt_is_not_carried_over() -> None:
     assert statement.totals[0].count == 2
 
 
+def test_what_was_pulled_back_for_a_refund_was_never_expected() -> None:
+    """A platform passed on 450.00 of 500.00: 50.00 were to come, and not what it got back for a refund."""
+    statement = explained(
+        0,
+        entry("transfer_reversal", 450_00, about="trr_1"),
+        refund("ch_a", 500_00),
+        entry("transfer", -450_00, about="tr_1"),
+        charge("ch_a", 500_00),
+    )
+    assert statement.sentence == (
+        "0.00 USD instead of 50.00 USD: 500.00 USD went back to the client of booking 1042; "
+        "450.00 USD came back from transfers."
+    )
+    earned = explained(
+        30_00,
+        entry("platform_earning_refund", -20_00, about="fr_1"),
+        entry("platform_earning", 50_00, about="fee_1"),
+    )
+    assert earned.sentence == "30.00 USD instead of 50.00 USD: 20.00 USD of platform fees was given back."
+
+
 # --- fees --------------------------------------------------------------------------------------------------------
 
 
