@@ -36,7 +36,7 @@ from refund_domain.payouts.funds import Funds, Payout, PayoutStatus
 from refund_domain.payouts.progress import ReadingProgress
 from refund_domain.payouts.statement import KEPT_MOST, PayoutStatement, explain
 from tests import canaries
-from tests.adapters.payout_cases import BACK, CASES, SOLD, STORY, entry, label, made_of, payout, refunds
+from tests.adapters.payout_cases import BACK, CASES, SOLD, STORY, entry, made_of, payout, refunds
 
 WIDTHS = (40, 60, 80, 200)
 
@@ -142,19 +142,6 @@ def test_refunds_beyond_the_kept_lines_are_in_the_steps() -> None:
     assert steps(statement)[-2].name == f"{KEPT_MOST - 2:,} more refunds"
     assert steps(statement)[-1].after == statement.paid
     assert csv_of(statement)[-1]["name"] == "5 more refunds"
-
-
-def test_refunds_that_were_carried_over_are_not_counted_twice() -> None:
-    """A refund from before is part of what was carried over, and of no step of its own."""
-    early = attrs.evolve(entry("old", "refund", -7_000, "ch_7"), available_s=0)
-    held = attrs.evolve(payout(23_000), before_at=STORY.lines[0].at)
-    statement = explain(held, [early, SOLD, BACK], label=label)
-    assert [(step.name, step.said) for step in steps(statement)] == [
-        ("Expected", "500.00"),
-        ("Refund: booking 1042", "-200.00"),
-        ("Below nothing from before", "-70.00"),
-        ("Paid out", "230.00"),
-    ]
 
 
 def test_a_fee_is_part_of_its_refund_and_what_came_to_nothing_has_no_step() -> None:

@@ -234,27 +234,15 @@ def test_the_net_of_a_refunded_charge_is_the_sum_of_all_its_entries() -> None:
     assert sum(of_charge) == 290_00
 
 
-def test_a_balance_below_nothing_from_before_is_carried_over() -> None:
-    """What went out before this payout's own time and could not be paid then is one group, its lines marked."""
-    early = refund("ch_a", 200_00, available_s=int(BEFORE.timestamp()) - 1)
-    small = charge("ch_c", 150_00, available_s=int(BEFORE.timestamp()) - 1)
-    statement = explained(250_00, refund("ch_b", 200_00), early, small, charge("ch_d", 500_00))
-    assert told(statement) == {"payments": 500_00, "refunds": -200_00, "carried_over": -50_00}
-    assert {total.group: total.count for total in statement.totals}[Group.CARRIED_OVER] == 2
-    assert [line.id for line in statement.lines if line.carried] == [early.id, small.id]
+def test_what_waited_or_came_late_is_told_by_its_name() -> None:
+    """A refund that waited below nothing, or came too late for the payout before, went back to its client too."""
+    early = int(BEFORE.timestamp()) - 1
+    late = refund("ch_a", 200_00, available_s=early)
+    statement = explained(450_00, late, charge("ch_c", 150_00, available_s=early), charge("ch_d", 500_00))
+    assert told(statement) == {"payments": 650_00, "refunds": -200_00}
     assert statement.sentence == (
-        "250.00 USD instead of 500.00 USD: 200.00 USD went back to the client of booking 1043; "
-        "50.00 USD made up for a balance below nothing from before."
+        "450.00 USD instead of 650.00 USD: 200.00 USD went back to the client of booking 1042."
     )
-
-
-def test_what_came_late_but_is_no_debt_is_not_carried_over() -> None:
-    """Money from before that is more than nothing is what it is: payments are payments."""
-    late = charge("ch_a", 200_00, available_s=int(BEFORE.timestamp()) - 1)
-    statement = explained(700_00, late, charge("ch_b", 500_00))
-    assert told(statement) == {"payments": 700_00}
-    assert not any(line.carried for line in statement.lines)
-    assert statement.totals[0].count == 2
 
 
 def test_what_was_pulled_back_for_a_refund_was_never_expected() -> None:
@@ -336,14 +324,9 @@ def cases(draw: st.DrawFn) -> tuple[Payout, list[BalanceEntry]]:
 
 def naive(paid: Payout, entries: Iterable[BalanceEntry]) -> dict[str, int]:
     """The groups read aloud: one entry after the other, each cent into its group, the rest into the last."""
-    known = list(entries)
-    early = [each for each in known if each.available_s < BEFORE.timestamp()]
     sums: dict[Group, int] = {}
     counts: set[Group] = set()
-    if sum(each.net_minor for each in early) < 0:
-        sums[Group.CARRIED_OVER] = sum(each.net_minor for each in early)
-        known = [each for each in known if each not in early]
-    for each in known:
+    for each in entries:
         group = CATEGORIES.get(each.category, Group.OTHER)
         counts.add(group)
         sums[group] = sums.get(group, 0) + each.amount_minor
@@ -398,7 +381,7 @@ def test_lines_streams_every_entry(case: tuple[Payout, list[BalanceEntry]]) -> N
     kept = explain(paid, entries).lines
     first = [line.group in (Group.REFUNDS, Group.REFUND_FAILURES) for line in kept]
     assert first == sorted(first, reverse=True)
-    plain = {line.id: attrs.evolve(line, fee_kept=None, carried=False) for line in kept}
+    plain = {line.id: attrs.evolve(line, fee_kept=None) for line in kept}
     assert plain == {line.id: line for line in streamed}
 
 

@@ -15,8 +15,8 @@ from refund_adapters.wording import GROUP
 from refund_domain._checks import check_count, check_type
 from refund_domain.money import Money
 from refund_domain.payouts.entries import Group
-from refund_domain.payouts.funds import PayoutStatus
-from refund_domain.payouts.statement import Line, PayoutStatement, Total, taken_words
+from refund_domain.payouts.funds import PayoutStatus, taken_words
+from refund_domain.payouts.statement import Line, PayoutStatement, Total
 
 NAMED_MOST: Final = 8
 """How many refunds have a step of their own; of more, the largest have, and the rest share one."""
@@ -117,7 +117,7 @@ def parts(statement: PayoutStatement, totals: tuple[Total, ...], *, named: int |
 
 
 def _refunds(statement: PayoutStatement, total: Total, named: int | None) -> Iterator[Part]:
-    lines = [line for line in statement.refunds if not line.carried]
+    lines = list(statement.refunds)
     if named is not None and total.count > named:
         lines = sorted(lines, key=lambda line: line.net.amount_minor)[: named - 1]
     rest, count = total.amount, total.count - len(lines)

@@ -75,6 +75,11 @@ class Payout:
         return self.amount.amount_minor < 0
 
 
+def taken_words(debit: Payout) -> str:
+    """What to say of the amount of a bank debit: nothing that has not happened yet."""
+    return f"{'' if debit.status is PayoutStatus.PAID else 'to be '}taken from the bank account"
+
+
 @attrs.frozen(kw_only=True)
 class Balance:
     """What an account holds in one currency: `available` now, `pending` until later.

@@ -68,8 +68,7 @@ class Pages:
             return NotExplained(why=Why.PAYOUT_BY_HAND, payout=payout)
         since = payout.before_at if payout.before_at is not None else payout.created_at - _SPAN_MOST
         window = Window(start=since - _RIPENS_MOST, end=payout.created_at)
-        plain = attrs.evolve(payout, before_at=None)  # nothing is carried over in an estimate: it is all a guess
-        return cls(payout, window, Explanation(plain, label=label, fee_of=fee_of, estimate=True))
+        return cls(payout, window, Explanation(payout, label=label, fee_of=fee_of, estimate=True))
 
     def own(self, page: EntryPage) -> Iterable[Entry]:
         """The entries of this page that count to the payout."""

@@ -8,8 +8,7 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_type
-from refund_domain.payouts.funds import Payout, PayoutStatus
-from refund_domain.payouts.statement import taken_words
+from refund_domain.payouts.funds import Payout, PayoutStatus, taken_words
 
 
 class Why(StrEnum):
