@@ -325,6 +325,6 @@ def _funding_rows(funding: Funding) -> Iterator[tuple[str, str]]:
 def _at_gateway(there: AtGateway) -> str:
     match there:
         case FromBalance(after=after):
-            return f"the available balance covers it, and will be {after}"
+            return f"the available balance covers it, with {after} left for refunds"
         case NotCovered(then=then):
             return f"the available balance does not cover it: {SHORTFALL[then]}"

@@ -105,8 +105,8 @@ class PayoutSource(Protocol):
     reconciled after all: `Unread`.
 
     `holding(account, refund)` gives the payout that the entry of the gateway's refund of this id is in, failed
-    ones included; None while it is in none, or has no entry yet; `Missing` where this account has no such
-    refund. Payouts that are not automatic hold nothing.
+    ones included; None while it is in none that is reconciled, or has no entry yet; `Missing` where this account
+    has no such refund. Payouts that are not automatic hold nothing.
 
     Whatever is missing, cut, unreadable or contradictory: `Unread`, never a part of it. It may wait and repeat a
     read; it does not fall back to another account, and does not raise for anything the network or the gateway

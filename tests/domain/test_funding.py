@@ -468,7 +468,7 @@ def test_money_set_aside_counts_and_the_balance_covers_all_or_nothing() -> None:
         [("nowhere", 20_00, 0, 0)],
         [("balance", 10_00, 10_00, 0)],
     ]
-    assert "from the available balance, which will be 10.00 USD" in str(several[0])
+    assert "from the available balance, with 10.00 USD left for refunds" in str(several[0])
 
 
 @given(amounts=AMOUNTS, available=st.integers(-200, 900))

@@ -231,6 +231,18 @@ def test_a_payout_that_is_not_reconciled_is_refused_until_it_is(kind: Kind) -> N
 
 
 @EACH
+def test_a_refund_in_a_payout_that_is_not_reconciled_is_not_known_to_be_there(kind: Kind) -> None:
+    """A payout that does not say what is in it holds no refund that anybody could know of, here as at Stripe."""
+    shop = Shop()
+    (old, _) = shop.sells("200.00", "500.00")
+    refund = shop.refunds(old, "200.00")
+    paid = shop.pays(reconciled=False)
+    assert located(kind, shop.source, refund) == Waiting()
+    shop.bank.payouts.reconcile(paid)
+    assert isinstance(located(kind, shop.source, refund), InPayout)
+
+
+@EACH
 def test_a_payout_by_hand_is_refused_or_estimated_by_dates(kind: Kind) -> None:
     """Nobody knows what is in it: a clear word, or an estimate that says so and names what it cannot explain."""
     shop = Shop()

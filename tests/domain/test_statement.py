@@ -590,7 +590,7 @@ def test_a_refund_is_in_exactly_one_place() -> None:
     assert [str(whereabouts(held)) for held in (paid, debit, None)] == [
         "taken from payout po_1 of 2026-03-06",
         "taken from the bank account with po_1 of 2026-03-06",
-        "in no payout yet",
+        "not known to be in a payout yet",
     ]
 
 

@@ -118,7 +118,7 @@ class MemoryPayouts:
         return EntryPage(entries=entries, after=page[-1].id if more else None)
 
     def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
-        """The automatic payout that this refund's own entry is in."""
+        """The automatic payout that this refund's own entry is in, once it is reconciled: as at Stripe."""
         check_id(account, "account")
         check_id(refund, "refund")
         with self._bank.turn as books:
@@ -126,7 +126,9 @@ class MemoryPayouts:
             if found is None or found.charge.ref.account != account:
                 return Missing()
         holding = self._bank.payouts.holding(account, f"txn_{refund}")
-        return None if holding is None else self.payout(account, holding.id)
+        if holding is None or holding.reconciliation != "completed":
+            return None
+        return self.payout(account, holding.id)
 
 
 def _entry(books: Books, account: str, row: Row) -> BalanceEntry:

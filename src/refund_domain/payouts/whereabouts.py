@@ -89,10 +89,11 @@ _ENDED: Final = {PayoutStatus.FAILED: ", which failed", PayoutStatus.CANCELED: "
 
 @attrs.frozen(kw_only=True)
 class Waiting:
-    """The refund is in no payout yet: it will be in a later one, or its money has not left the balance."""
+    """No payout is known to hold the refund: it will be in a later one, or in one that does not say yet what is in
+    it, or its money has not left the balance, and of a refund that failed may never leave it."""
 
     def __str__(self) -> str:
-        return "in no payout yet"
+        return "not known to be in a payout yet"
 
 
 Whereabouts = InPayout | InDebit | Waiting
@@ -103,7 +104,7 @@ def whereabouts(holding: Payout | None) -> Whereabouts:
     """Where a refund is whose own entry is in this payout (None: in none).
 
     >>> print(whereabouts(None))
-    in no payout yet
+    not known to be in a payout yet
     """
     if holding is None:
         return Waiting()
