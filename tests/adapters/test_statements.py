@@ -306,7 +306,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 def test_csv_is_quoted_after_the_norm() -> None:
     """Every cell is quoted, quotes are doubled, rows end with CR LF, and line breaks stay within their cell."""
     file = io.StringIO(newline="")
-    write_lines(file, made_of([BACK], labels=lambda charge: 'the "old"\nfarm, 12').lines)
+    write_lines(file, [attrs.evolve(each, label='the "old"\nfarm, 12') for each in made_of([BACK]).lines])
     text = file.getvalue()
     assert text.count("\r\n") == 2
     assert '"the ""old""\nfarm, 12"' in text

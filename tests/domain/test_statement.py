@@ -514,6 +514,20 @@ def test_a_line_is_called_by_the_best_name_there_is() -> None:
     assert names == ["booking 1042", "payment ch_zz", "re_9", named[3].id]
 
 
+def test_a_label_is_one_line_that_can_be_shown() -> None:
+    """Line breaks, escape codes, half of a surrogate pair and blanks alone reach no sentence."""
+    told_as = {
+        "booking\r\n1042": "booking 1042", "\x1b[2Jold\x07": "[2Jold", "\ud800farm": "farm", "Zoë's": "Zoë's",
+        "": "payment ch_a", " \t\u200b": "payment ch_a",
+    }  # fmt: skip
+    for word, name in told_as.items():
+        statement = explain(payout(-1), [refund("ch_a", 1)], label=lambda _, word=word: word)  # type: ignore[misc]
+        assert statement.refunds[0].name == name
+        assert statement.sentence.endswith(f"the client of {name}.")
+    with pytest.raises(TypeError, match="label"):
+        explain(payout(-1), [refund("ch_a", 1)], label=lambda _: 1042)  # type: ignore[arg-type,return-value]
+
+
 def test_a_payout_of_nothing_but_zeros_is_as_expected() -> None:
     """A group whose entries cancel out says nothing, and is still in the table."""
     statement = explained(0, entry("other_adjustment", 5), entry("other_adjustment", -5))

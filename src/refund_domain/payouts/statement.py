@@ -17,7 +17,10 @@ KEPT_MOST: Final = 10_000
 """How many lines a statement keeps; `lines` gives them all."""
 
 Label = Callable[[str], str | None]
-"""The host's words for the payment with this charge id ("booking 1042"); None where it knows none."""
+"""The host's words for the payment with this charge id ("booking 1042"); None where it knows none.
+
+They are told in one line, without what cannot be shown or steers a terminal; where nothing is left, there is none.
+"""
 
 FeeOf = Callable[[str], Money | None]
 """What the processor kept of the payment with this charge id, where the payout does not hold that payment."""
@@ -328,9 +331,19 @@ def _line(
         fee=Money(entry.fee_minor, currency),
         at=datetime.fromtimestamp(entry.created_s, UTC),
         about=about,
-        label=None if label is None or charge is None else label(charge),
+        label=None if label is None or charge is None else _shown(label(charge)),
         fee_kept=fee_kept,
     )
+
+
+def _shown(label: str | None) -> str | None:
+    """A label on one line that any screen, JSON or CSV takes; None for one of nothing."""
+    if label is None:
+        return None
+    check_type(label, str, "what label returns")
+    if not label.isprintable():
+        label = "".join(each if each.isprintable() else " " for each in label)
+    return " ".join(label.split()) or None
 
 
 # --- the sentence -----------------------------------------------------------------------------------------------
