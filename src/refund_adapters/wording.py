@@ -181,14 +181,15 @@ GROUP: Final[dict[Group, str]] = {
     Group.TOP_UPS: "Added to the balance by hand",
     Group.REFUNDS: "Refunds",
     Group.REFUND_FAILURES: "Refunds that failed",
+    Group.TRANSFERS_BACK: "Pulled back of transfers",
+    Group.PLATFORM_FEES_BACK: "Platform fees given back",
     Group.FAILED_PAYMENTS: "Returned bank debits",
     Group.DISPUTES: "Disputes",
     Group.RESERVES: "Reserves",
     Group.FINANCING: "Financing",
     Group.ADJUSTMENTS: "Adjustments",
-    Group.FAILED_PAYOUTS: "Earlier payouts that failed",
+    Group.FAILED_PAYOUTS: "Payouts that came back",
     Group.OTHER_PAYOUTS: "Other payouts",
-    Group.CARRIED_OVER: "Below nothing from before",
     Group.OTHER: "Other entries",
     Group.UNEXPLAINED: "Not explained",
 }
@@ -324,6 +325,6 @@ def _funding_rows(funding: Funding) -> Iterator[tuple[str, str]]:
 def _at_gateway(there: AtGateway) -> str:
     match there:
         case FromBalance(after=after):
-            return f"the available balance covers it, and will be {after}"
+            return f"the available balance covers it, with {after} left for refunds"
         case NotCovered(then=then):
             return f"the available balance does not cover it: {SHORTFALL[then]}"

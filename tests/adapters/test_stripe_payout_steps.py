@@ -287,6 +287,10 @@ def test_a_currency_that_stands_on_one_side_only_is_shown() -> None:
         balance(available=[{"amount": 1.5, "currency": "usd"}]),
         balance(available=[{"amount": 1, "currency": "usd"}, {"amount": 2, "currency": "usd"}]),
         balance(refund_and_dispute_prefunding={"available": [{"amount": -1, "currency": "usd"}]}),
+        balance(
+            available=[{"amount": 1, "currency": "usd"}],
+            refund_and_dispute_prefunding={"available": [{"amount": 10**15, "currency": "usd"}]},
+        ),
         balance(livemode=True),
         "balance",
         MISSING,

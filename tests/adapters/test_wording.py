@@ -212,7 +212,7 @@ def test_quote_tells_what_the_gateway_does_with_the_balance(method: str | None, 
     assert now[1].startswith("the available balance does not cover it: ")
     assert says in now[1]
     (_, now, _) = funding_rows(forecast_funding(USD_200, [payout], enough, method=method))
-    assert now == ("At the gateway now", "the available balance covers it, and will be 50.00 USD")
+    assert now == ("At the gateway now", "the available balance covers it, with 50.00 USD left for refunds")
 
 
 def test_quote_says_nothing_twice_of_its_funding() -> None:
@@ -223,7 +223,7 @@ def test_quote_says_nothing_twice_of_its_funding() -> None:
     assert rows[0] == ("Not covered", "200.00 USD: the refund waits until the balance is topped up")
     assert [label for label, _ in rows] == ["Not covered", "Note"]
     rows = funding_rows(forecast_funding(USD_200, [], enough, rule, method="card"))
-    assert rows[0] == ("Comes from", "200.00 USD from the available balance, which will be 50.00 USD")
+    assert rows[0] == ("Comes from", "200.00 USD from the available balance, with 50.00 USD left for refunds")
     assert [label for label, _ in rows] == ["Comes from", "Note"]
     assert [label for label, _ in funding_rows(forecast_funding(USD_200, []))] == ["Comes from", "Note"]
 

@@ -91,6 +91,27 @@ def test_r8_booking_is_funded_together(world: World) -> None:
     assert quote.quotes[0].funding is None
 
 
+class Broken(dict[str, Funds]):
+    """What a source that raises knows of accounts."""
+
+    def get(self, *_: object) -> Funds:
+        raise OSError("a host's source, which must not raise")
+
+
+def test_a_source_that_raises_costs_the_forecast_and_no_quote(world: World) -> None:
+    """Nothing about a forecast is worth failing a quote for: not even an exception of a host's own source."""
+    booking = booked(world, "200.00", "150.00")
+    world.funds.of = Broken()
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    assert [(each.amount, each.funding) for each in quote.refundable] == [
+        (usd("200.00"), None),
+        (usd("150.00"), None),
+    ]
+    (ref, _) = platform_refs(booking)
+    assert not world.refunds.quote(ref, by=MARIA).refusals
+    assert world.funds.asked == ["platform", "platform"]
+
+
 def test_booking_that_cannot_be_read_is_not_quoted(world: World) -> None:
     """Where one payment cannot be read the booking has no quote: a person verifies all of it or none."""
     booking = booked(world, "200.00", "150.00")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refund_domain.money import Currency, CurrencyMixError, Money
+from refund_domain.money import LIMIT_MINOR, Currency, CurrencyMixError, Money
 from refund_domain.payouts.funds import Balance, Funds, Payout, PayoutStatus
 from refund_domain.policy import DEFAULT_POLICY, FundingRule, Policy
 from refund_domain.rules.funding import (
@@ -486,7 +486,7 @@ def test_money_set_aside_counts_and_the_balance_covers_all_or_nothing() -> None:
         [("nowhere", 20_00, 0, 0)],
         [("balance", 10_00, 10_00, 0)],
     ]
-    assert "from the available balance, which will be 10.00 USD" in str(several[0])
+    assert "from the available balance, with 10.00 USD left for refunds" in str(several[0])
 
 
 @given(amounts=AMOUNTS, available=st.integers(-200, 900))
@@ -541,6 +541,12 @@ def test_funds_are_checked() -> None:
         Balance(available=dollars("1.00"), pending=Money(1, EUR))
     with pytest.raises(ValueError, match="negative"):
         balance("1.00", "-1.00")
+    with pytest.raises(ValueError, match="beyond all payments"):
+        Balance(available=Money(LIMIT_MINOR, EUR), prefunded=Money(1, EUR))
+    assert (
+        Balance(available=Money(LIMIT_MINOR - 1, EUR), prefunded=Money(1, EUR)).spendable.amount_minor
+        == LIMIT_MINOR
+    )
     now = datetime(2026, 3, 4, tzinfo=UTC)
     with pytest.raises(ValueError, match="before_at"):
         attrs.evolve(payout("po_1", 1), created_at=now, before_at=now.replace(day=5))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from refund_domain.errors import GatewayUnreadable
 from refund_domain.money import Money
 from refund_domain.operations.feeds import Window
 from refund_domain.payments import PaymentRef
-from refund_domain.payouts.entries import BalanceEntry, EntryPage, Group
+from refund_domain.payouts.entries import BalanceEntry, Entry, EntryPage, Group
 from refund_domain.payouts.funds import Funds, Payout, PayoutStatus
 from refund_domain.payouts.progress import ReadingProgress
 from refund_domain.payouts.reading import PayoutReading, where_is
@@ -231,6 +231,18 @@ def test_a_payout_that_is_not_reconciled_is_refused_until_it_is(kind: Kind) -> N
 
 
 @EACH
+def test_a_refund_in_a_payout_that_is_not_reconciled_is_not_known_to_be_there(kind: Kind) -> None:
+    """A payout that does not say what is in it holds no refund that anybody could know of, here as at Stripe."""
+    shop = Shop()
+    (old, _) = shop.sells("200.00", "500.00")
+    refund = shop.refunds(old, "200.00")
+    paid = shop.pays(reconciled=False)
+    assert located(kind, shop.source, refund) == Waiting()
+    shop.bank.payouts.reconcile(paid)
+    assert isinstance(located(kind, shop.source, refund), InPayout)
+
+
+@EACH
 def test_a_payout_by_hand_is_refused_or_estimated_by_dates(kind: Kind) -> None:
     """Nobody knows what is in it: a clear word, or an estimate that says so and names what it cannot explain."""
     shop = Shop()
@@ -310,6 +322,75 @@ class Circling(Flaky):
         self, account: str, payout: Payout, window: Window | None, after: str | None, /
     ) -> EntryPage | Unread:
         return self._inner.entries(account, payout, window, None)
+
+
+class Round(Flaky):
+    """A page without entries behind every cursor, and the cursors lead round in a circle of this length."""
+
+    circle = 0
+
+    def entries(
+        self, account: str, payout: Payout, window: Window | None, after: str | None, /
+    ) -> EntryPage | Unread:
+        self.asked.append(f"entries {after}")
+        assert len(self.asked) < 1_000, "it goes on for ever"
+        place = 0 if after is None else int(after[1:])
+        behind = place + 1 if place < 5 + self.circle else 6
+        return EntryPage(entries=(), after=f"c{behind}" if self.circle else f"c{place + 1}")
+
+
+@EACH
+@pytest.mark.parametrize("circle", [1, 2, 3, 7, 16, 100])
+def test_a_circle_of_pages_ends_the_reading(kind: Kind, circle: int) -> None:
+    """However long the circle, and wherever it is entered: unreadable, after a few rounds of it."""
+    shop = Shop()
+    shop.sells("10.00")
+    source = Round(MemoryPayouts(shop.bank))
+    source.circle = circle
+    reading = Reading(kind, source, shop.pays())
+    for read in (reading.statement, reading.lines):
+        source.asked.clear()
+        with pytest.raises(GatewayUnreadable, match="do not advance"):
+            read()
+
+
+@EACH
+def test_a_list_without_end_ends_the_reading(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New pages for ever, none of them seen before, are no payout."""
+    monkeypatch.setattr("refund_domain.payouts.progress._PAGES_MOST", 50)
+    shop = Shop()
+    shop.sells("10.00")
+    source = Round(MemoryPayouts(shop.bank))
+    with pytest.raises(GatewayUnreadable, match="do not advance"):
+        Reading(kind, source, shop.pays()).statement()
+    assert len(source.asked) == 52  # the payout, fifty pages, and the one too many
+
+
+@EACH
+def test_whatever_breaks_in_the_middle_of_a_page_counts_nothing_twice(kind: Kind) -> None:
+    """An interrupt, or an error of a host's own entries, leaves half a page behind: the reading begins anew."""
+    shop = Shop()
+    shop.sells(*["10.00"] * 4)
+    paid = shop.pays()
+    whole = Reading(kind, shop.source, paid).statement()
+
+    class Torn(tuple[Entry, ...]):
+        """Entries that break off behind the second."""
+
+        def __iter__(self) -> Iterator[Entry]:
+            yield from self[:2]
+            raise KeyboardInterrupt
+
+    def torn(page: EntryPage) -> EntryPage:
+        object.__setattr__(page, "entries", Torn(page.entries))
+        return page
+
+    reading = Reading(kind, shop.source, paid)
+    shop.source.twist = torn
+    with pytest.raises(KeyboardInterrupt):
+        reading.statement()
+    shop.source.twist = lambda page: page
+    assert reading.statement() == whole
 
 
 @EACH

@@ -38,12 +38,13 @@ USD, EUR, JPY, KWD = map(Currency.of, ("USD", "EUR", "JPY", "KWD"))
 
 def payout(minor: int, currency: Currency = USD, **more: object) -> Payout:
     """An automatic payout, made a day after the one before it."""
-    values: dict[str, object] = {"reconciled": True, "created_at": MADE, "before_at": BEFORE}
+    values: dict[str, object] = {
+        "status": PayoutStatus.PAID, "reconciled": True, "created_at": MADE, "before_at": BEFORE,
+    }  # fmt: skip
     return Payout(
         id="po_1",
         amount=Money(minor, currency),
         arrives_on=date(2026, 3, 6),
-        status=PayoutStatus.PAID,
         **(values | more),  # type: ignore[arg-type]
     )
 
@@ -139,7 +140,7 @@ def test_a_dispute_and_a_refund_of_one_payment_are_told_apart() -> None:
     dispute = entry("dispute", -300_00, 15_00, charge="ch_a", about="du_1")
     statement = explained(485_00, dispute, refund("ch_a", 200_00), charge("ch_b", 1_000_00))
     assert told(statement) == {"payments": 1_000_00, "refunds": -200_00, "disputes": -315_00}
-    assert "315.00 USD is held for disputes" in statement.sentence
+    assert "315.00 USD was taken for disputes" in statement.sentence
     won = entry("dispute_reversal", 300_00, charge="ch_a", about="du_1")
     assert "300.00 USD came back from disputes" in explained(300_00, won).sentence
 
@@ -233,27 +234,36 @@ def test_the_net_of_a_refunded_charge_is_the_sum_of_all_its_entries() -> None:
     assert sum(of_charge) == 290_00
 
 
-def test_a_balance_below_nothing_from_before_is_carried_over() -> None:
-    """What went out before this payout's own time and could not be paid then is one group, its lines marked."""
-    early = refund("ch_a", 200_00, available_s=int(BEFORE.timestamp()) - 1)
-    small = charge("ch_c", 150_00, available_s=int(BEFORE.timestamp()) - 1)
-    statement = explained(250_00, refund("ch_b", 200_00), early, small, charge("ch_d", 500_00))
-    assert told(statement) == {"payments": 500_00, "refunds": -200_00, "carried_over": -50_00}
-    assert {total.group: total.count for total in statement.totals}[Group.CARRIED_OVER] == 2
-    assert [line.id for line in statement.lines if line.carried] == [early.id, small.id]
+def test_what_waited_or_came_late_is_told_by_its_name() -> None:
+    """A refund that waited below nothing, or came too late for the payout before, went back to its client too."""
+    early = int(BEFORE.timestamp()) - 1
+    late = refund("ch_a", 200_00, available_s=early)
+    statement = explained(450_00, late, charge("ch_c", 150_00, available_s=early), charge("ch_d", 500_00))
+    assert told(statement) == {"payments": 650_00, "refunds": -200_00}
     assert statement.sentence == (
-        "250.00 USD instead of 500.00 USD: 200.00 USD went back to the client of booking 1043; "
-        "50.00 USD made up for a balance below nothing from before."
+        "450.00 USD instead of 650.00 USD: 200.00 USD went back to the client of booking 1042."
     )
 
 
-def test_what_came_late_but_is_no_debt_is_not_carried_over() -> None:
-    """Money from before that is more than nothing is what it is: payments are payments."""
-    late = charge("ch_a", 200_00, available_s=int(BEFORE.timestamp()) - 1)
-    statement = explained(700_00, late, charge("ch_b", 500_00))
-    assert told(statement) == {"payments": 700_00}
-    assert not any(line.carried for line in statement.lines)
-    assert statement.totals[0].count == 2
+def test_what_was_pulled_back_for_a_refund_was_never_expected() -> None:
+    """A platform passed on 450.00 of 500.00: 50.00 were to come, and not what it got back for a refund."""
+    statement = explained(
+        0,
+        entry("transfer_reversal", 450_00, about="trr_1"),
+        refund("ch_a", 500_00),
+        entry("transfer", -450_00, about="tr_1"),
+        charge("ch_a", 500_00),
+    )
+    assert statement.sentence == (
+        "0.00 USD instead of 50.00 USD: 500.00 USD went back to the client of booking 1042; "
+        "450.00 USD came back from transfers."
+    )
+    earned = explained(
+        30_00,
+        entry("platform_earning_refund", -20_00, about="fr_1"),
+        entry("platform_earning", 50_00, about="fee_1"),
+    )
+    assert earned.sentence == "30.00 USD instead of 50.00 USD: 20.00 USD of platform fees was given back."
 
 
 # --- fees --------------------------------------------------------------------------------------------------------
@@ -314,14 +324,9 @@ def cases(draw: st.DrawFn) -> tuple[Payout, list[BalanceEntry]]:
 
 def naive(paid: Payout, entries: Iterable[BalanceEntry]) -> dict[str, int]:
     """The groups read aloud: one entry after the other, each cent into its group, the rest into the last."""
-    known = list(entries)
-    early = [each for each in known if each.available_s < BEFORE.timestamp()]
     sums: dict[Group, int] = {}
     counts: set[Group] = set()
-    if sum(each.net_minor for each in early) < 0:
-        sums[Group.CARRIED_OVER] = sum(each.net_minor for each in early)
-        known = [each for each in known if each not in early]
-    for each in known:
+    for each in entries:
         group = CATEGORIES.get(each.category, Group.OTHER)
         counts.add(group)
         sums[group] = sums.get(group, 0) + each.amount_minor
@@ -376,7 +381,7 @@ def test_lines_streams_every_entry(case: tuple[Payout, list[BalanceEntry]]) -> N
     kept = explain(paid, entries).lines
     first = [line.group in (Group.REFUNDS, Group.REFUND_FAILURES) for line in kept]
     assert first == sorted(first, reverse=True)
-    plain = {line.id: attrs.evolve(line, fee_kept=None, carried=False) for line in kept}
+    plain = {line.id: attrs.evolve(line, fee_kept=None) for line in kept}
     assert plain == {line.id: line for line in streamed}
 
 
@@ -402,7 +407,7 @@ def test_at_most_ten_thousand_lines_are_kept_refunds_first() -> None:
     assert told(statement) == {"payments": 120_000, "refunds": -6_000}
     many = explain(payout(-10_001), (entry("refund", -1, charge="ch_a") for _ in range(10_001)))
     assert (len(many.refunds), many.left_out) == (KEPT_MOST, 1)
-    assert many.sentence.endswith("100.01 USD went back to clients in 10,001 refunds.")
+    assert many.sentence.endswith("100.01 USD was taken by 10,001 refunds.")  # fees of theirs, too, if there are
 
 
 def test_four_refunds_are_counted_and_three_are_named() -> None:
@@ -412,6 +417,76 @@ def test_four_refunds_are_counted_and_three_are_named() -> None:
     assert (
         "40.00 USD went back to clients in 4 refunds" in explained(-40_00, *three, refund("ch_d", 10_00)).sentence
     )
+
+
+def test_fees_never_pass_for_money_that_clients_got() -> None:
+    """Whether refunds are named or counted, what went to clients is their amounts; fees are told apart from it."""
+    names = ("ch_a", "ch_b", "ch_c", "ch_d")
+    counted = explained(-41_00, *(refund(name, 10_00, 25) for name in names)).sentence
+    assert counted.endswith(
+        "40.00 USD went back to clients in 4 refunds; 1.00 USD was taken as fees of these refunds."
+    )
+
+
+def test_fees_that_come_back_with_a_refund_came_back() -> None:
+    """A refund with a fee below nothing gives a fee back (a platform's, where the policy says so)."""
+    statement = explained(303_00, refund("ch_a", 200_00, -3_00), charge("ch_b", 500_00))
+    assert statement.sentence.endswith(
+        ": 200.00 USD went back to the client of booking 1042; 3.00 USD of fees came back with these refunds."
+    )
+
+
+def test_the_fee_of_a_payment_that_went_back_in_two_parts_counts_once() -> None:
+    """Two refunds of one payment did not cost its fee twice; and a refund that failed did not cost it at all."""
+    parts = [entry("refund", -100_00, charge="ch_a", about=name) for name in ("re_1", "re_2")]
+    paid_in = charge("ch_a", 200_00, 6_10)
+    assert explained(-6_10, *parts, paid_in).refunds_cost == Money(6_10, USD)
+    back = [entry("refund_failure", 100_00, charge="ch_a", about=name) for name in ("re_1", "re_2")]
+    assert explained(93_90, *parts, paid_in, back[0]).refunds_cost == Money(6_10, USD)
+    assert explained(193_90, *parts, paid_in, *back).refunds_cost == Money(0, USD)
+
+
+def test_no_client_is_made_up() -> None:
+    """Where the gateway does not say whose payment it was, the refund is named and nobody's client."""
+    sentence = explained(-2, entry("refund", -1, about="re_9"), refund("ch_zz", 1)).sentence
+    assert sentence.endswith(": 0.01 USD went back by re_9; 0.01 USD went back to the client of payment ch_zz.")
+    odd = explained(-2, entry("refund", 1, charge="ch_a", about="re_1"), refund("ch_b", 3))
+    assert odd.sentence.endswith("0.02 USD was taken by 2 refunds.")
+
+
+@pytest.mark.parametrize(
+    ("minor", "status", "head", "tail"),
+    [
+        (
+            300_00,
+            PayoutStatus.FAILED,
+            "300.00 USD instead of",
+            " This payout failed: its money came back to the balance.",
+        ),
+        (
+            300_00,
+            PayoutStatus.CANCELED,
+            "300.00 USD instead of",
+            " This payout was canceled: its money stays in the balance.",
+        ),
+        (300_00, PayoutStatus.PENDING, "300.00 USD instead of", " booking 1042."),
+        (-50_00, PayoutStatus.PAID, "50.00 USD taken from the bank account", " booking 1042."),
+        (-50_00, PayoutStatus.IN_TRANSIT, "50.00 USD to be taken from the bank account", " booking 1042."),
+        (
+            -50_00,
+            PayoutStatus.FAILED,
+            "50.00 USD to be taken from the bank account",
+            " This debit failed: nothing was taken.",
+        ),
+    ],
+)
+def test_a_sentence_tells_nothing_that_did_not_happen(
+    minor: int, status: PayoutStatus, head: str, tail: str
+) -> None:
+    """A payout that failed says so beside its reasons; a debit that is still to come was not taken yet."""
+    statement = explained(minor, refund("ch_a", 200_00), charge("ch_b", 200_00 + minor), status=status)
+    assert statement.sentence.startswith(head)
+    assert statement.sentence.endswith(tail)
 
 
 # --- words -------------------------------------------------------------------------------------------------------
@@ -437,6 +512,20 @@ def test_a_line_is_called_by_the_best_name_there_is() -> None:
     named = [refund("ch_a", 1), refund("ch_zz", 1), entry("refund", -1, about="re_9"), entry("refund", -1)]
     names = [line.name for line in explained(-4, *named).lines]
     assert names == ["booking 1042", "payment ch_zz", "re_9", named[3].id]
+
+
+def test_a_label_is_one_line_that_can_be_shown() -> None:
+    """Line breaks, escape codes, half of a surrogate pair and blanks alone reach no sentence."""
+    told_as = {
+        "booking\r\n1042": "booking 1042", "\x1b[2Jold\x07": "[2Jold", "\ud800farm": "farm", "Zoë's": "Zoë's",
+        "": "payment ch_a", " \t\u200b": "payment ch_a",
+    }  # fmt: skip
+    for word, name in told_as.items():
+        statement = explain(payout(-1), [refund("ch_a", 1)], label=lambda _, word=word: word)  # type: ignore[misc]
+        assert statement.refunds[0].name == name
+        assert statement.sentence.endswith(f"the client of {name}.")
+    with pytest.raises(TypeError, match="label"):
+        explain(payout(-1), [refund("ch_a", 1)], label=lambda _: 1042)  # type: ignore[arg-type,return-value]
 
 
 def test_a_payout_of_nothing_but_zeros_is_as_expected() -> None:
@@ -512,8 +601,21 @@ def test_a_refund_is_in_exactly_one_place() -> None:
     assert whereabouts(paid) == InPayout(payout=paid)
     assert whereabouts(debit) == InDebit(payout=debit)
     assert whereabouts(None) == Waiting()
-    texts = {str(whereabouts(held)) for held in (paid, debit, None)}
-    assert len(texts) == 3
+    assert [str(whereabouts(held)) for held in (paid, debit, None)] == [
+        "taken from payout po_1 of 2026-03-06",
+        "taken from the bank account with po_1 of 2026-03-06",
+        "not known to be in a payout yet",
+    ]
+
+
+def test_where_a_refund_is_says_how_its_payout_ended() -> None:
+    """A payout that failed did not arrive, and a debit that is under way, or failed, took nothing yet."""
+    failed, stopped = (payout(1, status=status) for status in (PayoutStatus.FAILED, PayoutStatus.CANCELED))
+    assert str(whereabouts(failed)) == "taken from payout po_1 of 2026-03-06, which failed"
+    assert str(whereabouts(stopped)) == "taken from payout po_1 of 2026-03-06, which was canceled"
+    coming, lost = (payout(-1, status=status) for status in (PayoutStatus.PENDING, PayoutStatus.FAILED))
+    assert str(whereabouts(coming)) == "to be taken from the bank account with po_1 of 2026-03-06"
+    assert str(whereabouts(lost)) == "to be taken from the bank account with po_1 of 2026-03-06, which failed"
 
 
 @pytest.mark.parametrize("why", Why)

@@ -118,7 +118,7 @@ class MemoryPayouts:
         return EntryPage(entries=entries, after=page[-1].id if more else None)
 
     def holding(self, account: str, refund: str, /) -> Payout | Missing | Unread | None:
-        """The automatic payout that this refund's own entry is in, once that is reconciled."""
+        """The automatic payout that this refund's own entry is in, once it is reconciled: as at Stripe."""
         check_id(account, "account")
         check_id(refund, "refund")
         with self._bank.turn as books:

@@ -147,7 +147,7 @@ def _table(out: Console, statement: PayoutStatement) -> Iterator[Text]:
 def _cost(out: Console, statement: PayoutStatement) -> Iterator[Text]:
     """What the refunds cost beside their amounts, where that is known."""
     cost = statement.refunds_cost
-    if cost.amount_minor:
+    if cost.amount_minor > 0:
         yield Text()
         yield from _folded(
             out, f"Beside their amounts the refunds cost {cost}: fees that are not given back.", out.width

@@ -15,7 +15,7 @@ from refund_adapters.wording import GROUP
 from refund_domain._checks import check_count, check_type
 from refund_domain.money import Money
 from refund_domain.payouts.entries import Group
-from refund_domain.payouts.funds import PayoutStatus
+from refund_domain.payouts.funds import PayoutStatus, taken_words
 from refund_domain.payouts.statement import Line, PayoutStatement, Total
 
 NAMED_MOST: Final = 8
@@ -117,7 +117,7 @@ def parts(statement: PayoutStatement, totals: tuple[Total, ...], *, named: int |
 
 
 def _refunds(statement: PayoutStatement, total: Total, named: int | None) -> Iterator[Part]:
-    lines = [line for line in statement.refunds if not line.carried]
+    lines = list(statement.refunds)
     if named is not None and total.count > named:
         lines = sorted(lines, key=lambda line: line.net.amount_minor)[: named - 1]
     rest, count = total.amount, total.count - len(lines)
@@ -141,7 +141,7 @@ def name_of(line: Line) -> str:
 def end_name(statement: PayoutStatement) -> str:
     """What to call the amount of the payout: nothing that has not happened yet."""
     if statement.payout.is_debit:
-        return "Taken from the bank account"
+        return taken_words(statement.payout).capitalize()
     return "Paid out" if statement.payout.status is PayoutStatus.PAID else "Payout"
 
 
@@ -149,7 +149,7 @@ def headline(statement: PayoutStatement) -> str:
     """What became of it, without the reasons: they are the steps."""
     paid, expected = statement.paid, statement.expected
     if statement.payout.is_debit:
-        return f"{-paid} taken from the bank account"
+        return f"{-paid} {taken_words(statement.payout)}"
     return f"{paid} instead of {expected}" if expected != paid else f"{paid}, as expected"
 
 

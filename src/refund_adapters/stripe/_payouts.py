@@ -164,14 +164,17 @@ def balances_of(body: JsonObject, *, live: bool) -> tuple[Balance, ...]:
     aside = _amounts(object_in(body.get("refund_and_dispute_prefunding")), "available")
     if any(amount.amount_minor < 0 for amount in aside.values()):
         raise Unclear("what was set aside for refunds is less than nothing")
-    return tuple(
-        Balance(
-            available=available.get(currency, Money.zero(currency)),
-            pending=pending.get(currency),
-            prefunded=aside.get(currency),
+    try:
+        return tuple(
+            Balance(
+                available=available.get(currency, Money.zero(currency)),
+                pending=pending.get(currency),
+                prefunded=aside.get(currency),
+            )
+            for currency in dict.fromkeys((*available, *pending, *aside))
         )
-        for currency in dict.fromkeys((*available, *pending, *aside))
-    )
+    except ValueError:
+        raise Unclear("a balance is beyond all payments") from None
 
 
 def _amounts(holder: JsonObject, name: str) -> Mapping[Currency, Money]:

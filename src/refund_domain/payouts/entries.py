@@ -27,15 +27,19 @@ class Group(StrEnum):
     FEES = "fees"
     """What the processor and the platform took of what came in; a fee on a refund or a dispute stands with it."""
     PLATFORM_FEES = "platform_fees"
-    """What the account earned as a platform, less what it gave back."""
+    """What the account earned as a platform."""
     TRANSFERS = "transfers"
-    """What was passed on to, or came back from, other accounts."""
+    """What was passed on to other accounts, or came from them."""
     TOP_UPS = "top_ups"
     """What was added to the balance by hand."""
     REFUNDS = "refunds"
     """What went back to clients."""
     REFUND_FAILURES = "refund_failures"
     """Refunds that could not be delivered: their money came back."""
+    TRANSFERS_BACK = "transfers_back"
+    """What was pulled back of transfers to other accounts."""
+    PLATFORM_FEES_BACK = "platform_fees_back"
+    """What the account gave back of what it had earned as a platform."""
     FAILED_PAYMENTS = "failed_payments"
     """Bank debits that were returned; not refunds."""
     DISPUTES = "disputes"
@@ -50,8 +54,6 @@ class Group(StrEnum):
     """Earlier payouts that the bank refused or somebody stopped: their money came back."""
     OTHER_PAYOUTS = "other_payouts"
     """What was paid out by other payouts meanwhile."""
-    CARRIED_OVER = "carried_over"
-    """A balance below nothing from before: more had gone out than came in, and no payout could be made of it."""
     OTHER = "other"
     """What the gateway calls by a word that this library does not know."""
     UNEXPLAINED = "unexplained"
@@ -65,9 +67,9 @@ CATEGORIES: Final[dict[str, Group]] = {
     "network_cost": Group.FEES,
     "tax": Group.FEES,
     "platform_earning": Group.PLATFORM_FEES,
-    "platform_earning_refund": Group.PLATFORM_FEES,
+    "platform_earning_refund": Group.PLATFORM_FEES_BACK,
     "transfer": Group.TRANSFERS,
-    "transfer_reversal": Group.TRANSFERS,
+    "transfer_reversal": Group.TRANSFERS_BACK,
     "connect_collection_transfer": Group.TRANSFERS,
     "topup": Group.TOP_UPS,
     "topup_reversal": Group.TOP_UPS,

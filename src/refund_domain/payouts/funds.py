@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_date, check_id, check_text, check_time, check_tuple, check_type
-from refund_domain.money import Currency, Money
+from refund_domain.money import LIMIT_MINOR, Currency, Money
 
 
 class PayoutStatus(StrEnum):
@@ -75,12 +75,17 @@ class Payout:
         return self.amount.amount_minor < 0
 
 
+def taken_words(debit: Payout) -> str:
+    """What to say of the amount of a bank debit: nothing that has not happened yet."""
+    return f"{'' if debit.status is PayoutStatus.PAID else 'to be '}taken from the bank account"
+
+
 @attrs.frozen(kw_only=True)
 class Balance:
     """What an account holds in one currency: `available` now, `pending` until later.
 
     `prefunded` is what it set aside for refunds and disputes. Available and pending may be negative. Refuses two
-    currencies and a negative `prefunded` (ValueError).
+    currencies, a negative `prefunded`, and what is too large together with it (ValueError).
     """
 
     available: Money
@@ -97,6 +102,8 @@ class Balance:
                     raise ValueError(f"{name} must be in the currency of available")
         if self.prefunded is not None and self.prefunded.amount_minor < 0:
             raise ValueError("prefunded must not be negative")
+        if self.prefunded is not None and self.available.amount_minor + self.prefunded.amount_minor > LIMIT_MINOR:
+            raise ValueError("available and prefunded together are beyond all payments")
 
     @property
     def currency(self) -> Currency:

@@ -20,6 +20,9 @@ _RIPENS_MOST: Final = timedelta(days=14)
 _SPAN_MOST: Final = timedelta(days=31)
 """What an estimate takes for the time of a payout of which nobody knows the one before."""
 
+_PAGES_MOST: Final = 1_000_000
+"""How many pages of entries are read of one payout; more are no payout's."""
+
 
 @attrs.frozen(kw_only=True)
 class ReadingProgress:
@@ -40,13 +43,14 @@ class Pages:
     available before the payout before this one was made, or after this one was, are not its own.
     """
 
-    __slots__ = ("_count", "_explanation", "_span_s", "after", "ended", "payout", "window")
+    __slots__ = ("_count", "_explanation", "_milestone", "_span_s", "after", "ended", "payout", "window")
 
     def __init__(self, payout: Payout, window: Window | None, explanation: Explanation) -> None:
         self.payout, self.window, self._explanation = payout, window, explanation
         self.after: str | None = None
         self.ended = False
         self._count = 0
+        self._milestone: str | None = None
         self._span_s: tuple[float, float] | None = None
         if window is not None:
             self._span_s = (window.start + _RIPENS_MOST).timestamp(), window.end.timestamp()
@@ -64,8 +68,7 @@ class Pages:
             return NotExplained(why=Why.PAYOUT_BY_HAND, payout=payout)
         since = payout.before_at if payout.before_at is not None else payout.created_at - _SPAN_MOST
         window = Window(start=since - _RIPENS_MOST, end=payout.created_at)
-        plain = attrs.evolve(payout, before_at=None)  # nothing is carried over in an estimate: it is all a guess
-        return cls(payout, window, Explanation(plain, label=label, fee_of=fee_of, estimate=True))
+        return cls(payout, window, Explanation(payout, label=label, fee_of=fee_of, estimate=True))
 
     def own(self, page: EntryPage) -> Iterable[Entry]:
         """The entries of this page that count to the payout."""
@@ -83,14 +86,21 @@ class Pages:
         self.passed(page)
 
     def _advances(self, page: EntryPage) -> None:
-        if page.after is not None and page.after == self.after:
+        """Refuse a page that leads back: to where it was asked for, or to the last milestone on the way.
+
+        Milestones are the first page, the second, the fourth, the eighth …, so one of them stands in any circle,
+        however long, and one cursor is all that is remembered. A list without end that never comes back ends too.
+        """
+        if page.after is not None and (page.after in (self.after, self._milestone) or self._count >= _PAGES_MOST):
             raise GatewayUnreadable("the pages of entries do not advance")
 
     def passed(self, page: EntryPage) -> None:
-        """Go on behind this page. Raises `GatewayUnreadable` for one that leads back to where it was asked for."""
+        """Go on behind this page. Raises `GatewayUnreadable` for one that leads back."""
         self._advances(page)
         self._count += 1
         self.after, self.ended = page.after, page.after is None
+        if self._count & (self._count - 1) == 0:
+            self._milestone = self.after
 
     @property
     def progress(self) -> ReadingProgress:

@@ -9,7 +9,7 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.payouts.entries import EntryPage
 from refund_domain.payouts.progress import Pages, ReadingProgress
-from refund_domain.payouts.statement import EntryOdd, FeeOf, Label, Line, PayoutStatement, lines
+from refund_domain.payouts.statement import FeeOf, Label, Line, PayoutStatement, lines
 from refund_domain.payouts.whereabouts import NotExplained, Whereabouts, Why, whereabouts
 from refund_domain.ports import PayoutSource
 
@@ -72,8 +72,8 @@ class PayoutReading:
             page = self._page(pages)
             try:
                 pages.read(page)
-            except EntryOdd:
-                self._pages = None  # half a page is counted: begin again
+            except BaseException:  # also an interrupt, and what a host's own entries raise
+                self._pages = None  # half a page may be counted: begin again
                 raise
             if self._on_progress is not None:
                 self._on_progress(pages.progress)

@@ -11,13 +11,16 @@ import attrs
 from refund_domain._checks import check_count, check_tuple, check_type
 from refund_domain.money import Money
 from refund_domain.payouts.entries import CATEGORIES, EARNED, OWN, About, Entry, Group
-from refund_domain.payouts.funds import Payout
+from refund_domain.payouts.funds import Payout, PayoutStatus, taken_words
 
 KEPT_MOST: Final = 10_000
 """How many lines a statement keeps; `lines` gives them all."""
 
 Label = Callable[[str], str | None]
-"""The host's words for the payment with this charge id ("booking 1042"); None where it knows none."""
+"""The host's words for the payment with this charge id ("booking 1042"); None where it knows none.
+
+They are told in one line, without what cannot be shown or steers a terminal; where nothing is left, there is none.
+"""
 
 FeeOf = Callable[[str], Money | None]
 """What the processor kept of the payment with this charge id, where the payout does not hold that payment."""
@@ -32,8 +35,7 @@ class Line:
     """One entry in a statement. `net` is what it adds to the payout; a refund's is negative.
 
     `label` is the host's word for the payment behind it. `fee_kept` is, on a refund, what the processor keeps of
-    the payment it gives back: what the refund cost beside its amount; None where it is not known. `carried` says
-    that it is from before this payout's own time.
+    the payment it gives back: what the refund cost beside its amount; None where it is not known.
     """
 
     id: str
@@ -45,7 +47,6 @@ class Line:
     about: About | None = None
     label: str | None = None
     fee_kept: Money | None = None
-    carried: bool = False
 
     @property
     def net(self) -> Money:
@@ -131,13 +132,24 @@ class PayoutStatement:
 
     @property
     def refunds_cost(self) -> Money:
-        """What the refunds among the lines cost beside their amounts, as far as is known: fees kept and taken."""
-        minor = 0
+        """What the refunds among the lines cost beside their amounts, as far as is known: fees kept and taken.
+
+        The fee of a payment counts once, however many refunds gave it back, and not for a refund that failed.
+        """
+        failed = {line.about.id for line in self.lines if line.group is Group.REFUND_FAILURES and line.about}
+        taken_minor = 0
+        kept_minor: dict[str | None, int] = {}  # by the charge
         for line in self.refunds:
-            minor += line.fee.amount_minor
-            if line.fee_kept is not None and line.fee_kept.currency == self.payout.amount.currency:
-                minor += line.fee_kept.amount_minor
-        return Money(minor, self.payout.amount.currency)
+            taken_minor += line.fee.amount_minor
+            about, kept = line.about, line.fee_kept
+            if (
+                about is not None
+                and about.id not in failed
+                and kept is not None
+                and kept.currency == self.paid.currency
+            ):
+                kept_minor[about.charge] = kept.amount_minor
+        return Money(taken_minor + sum(kept_minor.values()), self.paid.currency)
 
     @property
     def sentence(self) -> str:
@@ -168,7 +180,6 @@ _OTHER: Final = _ORDER[Group.OTHER]
 _FEE_PLACES: Final = tuple(_ORDER[Group.FEES if group in EARNED else group] for group in _GROUPS)
 """Where the fee of an entry counts, by the entry's own place."""
 _PAYMENTS: Final = _ORDER[Group.PAYMENTS]
-_CARRIED_OVER: Final = _ORDER[Group.CARRIED_OVER]
 _OWN: Final = _ORDER[Group.OTHER_PAYOUTS]
 _REFUNDS: Final = _ORDER[Group.REFUNDS]
 _FIRST: Final = frozenset([_REFUNDS, _ORDER[Group.REFUND_FAILURES]])
@@ -185,10 +196,10 @@ def explain(
 ) -> PayoutStatement:
     """What this payout was made of; `entries` are read once, one after the other, and need not fit into memory.
 
-    The payout's own entry among them is passed over. Entries that were available before `payout.before_at` and
-    add up to less than nothing are what was carried over. `label` is asked for each kept line that has a charge,
-    `fee_of` for each kept refund of a payment that stands in another payout. Raises `EntryOdd` for an entry in
-    another currency than the payout's, or whose amount less its fee is not its net.
+    The payout's own entry among them is passed over. What waited for it because the balance was below nothing, or
+    came too late for the payout before, is told like all else. `label` is asked for each kept line that has a
+    charge, `fee_of` for each kept refund of a payment that stands in another payout. Raises `EntryOdd` for an
+    entry in another currency than the payout's, or whose amount less its fee is not its net.
 
     >>> from datetime import date
     >>> payout = Payout(id="po_1", amount=Money.parse("0.01", "USD"), arrives_on=date(2026, 3, 4))
@@ -206,8 +217,7 @@ def lines(
 ) -> Iterator[Line]:
     """Every entry of the payout as a `Line`, as it comes; for a table of all of them. Raises as `explain` does.
 
-    `fee_kept` is what `fee_of` says, for a payment in the same payout may come later; `carried` is never set,
-    for what was carried over is known at the end.
+    `fee_kept` is what `fee_of` says, for a payment in the same payout may come later.
     """
     for entry in entries:
         _check(entry, payout)
@@ -219,8 +229,7 @@ class Explanation:
     """A statement while its entries are read: `add` them in as many portions as they come in, then ask for it."""
 
     __slots__ = (
-        "_before_s", "_carried", "_carried_counts", "_counts", "_estimate", "_fee_of", "_fees_of", "_first",
-        "_label", "_payout", "_rest", "_sums",
+        "_counts", "_estimate", "_fee_of", "_fees_of", "_first", "_label", "_payout", "_rest", "_sums",
     )  # fmt: skip
 
     def __init__(
@@ -228,9 +237,7 @@ class Explanation:
     ) -> None:
         check_type(payout, Payout, "payout")
         self._payout, self._label, self._fee_of, self._estimate = payout, label, fee_of, estimate
-        self._before_s = 0 if payout.before_at is None else int(payout.before_at.timestamp())
-        self._sums, self._carried = [0] * len(_GROUPS), [0] * len(_GROUPS)
-        self._counts, self._carried_counts = [0] * len(_GROUPS), [0] * len(_GROUPS)
+        self._sums, self._counts = [0] * len(_GROUPS), [0] * len(_GROUPS)
         self._first: list[Entry] = []
         self._rest: list[Entry] = []
         self._fees_of: dict[str, int | None] = {}  # by the charge of each kept refund
@@ -238,12 +245,11 @@ class Explanation:
     @property
     def seen(self) -> int:
         """How many entries were read so far, the payout's own left out."""
-        return sum(self._counts) + sum(self._carried_counts)
+        return sum(self._counts)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Read these entries too. Raises `EntryOdd`; what came before it is counted."""
-        currency, before_s = self._payout.amount.currency.code.lower(), self._before_s
-        now, before = (self._sums, self._counts), (self._carried, self._carried_counts)
+        currency, sums, counts = self._payout.amount.currency.code.lower(), self._sums, self._counts
         place_of, rest, fees_of = _PLACES.get, self._rest, self._fees_of
         room = KEPT_MOST - len(rest)
         for entry in entries:  # a million times: what is looked up once is not looked up here
@@ -253,7 +259,6 @@ class Explanation:
             place = place_of(entry.category, _OTHER)
             if place == _OWN and _is_own(entry, self._payout):
                 continue
-            sums, counts = before if entry.available_s < before_s else now
             sums[place] += amount_minor
             counts[place] += 1
             if fee_minor:
@@ -274,31 +279,20 @@ class Explanation:
 
     def statement(self) -> PayoutStatement:
         """The statement of what was read so far; what is missing of the payout is unexplained."""
-        currency = self._payout.amount.currency
-        sums, counts = list(self._sums), list(self._counts)
-        carries = sum(self._carried) < 0
-        if carries:
-            sums[_CARRIED_OVER], counts[_CARRIED_OVER] = sum(self._carried), sum(self._carried_counts)
-        else:
-            sums = [now + before for now, before in zip(sums, self._carried, strict=True)]
-            counts = [now + before for now, before in zip(counts, self._carried_counts, strict=True)]
+        currency, sums = self._payout.amount.currency, list(self._sums)
         sums[_ORDER[Group.UNEXPLAINED]] = self._payout.amount.amount_minor - sum(sums)
         kept = (*self._first, *self._rest[: KEPT_MOST - len(self._first)])
         return PayoutStatement(
             payout=self._payout,
             totals=tuple(
                 Total(group=group, amount=Money(minor, currency), count=count)
-                for group, minor, count in zip(_GROUPS, sums, counts, strict=True)
+                for group, minor, count in zip(_GROUPS, sums, self._counts, strict=True)
                 if minor or count
             ),
-            lines=tuple(self._line(entry, carries) for entry in kept),
+            lines=tuple(_line(entry, self._payout, self._label, self._fee_of, self._fees_of) for entry in kept),
             left_out=self.seen - len(kept),
             estimate=self._estimate,
         )
-
-    def _line(self, entry: Entry, carries: bool) -> Line:
-        carried = carries and entry.available_s < self._before_s
-        return _line(entry, self._payout, self._label, self._fee_of, self._fees_of, carried=carried)
 
 
 def _check(entry: Entry, payout: Payout) -> None:
@@ -319,8 +313,6 @@ def _line(
     label: Label | None,
     fee_of: FeeOf | None,
     fees_of: Mapping[str, int | None],
-    *,
-    carried: bool = False,
 ) -> Line:
     place, currency, about = _PLACES.get(entry.category, _OTHER), payout.amount.currency, entry.about
     charge = None if about is None else about.charge
@@ -339,10 +331,19 @@ def _line(
         fee=Money(entry.fee_minor, currency),
         at=datetime.fromtimestamp(entry.created_s, UTC),
         about=about,
-        label=None if label is None or charge is None else label(charge),
+        label=None if label is None or charge is None else _shown(label(charge)),
         fee_kept=fee_kept,
-        carried=carried,
     )
+
+
+def _shown(label: str | None) -> str | None:
+    """A label on one line that any screen, JSON or CSV takes; None for one of nothing."""
+    if label is None:
+        return None
+    check_type(label, str, "what label returns")
+    if not label.isprintable():
+        label = "".join(each if each.isprintable() else " " for each in label)
+    return " ".join(label.split()) or None
 
 
 # --- the sentence -----------------------------------------------------------------------------------------------
@@ -353,14 +354,15 @@ _NAMED_MOST: Final = 3
 _OUT: Final = {
     Group.REFUNDS: "went back to clients",
     Group.REFUND_FAILURES: "of refunds that failed was taken again",
+    Group.TRANSFERS_BACK: "of transfers was pulled back",
+    Group.PLATFORM_FEES_BACK: "of platform fees was given back",
     Group.FAILED_PAYMENTS: "of bank debits was returned",
-    Group.DISPUTES: "is held for disputes",
+    Group.DISPUTES: "was taken for disputes",
     Group.RESERVES: "is held back as a reserve",
     Group.FINANCING: "went to financing",
     Group.ADJUSTMENTS: "was taken by adjustments",
     Group.FAILED_PAYOUTS: "of earlier payouts was taken again",
     Group.OTHER_PAYOUTS: "was paid out by other payouts",
-    Group.CARRIED_OVER: "made up for a balance below nothing from before",
     Group.OTHER: "was taken by other entries",
     Group.UNEXPLAINED: "is missing and not explained",
 }
@@ -369,29 +371,44 @@ _OUT: Final = {
 _IN: Final = {
     Group.REFUNDS: "came with refunds",
     Group.REFUND_FAILURES: "came back from refunds that failed",
+    Group.TRANSFERS_BACK: "came back from transfers",
+    Group.PLATFORM_FEES_BACK: "came with platform fees that were given back",
     Group.FAILED_PAYMENTS: "came with bank debits that had failed",
     Group.DISPUTES: "came back from disputes",
     Group.RESERVES: "was released from a reserve",
     Group.FINANCING: "came from financing",
     Group.ADJUSTMENTS: "was added by adjustments",
-    Group.FAILED_PAYOUTS: "came back from earlier payouts that failed",
+    Group.FAILED_PAYOUTS: "came back from earlier payouts that did not arrive",
     Group.OTHER_PAYOUTS: "came with other payouts",
-    Group.CARRIED_OVER: "came from before",
     Group.OTHER: "was added by other entries",
     Group.UNEXPLAINED: "more is there and not explained",
 }
 """What is said of a group that made it larger."""
 
 
+_ENDED: Final = {
+    PayoutStatus.FAILED: ("failed", "came back to the balance"),
+    PayoutStatus.CANCELED: ("was canceled", "stays in the balance"),
+}
+"""What became of a payout that did not arrive, and of its money."""
+
+
 def _sentence(statement: PayoutStatement) -> str:
-    paid, expected = statement.paid, statement.expected
+    paid, expected, payout = statement.paid, statement.expected, statement.payout
     said = [words for total in statement.changes for words in _said(total, statement)]
-    head = f"{paid}" if not statement.payout.is_debit else f"{-paid} taken from the bank account"
+    head = f"{-paid} {taken_words(payout)}" if payout.is_debit else f"{paid}"
     if expected != paid:
-        head += f" instead of {expected} paid out" if statement.payout.is_debit else f" instead of {expected}"
+        head += f" instead of {expected} paid out" if payout.is_debit else f" instead of {expected}"
     elif not said:
         head += ", as expected"
     text = f"{head}: {'; '.join(said)}." if said else f"{head}."
+    if payout.status in _ENDED:
+        how, money = _ENDED[payout.status]
+        text += (
+            f" This debit {how}: nothing was taken."
+            if payout.is_debit
+            else f" This payout {how}: its money {money}."
+        )
     return f"{text} An estimate by dates." if statement.estimate else text
 
 
@@ -400,15 +417,32 @@ def _said(total: Total, statement: PayoutStatement) -> Iterator[str]:
     if not minor:
         return
     if total.group is Group.REFUNDS and minor < 0:
-        refunds = [line for line in statement.refunds if not line.carried]
-        if len(refunds) == total.count <= _NAMED_MOST:
-            yield from (f"{-line.amount} went back to the client of {line.name}" for line in refunds)
-            fees = sum(line.fee.amount_minor for line in refunds)
-            if fees:
-                yield f"{Money(fees, total.amount.currency)} was taken as fees of these refunds"
-        else:
-            yield f"{-total.amount} went back to clients in {total.count:,} refunds"
+        yield from _refunds_said(total, statement.refunds)
     elif minor < 0:
         yield f"{-total.amount} {_OUT[total.group]}"
     else:
         yield f"{total.amount} {_IN[total.group]}"
+
+
+def _refunds_said(total: Total, refunds: tuple[Line, ...]) -> Iterator[str]:
+    """What went back to whom, and apart from it the fees; both in one where not every refund has a line."""
+    if len(refunds) != total.count or any(line.amount.amount_minor > 0 for line in refunds):
+        yield f"{-total.amount} was taken by {total.count:,} refunds"
+        return
+    fees_minor = sum(line.fee.amount_minor for line in refunds)
+    fees = Money(abs(fees_minor), total.amount.currency)
+    if len(refunds) <= _NAMED_MOST:
+        yield from (f"{-line.amount} went back {_to(line)}" for line in refunds)
+    else:
+        back = Money(-total.amount.amount_minor - fees_minor, total.amount.currency)
+        yield f"{back} went back to clients in {total.count:,} refunds"
+    if fees_minor > 0:
+        yield f"{fees} was taken as fees of these refunds"
+    elif fees_minor < 0:
+        yield f"{fees} of fees came back with these refunds"
+
+
+def _to(refund: Line) -> str:
+    """To whom: the client of a payment that has a name; where it has none, nobody's client is made up."""
+    known = refund.label is not None or (refund.about is not None and refund.about.charge is not None)
+    return f"{'to the client of' if known else 'by'} {refund.name}"

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from refund_domain._checks import check_type
-from refund_domain.payouts.funds import Payout
+from refund_domain.payouts.funds import Payout, PayoutStatus, taken_words
 
 
 class Why(StrEnum):
@@ -66,25 +66,34 @@ class InPayout:
     payout: Payout
 
     def __str__(self) -> str:
-        return f"taken from payout {self.payout.id} of {self.payout.arrives_on}"
+        return f"taken from payout {_named(self.payout)}"
 
 
 @attrs.frozen(kw_only=True)
 class InDebit:
-    """The refund's money was taken from the bank account with this debit, a payout below nothing."""
+    """The refund's money is taken from the bank account with this debit, a payout below nothing."""
 
     payout: Payout
 
     def __str__(self) -> str:
-        return f"taken from the bank account with {self.payout.id} of {self.payout.arrives_on}"
+        return f"{taken_words(self.payout)} with {_named(self.payout)}"
+
+
+def _named(payout: Payout) -> str:
+    """Which payout it is; and where it did not arrive, so: its money is in a later one then."""
+    return f"{payout.id} of {payout.arrives_on}{_ENDED.get(payout.status, '')}"
+
+
+_ENDED: Final = {PayoutStatus.FAILED: ", which failed", PayoutStatus.CANCELED: ", which was canceled"}
 
 
 @attrs.frozen(kw_only=True)
 class Waiting:
-    """The refund is in no payout yet: it will be in a later one, or its money has not left the balance."""
+    """No payout is known to hold the refund: it will be in a later one, or in one that does not say yet what is in
+    it, or its money has not left the balance, and of a refund that failed may never leave it."""
 
     def __str__(self) -> str:
-        return "in no payout yet"
+        return "not known to be in a payout yet"
 
 
 Whereabouts = InPayout | InDebit | Waiting
@@ -95,7 +104,7 @@ def whereabouts(holding: Payout | None) -> Whereabouts:
     """Where a refund is whose own entry is in this payout (None: in none).
 
     >>> print(whereabouts(None))
-    in no payout yet
+    not known to be in a payout yet
     """
     if holding is None:
         return Waiting()

@@ -97,8 +97,9 @@ class FromBankAccount:
 
 @attrs.frozen(kw_only=True)
 class FromBalance:
-    """The available balance covers it, and then stands at `after`: what the gateway does at present.
+    """The available balance covers it: what the gateway does at present.
 
+    `after` is what is left for refunds then, what was set aside for them included.
     Refuses a part of nothing, an `after` below zero and two currencies (ValueError).
     """
 
@@ -112,7 +113,7 @@ class FromBalance:
             raise ValueError("after must be nothing or more, in the currency of amount")
 
     def __str__(self) -> str:
-        return f"{self.amount} from the available balance, which will be {self.after}"
+        return f"{self.amount} from the available balance, with {self.after} left for refunds"
 
 
 @attrs.frozen(kw_only=True)

@@ -78,7 +78,10 @@ class Bookings(Guard):
         held: dict[str, Funds] = {}
         if self._payouts is not None:
             for account in accounts_of(quotes):
-                funds = self._payouts.funds(account)
+                try:
+                    funds = self._payouts.funds(account)
+                except Exception:  # a source must not raise; one that does costs its forecast
+                    continue
                 if isinstance(funds, Funds):
                     held[account] = funds
         return held
