@@ -190,6 +190,7 @@ GROUP: Final[dict[Group, str]] = {
     Group.ADJUSTMENTS: "Adjustments",
     Group.FAILED_PAYOUTS: "Payouts that came back",
     Group.OTHER_PAYOUTS: "Other payouts",
+    Group.CARRIED_OVER: "Below nothing from before",
     Group.OTHER: "Other entries",
     Group.UNEXPLAINED: "Not explained",
 }

@@ -476,11 +476,43 @@ def test_every_refund_is_in_one_place_and_every_payout_adds_up(kind: Kind) -> No
     assert all(statement.total(Group.UNEXPLAINED) == usd("0.00") for statement in statements)
 
 
+@EACH
+@pytest.mark.parametrize("told_by", ["the bank", "the host"])
+def test_what_a_scheduled_balance_carried_over_is_told(kind: Kind, told_by: str) -> None:
+    """A dispute leaves less than nothing, days pass without a payout, and the next says what it made up for."""
+    shop = Shop()
+    (old,) = shop.sells("200.00")
+    shop.bank.payouts.schedule(ACCOUNT, "USD")
+    shop.clock.forward(DAY)
+    shop.bank.dispute(old)
+    shop.clock.forward(3 * DAY)
+    shop.sells("500.00")
+    shop.clock.forward(3 * DAY)
+    (last, first) = shop.bank.payouts.listed(ACCOUNT)
+    every = None
+    if told_by == "the host":
+        shop.bank.payouts.unschedule(ACCOUNT, "USD")
+        assert stated(Reading(kind, shop.source, last.id).statement()).total(Group.CARRIED_OVER) == usd("0.00")
+        every = DAY
+    statement = stated(Reading(kind, shop.source, last.id, every=every).statement())
+    assert first.amount == usd("200.00")
+    assert {str(total.group): total.amount for total in statement.totals} == {
+        "payments": usd("500.00"),
+        "carried_over": usd("-215.00"),
+    }
+
+
 @pytest.mark.parametrize("form", [PayoutReading, AsyncPayoutReading])
 def test_arguments_are_checked(form: Any) -> None:
     """Odd ids and switches are refused before anything is asked."""
     source = MemoryPayouts(MemoryBank())
-    for account, payout, more in [("", "po_1", {}), ("acct_1", "../x", {}), ("acct_1", "po_1", {"estimate": 1})]:
+    odd: list[tuple[str, str, dict[str, Any]]] = [
+        ("", "po_1", {}),
+        ("acct_1", "../x", {}),
+        ("acct_1", "po_1", {"estimate": 1}),
+        ("acct_1", "po_1", {"every": DAY * 0}),
+    ]
+    for account, payout, more in odd:
         with pytest.raises((TypeError, ValueError)):
             form(source, account, payout, **more)
     with pytest.raises(ValueError, match="refund"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payouts.entries import CATEGORIES, EARNED, About, BalanceEntry, EntryPage, Group
-from refund_domain.payouts.funds import Payout, PayoutStatus
+from refund_domain.payouts.funds import Payout, PayoutStatus, with_missed
 from refund_domain.payouts.statement import (
     KEPT_MOST,
     EntryOdd,
@@ -264,6 +264,55 @@ def test_what_was_pulled_back_for_a_refund_was_never_expected() -> None:
         entry("platform_earning", 50_00, about="fee_1"),
     )
     assert earned.sentence == "30.00 USD instead of 50.00 USD: 20.00 USD of platform fees was given back."
+
+
+MISSED = MADE - timedelta(days=1)
+
+
+def test_a_balance_below_nothing_from_before_is_carried_over() -> None:
+    """What had gone out when a payout could have been made, and none was, is one group that says whose refunds are
+    in it (failure G05)."""
+    early_s = int(MISSED.timestamp())
+    early = refund("ch_a", 200_00, available_s=early_s)
+    small = charge("ch_c", 150_00, available_s=early_s - DAY_S)
+    entries = [refund("ch_b", 200_00), early, small, charge("ch_d", 500_00)]
+    statement = explained(250_00, *entries, before_at=MADE - timedelta(days=3), missed_at=MISSED)
+    assert told(statement) == {"payments": 500_00, "refunds": -200_00, "carried_over": -50_00}
+    assert {total.group: total.count for total in statement.totals}[Group.CARRIED_OVER] == 2
+    assert [line.id for line in statement.lines if line.carried] == [early.id, small.id]
+    assert statement.sentence == (
+        "250.00 USD instead of 500.00 USD: 200.00 USD went back to the client of booking 1043; 50.00 USD made up "
+        "for a balance below nothing from before (200.00 USD had gone back to the client of booking 1042)."
+    )
+    plain = explained(250_00, *entries, before_at=MADE - timedelta(days=3))
+    assert told(plain) == {"payments": 650_00, "refunds": -400_00}
+    lost = entry("dispute", -80_00, about="du_1", available_s=early_s)
+    without = explained(420_00, lost, charge("ch_d", 500_00), missed_at=MISSED, before_at=None)
+    assert without.sentence.endswith("80.00 USD made up for a balance below nothing from before.")
+
+
+def test_what_was_there_and_is_no_debt_is_not_carried_over() -> None:
+    """Money from before that is more than nothing is what it is: payments are payments."""
+    late = charge("ch_a", 200_00, available_s=int(MISSED.timestamp()))
+    statement = explained(700_00, late, charge("ch_b", 500_00), missed_at=MISSED, before_at=None)
+    assert told(statement) == {"payments": 700_00}
+    assert not any(line.carried for line in statement.lines)
+    assert statement.totals[0].count == 2
+
+
+@pytest.mark.parametrize(
+    ("before_h", "missed"),
+    [(24, False), (30, False), (35, False), (36, True), (48, True), (None, False)],
+)
+def test_a_payout_was_missed_if_the_last_is_too_long_ago(before_h: int | None, missed: bool) -> None:
+    """For an account that is paid out daily; where nobody knows when, none was."""
+    before = None if before_h is None else MADE - timedelta(hours=before_h)
+    paid = with_missed(payout(1, before_at=before), timedelta(days=1))
+    assert paid.missed_at == (MADE - timedelta(days=1) if missed else None)
+    undated = payout(1, created_at=None)
+    assert with_missed(undated, timedelta(days=1)) == undated
+    with pytest.raises(ValueError, match="every"):
+        with_missed(paid, timedelta(0))
 
 
 # --- fees --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from refund_domain.answers import Missing, Unread
 from refund_domain.money import Currency, Money
 from refund_domain.operations.feeds import Window
 from refund_domain.payouts.entries import OWN, About, BalanceEntry, EntryPage
-from refund_domain.payouts.funds import Balance, Funds, Payout, PayoutStatus
+from refund_domain.payouts.funds import Balance, Funds, Payout, PayoutStatus, with_missed
 
 if TYPE_CHECKING:
     from refund_adapters.memory._books import Books
@@ -66,20 +66,23 @@ class MemoryPayouts:
         """The account's payouts as the port shows them, the oldest first."""
         shown: list[Payout] = []
         before: dict[Currency, datetime] = {}
+        with self._bank.turn as books:
+            schedules = dict(books.schedules)
         for made in reversed(self._bank.payouts.listed(account)):
-            shown.append(
-                Payout(
-                    id=made.id,
-                    amount=made.amount,
-                    arrives_on=made.arrives_at.date(),
-                    status=PayoutStatus(made.status),
-                    automatic=made.automatic,
-                    reconciled=made.reconciliation == "completed",
-                    created_at=made.made_at,
-                    before_at=before.get(made.amount.currency),
-                    failure=made.failure_code,
-                )
+            payout = Payout(
+                id=made.id,
+                amount=made.amount,
+                arrives_on=made.arrives_at.date(),
+                status=PayoutStatus(made.status),
+                automatic=made.automatic,
+                reconciled=made.reconciliation == "completed",
+                created_at=made.made_at,
+                before_at=before.get(made.amount.currency),
+                failure=made.failure_code,
             )
+            schedule = schedules.get((account, made.amount.currency.code))
+            every = None if schedule is None else schedule.every
+            shown.append(payout if every is None else with_missed(payout, every))
             if made.automatic:
                 before[made.amount.currency] = made.made_at
         return shown

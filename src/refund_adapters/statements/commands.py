@@ -5,6 +5,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TextIO
@@ -60,6 +61,10 @@ Labels = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: one line of JSON; with --lines, one each.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="For spreadsheets: the amounts add up to the payout.")]
+Every = Annotated[
+    int | None,
+    typer.Option("--every", min=1, metavar="DAYS", help="How often it is paid out: tells what was carried over."),
+]
 Lines = Annotated[bool, typer.Option("--lines", help="Every entry of the payout, written as it is read.")]
 
 
@@ -88,6 +93,7 @@ def add_to(
         id: Id,
         account: Account = PLATFORM,
         estimate: Estimate = False,
+        every: Every = None,
         labels: Labels = None,
         as_json: AsJson = False,
         as_csv: AsCsv = False,
@@ -106,7 +112,13 @@ def add_to(
         progress = _Progress(typer.get_text_stream("stderr"))
         try:
             reading = PayoutReading(
-                open_source(), account, id, label=label, estimate=estimate, on_progress=progress.told
+                open_source(),
+                account,
+                id,
+                label=label,
+                estimate=estimate,
+                every=None if every is None else timedelta(days=every),
+                on_progress=progress.told,
             )
             if not lines:
                 _print_statement(_statement(reading, pause_s, progress), form)

@@ -118,6 +118,7 @@ def _line(line: Line) -> dict[str, object]:
         "client_amount": None if about is None or about.amount is None else _money(about.amount),
         "rate": None if about is None else about.rate,
         "fee_kept": None if line.fee_kept is None else _money(line.fee_kept),
+        "carried": line.carried,
     }
 
 

@@ -117,7 +117,7 @@ def parts(statement: PayoutStatement, totals: tuple[Total, ...], *, named: int |
 
 
 def _refunds(statement: PayoutStatement, total: Total, named: int | None) -> Iterator[Part]:
-    lines = list(statement.refunds)
+    lines = [line for line in statement.refunds if not line.carried]
     if named is not None and total.count > named:
         lines = sorted(lines, key=lambda line: line.net.amount_minor)[: named - 1]
     rest, count = total.amount, total.count - len(lines)

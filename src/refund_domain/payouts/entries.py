@@ -54,6 +54,8 @@ class Group(StrEnum):
     """Earlier payouts that the bank refused or somebody stopped: their money came back."""
     OTHER_PAYOUTS = "other_payouts"
     """What was paid out by other payouts meanwhile."""
+    CARRIED_OVER = "carried_over"
+    """A balance below nothing from before: when a payout could have been made, more had gone out than come in."""
     OTHER = "other"
     """What the gateway calls by a word that this library does not know."""
     UNEXPLAINED = "unexplained"

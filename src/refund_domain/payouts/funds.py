@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 import attrs
 
-from refund_domain._checks import check_date, check_id, check_text, check_time, check_tuple, check_type
+from refund_domain._checks import check_date, check_id, check_span, check_text, check_time, check_tuple, check_type
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 
 
@@ -32,8 +32,9 @@ class Payout:
 
     A negative amount is a bank debit: the gateway took it from the bank account. `automatic` says that the
     gateway made it on its schedule, and so knows what is in it; `reconciled` that it can be asked now.
-    `created_at` is when it was made, `before_at` when the automatic payout before it was made; both None where
-    nobody said.
+    `created_at` is when it was made, `before_at` when the automatic payout before it was made, `missed_at` the
+    last time in between at which one could have been made, and none was (`with_missed`); each None where nobody
+    said.
 
     Refuses odd ids, naive times and a payout made before the one before it (ValueError), and other types
     (TypeError).
@@ -47,6 +48,7 @@ class Payout:
     reconciled: bool = False
     created_at: datetime | None = None
     before_at: datetime | None = None
+    missed_at: datetime | None = None
     failure: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -56,7 +58,7 @@ class Payout:
         check_type(self.status, PayoutStatus, "status")
         check_type(self.automatic, bool, "automatic")
         check_type(self.reconciled, bool, "reconciled")
-        for name in ("created_at", "before_at"):
+        for name in ("created_at", "before_at", "missed_at"):
             if getattr(self, name) is not None:
                 check_time(getattr(self, name), name)
         if self.failure is not None:
@@ -73,6 +75,28 @@ class Payout:
     def is_debit(self) -> bool:
         """Whether the gateway took money from the bank account instead of paying it out."""
         return self.amount.amount_minor < 0
+
+
+def with_missed(payout: Payout, every: timedelta) -> Payout:
+    """The payout with `missed_at`, for an account that is paid out so often.
+
+    A payout was missed before it if the one before it is at least one and a half times so long ago. Raises
+    TypeError or ValueError for what is no such span.
+
+    >>> from datetime import UTC
+    >>> monday = datetime(2026, 3, 2, tzinfo=UTC)
+    >>> made = monday + timedelta(days=3)
+    >>> amount = Money(5, Currency.of("USD"))
+    >>> payout = Payout(id="po_1", amount=amount, arrives_on=date(2026, 3, 6), before_at=monday, created_at=made)
+    >>> str(with_missed(payout, timedelta(days=1)).missed_at), with_missed(payout, timedelta(days=7)).missed_at
+    ('2026-03-04 00:00:00+00:00', None)
+    """
+    check_type(payout, Payout, "payout")
+    check_span(every, "every", timedelta(minutes=1))
+    made, before = payout.created_at, payout.before_at
+    if made is None or before is None or 2 * (made - before) < 3 * every:
+        return payout
+    return attrs.evolve(payout, missed_at=made - every)
 
 
 def taken_words(debit: Payout) -> str:

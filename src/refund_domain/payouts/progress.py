@@ -11,7 +11,7 @@ import attrs
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.operations.feeds import Window
 from refund_domain.payouts.entries import OWN, Entry, EntryPage
-from refund_domain.payouts.funds import Payout
+from refund_domain.payouts.funds import Payout, with_missed
 from refund_domain.payouts.statement import Explanation, FeeOf, Label, PayoutStatement
 from refund_domain.payouts.whereabouts import NotExplained, Why
 
@@ -57,9 +57,11 @@ class Pages:
 
     @classmethod
     def of(
-        cls, payout: Payout, *, label: Label | None, fee_of: FeeOf | None, estimate: bool
+        cls, payout: Payout, *, label: Label | None, fee_of: FeeOf | None, estimate: bool, every: timedelta | None
     ) -> Pages | NotExplained:
         """The pages of this payout, or why there are none: not reconciled yet, or made by hand."""
+        if every is not None:
+            payout = with_missed(payout, every)
         if payout.automatic:
             if not payout.reconciled:
                 return NotExplained(why=Why.PAYOUT_NOT_RECONCILED, payout=payout)
@@ -68,7 +70,8 @@ class Pages:
             return NotExplained(why=Why.PAYOUT_BY_HAND, payout=payout)
         since = payout.before_at if payout.before_at is not None else payout.created_at - _SPAN_MOST
         window = Window(start=since - _RIPENS_MOST, end=payout.created_at)
-        return cls(payout, window, Explanation(payout, label=label, fee_of=fee_of, estimate=True))
+        plain = attrs.evolve(payout, missed_at=None)  # nothing is carried over in an estimate: it is all a guess
+        return cls(payout, window, Explanation(plain, label=label, fee_of=fee_of, estimate=True))
 
     def own(self, page: EntryPage) -> Iterable[Entry]:
         """The entries of this page that count to the payout."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
-from refund_domain._checks import check_id, check_type
+from refund_domain._checks import check_id, check_span, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.payouts.entries import EntryPage
@@ -18,9 +19,10 @@ class PayoutReading:
     """One payout, read to its end and explained; where a page is lost, the next call goes on from that page.
 
     `label` and `fee_of` as in `explain`. `estimate`: a payout made by hand is explained by the dates of entries,
-    and says so; without it that is `NotExplained`. `on_progress` is called after each page. Who may see the
-    account's payouts is the host's to say: nobody is asked here. Raises TypeError or ValueError for odd
-    arguments.
+    and says so; without it that is `NotExplained`. `every` is how often the account is paid out, where you know
+    it: a balance below nothing of which no payout could be made is told apart then. `on_progress` is called
+    after each page. Who may see the account's payouts is the host's to say: nobody is asked here. Raises
+    TypeError or ValueError for odd arguments.
 
     >>> from refund_adapters.memory import ManualClock, MemoryBank, MemoryPayouts
     >>> from refund_domain.money import Money
@@ -44,17 +46,21 @@ class PayoutReading:
         label: Label | None = None,
         fee_of: FeeOf | None = None,
         estimate: bool = False,
+        every: timedelta | None = None,
         on_progress: Callable[[ReadingProgress], object] | None = None,
     ) -> None:
         check_id(account, "account")
         check_id(payout, "payout")
         check_type(estimate, bool, "estimate")
+        if every is not None:
+            check_span(every, "every", timedelta(minutes=1))
         self._source = source
         self._account = account
         self._id = payout
         self._label = label
         self._fee_of = fee_of
         self._estimate = estimate
+        self._every = every
         self._on_progress = on_progress
         self._pages: Pages | None = None
 
@@ -104,7 +110,7 @@ class PayoutReading:
             raise GatewayUnreadable(payout.why)
         if isinstance(payout, Missing):
             return NotExplained(why=Why.PAYOUT_NOT_FOUND)
-        return Pages.of(payout, label=self._label, fee_of=self._fee_of, estimate=self._estimate)
+        return Pages.of(payout, label=self._label, fee_of=self._fee_of, estimate=self._estimate, every=self._every)
 
     def _page(self, pages: Pages) -> EntryPage:
         """The next page; `GatewayUnreadable` where it cannot be read."""

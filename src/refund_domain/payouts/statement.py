@@ -35,7 +35,8 @@ class Line:
     """One entry in a statement. `net` is what it adds to the payout; a refund's is negative.
 
     `label` is the host's word for the payment behind it. `fee_kept` is, on a refund, what the processor keeps of
-    the payment it gives back: what the refund cost beside its amount; None where it is not known.
+    the payment it gives back: what the refund cost beside its amount; None where it is not known. `carried` says
+    that it belongs to what was carried over.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Line:
     about: About | None = None
     label: str | None = None
     fee_kept: Money | None = None
+    carried: bool = False
 
     @property
     def net(self) -> Money:
@@ -180,6 +182,7 @@ _OTHER: Final = _ORDER[Group.OTHER]
 _FEE_PLACES: Final = tuple(_ORDER[Group.FEES if group in EARNED else group] for group in _GROUPS)
 """Where the fee of an entry counts, by the entry's own place."""
 _PAYMENTS: Final = _ORDER[Group.PAYMENTS]
+_CARRIED_OVER: Final = _ORDER[Group.CARRIED_OVER]
 _OWN: Final = _ORDER[Group.OTHER_PAYOUTS]
 _REFUNDS: Final = _ORDER[Group.REFUNDS]
 _FIRST: Final = frozenset([_REFUNDS, _ORDER[Group.REFUND_FAILURES]])
@@ -196,10 +199,10 @@ def explain(
 ) -> PayoutStatement:
     """What this payout was made of; `entries` are read once, one after the other, and need not fit into memory.
 
-    The payout's own entry among them is passed over. What waited for it because the balance was below nothing, or
-    came too late for the payout before, is told like all else. `label` is asked for each kept line that has a
-    charge, `fee_of` for each kept refund of a payment that stands in another payout. Raises `EntryOdd` for an
-    entry in another currency than the payout's, or whose amount less its fee is not its net.
+    The payout's own entry among them is passed over. Entries that were available at `payout.missed_at` and add
+    up to less than nothing are what was carried over. `label` is asked for each kept line that has a charge,
+    `fee_of` for each kept refund of a payment that stands in another payout. Raises `EntryOdd` for an entry in
+    another currency than the payout's, or whose amount less its fee is not its net.
 
     >>> from datetime import date
     >>> payout = Payout(id="po_1", amount=Money.parse("0.01", "USD"), arrives_on=date(2026, 3, 4))
@@ -217,7 +220,8 @@ def lines(
 ) -> Iterator[Line]:
     """Every entry of the payout as a `Line`, as it comes; for a table of all of them. Raises as `explain` does.
 
-    `fee_kept` is what `fee_of` says, for a payment in the same payout may come later.
+    `fee_kept` is what `fee_of` says, for a payment in the same payout may come later; `carried` is never set, for
+    what was carried over is known at the end.
     """
     for entry in entries:
         _check(entry, payout)
@@ -229,7 +233,8 @@ class Explanation:
     """A statement while its entries are read: `add` them in as many portions as they come in, then ask for it."""
 
     __slots__ = (
-        "_counts", "_estimate", "_fee_of", "_fees_of", "_first", "_label", "_payout", "_rest", "_sums",
+        "_carried", "_carried_counts", "_counts", "_estimate", "_fee_of", "_fees_of", "_first", "_label",
+        "_missed_s", "_payout", "_rest", "_sums",
     )  # fmt: skip
 
     def __init__(
@@ -237,7 +242,9 @@ class Explanation:
     ) -> None:
         check_type(payout, Payout, "payout")
         self._payout, self._label, self._fee_of, self._estimate = payout, label, fee_of, estimate
+        self._missed_s = -1 if payout.missed_at is None else int(payout.missed_at.timestamp())
         self._sums, self._counts = [0] * len(_GROUPS), [0] * len(_GROUPS)
+        self._carried, self._carried_counts = [0] * len(_GROUPS), [0] * len(_GROUPS)
         self._first: list[Entry] = []
         self._rest: list[Entry] = []
         self._fees_of: dict[str, int | None] = {}  # by the charge of each kept refund
@@ -245,11 +252,12 @@ class Explanation:
     @property
     def seen(self) -> int:
         """How many entries were read so far, the payout's own left out."""
-        return sum(self._counts)
+        return sum(self._counts) + sum(self._carried_counts)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Read these entries too. Raises `EntryOdd`; what came before it is counted."""
-        currency, sums, counts = self._payout.amount.currency.code.lower(), self._sums, self._counts
+        currency, missed_s = self._payout.amount.currency.code.lower(), self._missed_s
+        now, before = (self._sums, self._counts), (self._carried, self._carried_counts)
         place_of, rest, fees_of = _PLACES.get, self._rest, self._fees_of
         room = KEPT_MOST - len(rest)
         for entry in entries:  # a million times: what is looked up once is not looked up here
@@ -259,6 +267,7 @@ class Explanation:
             place = place_of(entry.category, _OTHER)
             if place == _OWN and _is_own(entry, self._payout):
                 continue
+            sums, counts = now if entry.available_s > missed_s else before
             sums[place] += amount_minor
             counts[place] += 1
             if fee_minor:
@@ -279,20 +288,30 @@ class Explanation:
 
     def statement(self) -> PayoutStatement:
         """The statement of what was read so far; what is missing of the payout is unexplained."""
-        currency, sums = self._payout.amount.currency, list(self._sums)
+        currency, sums, counts = self._payout.amount.currency, list(self._sums), list(self._counts)
+        carries = sum(self._carried) < 0
+        if carries:
+            sums[_CARRIED_OVER], counts[_CARRIED_OVER] = sum(self._carried), sum(self._carried_counts)
+        else:
+            sums = [now + before for now, before in zip(sums, self._carried, strict=True)]
+            counts = [now + before for now, before in zip(counts, self._carried_counts, strict=True)]
         sums[_ORDER[Group.UNEXPLAINED]] = self._payout.amount.amount_minor - sum(sums)
         kept = (*self._first, *self._rest[: KEPT_MOST - len(self._first)])
         return PayoutStatement(
             payout=self._payout,
             totals=tuple(
                 Total(group=group, amount=Money(minor, currency), count=count)
-                for group, minor, count in zip(_GROUPS, sums, self._counts, strict=True)
+                for group, minor, count in zip(_GROUPS, sums, counts, strict=True)
                 if minor or count
             ),
-            lines=tuple(_line(entry, self._payout, self._label, self._fee_of, self._fees_of) for entry in kept),
+            lines=tuple(self._line(entry, carries) for entry in kept),
             left_out=self.seen - len(kept),
             estimate=self._estimate,
         )
+
+    def _line(self, entry: Entry, carries: bool) -> Line:
+        line = _line(entry, self._payout, self._label, self._fee_of, self._fees_of)
+        return attrs.evolve(line, carried=True) if carries and entry.available_s <= self._missed_s else line
 
 
 def _check(entry: Entry, payout: Payout) -> None:
@@ -363,6 +382,7 @@ _OUT: Final = {
     Group.ADJUSTMENTS: "was taken by adjustments",
     Group.FAILED_PAYOUTS: "of earlier payouts was taken again",
     Group.OTHER_PAYOUTS: "was paid out by other payouts",
+    Group.CARRIED_OVER: "made up for a balance below nothing from before",
     Group.OTHER: "was taken by other entries",
     Group.UNEXPLAINED: "is missing and not explained",
 }
@@ -417,14 +437,24 @@ def _said(total: Total, statement: PayoutStatement) -> Iterator[str]:
     if not minor:
         return
     if total.group is Group.REFUNDS and minor < 0:
-        yield from _refunds_said(total, statement.refunds)
+        yield from _refunds_said(total, [line for line in statement.refunds if not line.carried])
+    elif total.group is Group.CARRIED_OVER:
+        yield f"{-total.amount} {_OUT[total.group]}{_carried_said(statement)}"
     elif minor < 0:
         yield f"{-total.amount} {_OUT[total.group]}"
     else:
         yield f"{total.amount} {_IN[total.group]}"
 
 
-def _refunds_said(total: Total, refunds: tuple[Line, ...]) -> Iterator[str]:
+def _carried_said(statement: PayoutStatement) -> str:
+    """Which refunds are among what was carried over, if they are few."""
+    refunds = [line for line in statement.refunds if line.carried]
+    if not 0 < len(refunds) <= _NAMED_MOST:
+        return ""
+    return f" ({', '.join(f'{-line.amount} had gone back {_to(line)}' for line in refunds)})"
+
+
+def _refunds_said(total: Total, refunds: list[Line]) -> Iterator[str]:
     """What went back to whom, and apart from it the fees; both in one where not every refund has a line."""
     if len(refunds) != total.count or any(line.amount.amount_minor > 0 for line in refunds):
         yield f"{-total.amount} was taken by {total.count:,} refunds"
