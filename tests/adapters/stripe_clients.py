@@ -152,6 +152,7 @@ def payouts_over(
     waited: list[float] | None = None,
     timeout_s: float = 20.0,
     read_budget_s: float = 30.0,
+    funds_budget_s: float = 30.0,
 ) -> Iterator[StripePayouts | AwaitedPayouts]:
     """A source over the client of this name, closed at the end. It never really waits: pauses go to `waited`."""
     own = MAKERS[client](connect_timeout_s=timeout_s, read_timeout_s=timeout_s)
@@ -167,6 +168,7 @@ def payouts_over(
             base_address=base_address,
             deadline_s=timeout_s,
             read_budget_s=read_budget_s,
+            funds_budget_s=funds_budget_s,
             attempts=attempts,
             sleep=pause,
         )
@@ -180,6 +182,7 @@ def payouts_over(
         http_client=own,
         base_address=base_address,
         read_budget_s=read_budget_s,
+        funds_budget_s=funds_budget_s,
         attempts=attempts,
         sleep=pauses.append,
     )

@@ -199,6 +199,23 @@ def test_a_reading_ends_with_its_budget(client: str) -> None:
     assert time.monotonic() - began < 2
 
 
+@OVER_EACH
+def test_a_forecast_has_a_small_budget_of_its_own(client: str) -> None:
+    """A person waits for a quote: what funds take is hardly made again; a payout is read with patience."""
+    waited: list[float] = []
+    with hostile_server(
+        AGAIN["429"], AGAIN["429"], answer(404, {"error": {"code": "resource_missing"}})
+    ) as server:
+        with payouts_over(client, server.base_address, attempts=5, waited=waited, funds_budget_s=0.4) as source:
+            assert source.funds(PLATFORM) == Unread(why="HTTP 429 rate_limit")
+            assert waited == []
+            source.payout(PLATFORM, "po_1")
+    assert waited == [0.5]
+    for make in (StripePayouts, AsyncStripePayouts):
+        assert make(KEY)._funds_budget_s == 5.0
+        assert make(KEY, read_budget_s=2.0)._funds_budget_s == 2.0
+
+
 # --- whose answer is whose ----------------------------------------------------------------------------------
 
 
@@ -337,6 +354,7 @@ def test_neither_repr_nor_pickle_nor_copy_shows_the_key() -> None:
         ({"backoff_s": 0}, ValueError),
         ({"backoff_s": "1"}, TypeError),
         ({"read_budget_s": -1}, ValueError),
+        ({"funds_budget_s": 0}, ValueError),
         ({"connect_timeout_s": 0}, ValueError),
         ({"base_address": "http://stripe.example"}, ValueError),
         ({"base_address": 8080}, TypeError),

@@ -277,6 +277,23 @@ def test_an_estimate_of_the_first_payout_looks_back_a_month(kind: Kind) -> None:
     assert len(listed(Reading(kind, shop.source, paid, estimate=True).lines())) == 1
 
 
+@EACH
+def test_an_estimate_begins_behind_the_automatic_payout_before(kind: Kind) -> None:
+    """What was available in the very second of that payout was in it; payouts themselves are no part of a guess."""
+    shop = Shop()
+    shop.sells("200.00")
+    shop.bank.payouts.make(ACCOUNT, "USD")
+    shop.sells("50.00")
+    shop.bank.payouts.make(ACCOUNT, "USD", usd("20.00"))
+    shop.clock.forward(DAY)
+    paid = shop.bank.payouts.make(ACCOUNT, "USD", usd("30.00"))
+    statement = stated(Reading(kind, shop.source, paid, estimate=True).statement())
+    assert {str(total.group): total.amount for total in statement.totals} == {
+        "payments": usd("50.00"),
+        "unexplained": usd("-20.00"),
+    }
+
+
 def test_a_payout_by_hand_without_its_date_is_not_estimated() -> None:
     """Where nobody says when it was made there is nothing to estimate by."""
     made = Payout(id="po_1", amount=usd("5.00"), arrives_on=date(2026, 3, 4), automatic=False)

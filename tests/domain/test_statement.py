@@ -337,6 +337,19 @@ def test_what_a_refund_cost_is_the_fee_that_is_kept_of_its_payment() -> None:
     assert foreign.refunds_cost == Money(0, USD)
 
 
+def test_the_fee_that_is_kept_is_the_payments_own_and_may_be_none() -> None:
+    """Other entries of the payment change nothing of it, and one without a fee costs none, whatever hosts say."""
+    entries = [
+        refund("ch_a", 100_00),
+        charge("ch_a", 100_00, 3_00),
+        entry("partial_capture_reversal", -20_00, 1, charge="ch_a"),
+        refund("ch_b", 50_00),
+        charge("ch_b", 50_00),
+    ]
+    statement = explain(payout(-23_01), entries, fee_of=lambda _: Money(9_99, USD))
+    assert [line.fee_kept for line in statement.refunds] == [Money(3_00, USD), Money(0, USD)]
+
+
 def test_a_fee_of_its_own_is_a_fee() -> None:
     """An entry that is nothing but a fee joins the fees of payments."""
     statement = explained(480_00, entry("fee", -5_00), charge("ch_b", 500_00, 15_00))
@@ -457,6 +470,15 @@ def test_at_most_ten_thousand_lines_are_kept_refunds_first() -> None:
     many = explain(payout(-10_001), (entry("refund", -1, charge="ch_a") for _ in range(10_001)))
     assert (len(many.refunds), many.left_out) == (KEPT_MOST, 1)
     assert many.sentence.endswith("100.01 USD was taken by 10,001 refunds.")  # fees of theirs, too, if there are
+
+
+def test_portions_keep_no_more_lines_than_one() -> None:
+    """Page after page, what is kept in memory has one bound."""
+    reading = Explanation(payout(0))
+    for _ in range(120):
+        reading.add(charge("ch_a", 1) for _ in range(100))
+    assert len(reading._rest) == KEPT_MOST
+    assert reading.statement().left_out == 2_000
 
 
 def test_four_refunds_are_counted_and_three_are_named() -> None:

@@ -40,7 +40,8 @@ class StripePayouts:
 
     A read that Stripe slows down (429), breaks on (5xx) or does not answer readably is made again, `attempts`
     times in all, after `backoff_s` and then twice as long each time, at most 8 s, as far as `read_budget_s`
-    reaches; `sleep` is how it waits. Each call of this class is one reading with a budget of its own.
+    reaches; `sleep` is how it waits. Each call of this class is one reading with a budget of its own; that of
+    `funds` is `funds_budget_s`, for a person waits for the quote, and a forecast is not worth waiting for.
 
     Raises TypeError or ValueError for odd arguments, never repeating the key; ImportError without the extra
     `stripe`.
@@ -58,6 +59,7 @@ class StripePayouts:
         connect_timeout_s: float = 3.0,
         read_timeout_s: float = 20.0,
         read_budget_s: float = 60.0,
+        funds_budget_s: float = 5.0,
         attempts: int = 5,
         backoff_s: float = 0.5,
         sleep: Callable[[float], object] = SLEEP,
@@ -67,9 +69,11 @@ class StripePayouts:
         check_seconds(connect_timeout_s, "connect_timeout_s")
         check_seconds(read_timeout_s, "read_timeout_s")
         check_seconds(read_budget_s, "read_budget_s")
+        check_seconds(funds_budget_s, "funds_budget_s")
         check_seconds(backoff_s, "backoff_s")
         check_count(attempts, "attempts", 1, _payouts.ATTEMPTS_MOST)
-        self._read_budget_s, self._attempts, self._backoff_s = read_budget_s, attempts, backoff_s
+        self._read_budget_s, self._funds_budget_s = read_budget_s, min(funds_budget_s, read_budget_s)
+        self._attempts, self._backoff_s = attempts, backoff_s
         self._sleep = sleep
         self._client, self._transport = _setup.make_client(
             secret_key,
@@ -101,7 +105,7 @@ class StripePayouts:
         Raises TypeError or ValueError for what is no account's id.
         """
         check_id(account, "account")
-        return self._driven(_payouts.funds(account, live=self._live))
+        return self._driven(_payouts.funds(account, live=self._live), self._funds_budget_s)
 
     def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
         """One payout, with when the automatic one of its currency before it was made.
@@ -137,9 +141,9 @@ class StripePayouts:
         """Close the connections, others' over the same client too; the next call opens new ones."""
         self._transport.close()  # type: ignore[no-untyped-call]
 
-    def _driven(self, steps: Steps[T]) -> T:
+    def _driven(self, steps: Steps[T], within_s: float | None = None) -> T:
         """Make the calls of these steps, one after the other, with pauses, inside the budget."""
-        ends_at = time.monotonic() + self._read_budget_s
+        ends_at = time.monotonic() + (self._read_budget_s if within_s is None else within_s)
         patient = _payouts.patient(steps, attempts=self._attempts, backoff_s=self._backoff_s)
         try:
             step = next(patient)
@@ -161,4 +165,4 @@ class StripePayouts:
         with self._catching(call) as caught:
             reply = caught.instead_of(ask(self._client, call, self._failed))
         late = time.monotonic() > ends_at
-        return Failed(why="the reading took longer than read_budget_s") if late else reply
+        return Failed(why="the reading took too long") if late else reply

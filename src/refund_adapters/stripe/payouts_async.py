@@ -27,8 +27,8 @@ class AsyncStripePayouts:
     """Reads balances, payouts and their entries at Stripe: an `AsyncPayoutSource` for asyncio.
 
     Tasks may share it, and event loops too. As `StripePayouts`, but for time, of which it has a true bound: one
-    call is over after `deadline_s`, a reading after `read_budget_s`. Clients as `AsyncStripeGateway`'s. `sleep`
-    is awaited; without one it is asyncio's.
+    call is over after `deadline_s`, a reading after `read_budget_s`, that of `funds` after `funds_budget_s`.
+    Clients as `AsyncStripeGateway`'s. `sleep` is awaited; without one it is asyncio's.
 
     >>> AsyncStripePayouts("sk_test_example")
     AsyncStripePayouts(live=False)
@@ -42,6 +42,7 @@ class AsyncStripePayouts:
         connect_timeout_s: float = 3.0,
         deadline_s: float = 20.0,
         read_budget_s: float = 60.0,
+        funds_budget_s: float = 5.0,
         attempts: int = 5,
         backoff_s: float = 0.5,
         sleep: Callable[[float], Awaitable[object]] | None = None,
@@ -51,10 +52,12 @@ class AsyncStripePayouts:
         check_seconds(connect_timeout_s, "connect_timeout_s")
         check_seconds(deadline_s, "deadline_s")
         check_seconds(read_budget_s, "read_budget_s")
+        check_seconds(funds_budget_s, "funds_budget_s")
         check_seconds(backoff_s, "backoff_s")
         check_count(attempts, "attempts", 1, _payouts.ATTEMPTS_MOST)
         self._deadline_s = deadline_s
-        self._read_budget_s, self._attempts, self._backoff_s = read_budget_s, attempts, backoff_s
+        self._read_budget_s, self._funds_budget_s = read_budget_s, min(funds_budget_s, read_budget_s)
+        self._attempts, self._backoff_s = attempts, backoff_s
         self._sleep = sleep
         self._client, self._transport = _setup.make_client(
             secret_key,
@@ -86,7 +89,7 @@ class AsyncStripePayouts:
         Raises TypeError or ValueError for what is no account's id.
         """
         check_id(account, "account")
-        return await self._driven(_payouts.funds(account, live=self._live))
+        return await self._driven(_payouts.funds(account, live=self._live), self._funds_budget_s)
 
     async def payout(self, account: str, id: str, /) -> Payout | Missing | Unread:
         """One payout, with when the automatic one of its currency before it was made.
@@ -122,9 +125,9 @@ class AsyncStripePayouts:
         """Close the running loop's connections, others' over the same client too; await it at the end."""
         await self._transport.close_async()  # type: ignore[no-untyped-call]
 
-    async def _driven(self, steps: Steps[T]) -> T:
+    async def _driven(self, steps: Steps[T], within_s: float | None = None) -> T:
         """Make the calls of these steps, one after the other, with pauses, inside the budget."""
-        ends_at = time.monotonic() + self._read_budget_s
+        ends_at = time.monotonic() + (self._read_budget_s if within_s is None else within_s)
         patient = _payouts.patient(steps, attempts=self._attempts, backoff_s=self._backoff_s)
         try:
             step = next(patient)
