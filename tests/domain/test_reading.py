@@ -279,7 +279,7 @@ def test_an_estimate_of_the_first_payout_looks_back_a_month(kind: Kind) -> None:
 
 @EACH
 def test_an_estimate_begins_behind_the_automatic_payout_before(kind: Kind) -> None:
-    """What was available in the very second of that payout was in it; payouts themselves are no part of a guess."""
+    """What was available in the second of that payout was in it; payouts themselves are no part of a guess."""
     shop = Shop()
     shop.sells("200.00")
     shop.bank.payouts.make(ACCOUNT, "USD")
