@@ -17,7 +17,7 @@ from refund_domain.operations.feeds import Window
 from refund_domain.payments import PaymentRef
 from refund_domain.payouts.entries import BalanceEntry, Entry, EntryPage, Group
 from refund_domain.payouts.funds import Funds, Payout, PayoutStatus
-from refund_domain.payouts.progress import ReadingProgress
+from refund_domain.payouts.progress import Pages, ReadingProgress
 from refund_domain.payouts.reading import PayoutReading, where_is
 from refund_domain.payouts.reading_async import AsyncPayoutReading
 from refund_domain.payouts.reading_async import where_is as async_where_is
@@ -279,7 +279,7 @@ def test_an_estimate_of_the_first_payout_looks_back_a_month(kind: Kind) -> None:
 
 @EACH
 def test_an_estimate_begins_behind_the_automatic_payout_before(kind: Kind) -> None:
-    """What was available in the very second of that payout was in it; payouts themselves are no part of it."""
+    """What was available in the second of that payout was in it; what others took since is told as theirs."""
     shop = Shop()
     shop.sells("200.00")
     shop.bank.payouts.make(ACCOUNT, "USD")
@@ -290,8 +290,48 @@ def test_an_estimate_begins_behind_the_automatic_payout_before(kind: Kind) -> No
     statement = stated(Reading(kind, shop.source, paid, estimate=True).statement())
     assert {str(total.group): total.amount for total in statement.totals} == {
         "payments": usd("50.00"),
-        "unexplained": usd("-20.00"),
+        "other_payouts": usd("-20.00"),
     }
+
+
+def test_the_payout_before_counts_to_no_estimate_however_late_its_money_counts_as_gone() -> None:
+    """Its own entry was made with it, and may be available days later: it is told by when it was made."""
+    made = datetime(2026, 3, 4, tzinfo=UTC)
+    by_hand = Payout(
+        id="po_2", amount=usd("5.00"), arrives_on=date(2026, 3, 6), automatic=False,
+        created_at=made, before_at=made - 2 * DAY,
+    )  # fmt: skip
+    pages = Pages.of(by_hand, label=None, fee_of=None, estimate=True, every=None)
+    assert isinstance(pages, Pages)
+
+    def gone(id: str, at: datetime) -> BalanceEntry:
+        return BalanceEntry(
+            id=id, category="payout", amount_minor=-1, fee_minor=0, net_minor=-1, currency="usd",
+            created_s=int(at.timestamp()), available_s=int((at + DAY).timestamp()),
+        )  # fmt: skip
+
+    before, between = gone("txn_1", made - 2 * DAY), gone("txn_2", made - DAY)
+    assert pages.own(EntryPage(entries=(before, between))) == [between]
+
+
+@EACH
+def test_an_account_paid_out_by_hand_alone_is_estimated(kind: Kind) -> None:
+    """Of a month the other payouts took their part, and one that failed gave it back: nothing is missing."""
+    shop = Shop()
+    paid = ""
+    for _ in range(4):
+        shop.sells("500.00")
+        paid = shop.bank.payouts.make(ACCOUNT, "USD", usd("500.00"))
+        shop.clock.forward(timedelta(days=5))
+    statement = stated(Reading(kind, shop.source, paid, estimate=True).statement())
+    assert statement.sentence == (
+        "500.00 USD instead of 2000.00 USD: 1500.00 USD was paid out by other payouts. An estimate by dates."
+    )
+    shop.bank.payouts.move(paid, "failed")
+    shop.clock.forward(DAY)
+    again = shop.bank.payouts.make(ACCOUNT, "USD", usd("500.00"))
+    statement = stated(Reading(kind, shop.source, again, estimate=True).statement())
+    assert statement.total(Group.UNEXPLAINED) == usd("0.00")
 
 
 def test_a_payout_by_hand_without_its_date_is_not_estimated() -> None:

@@ -95,7 +95,8 @@ class Payouts:
 
         The balance is the real one from now on, what its rows say is available: a refund that it does not cover
         waits (a card's) or fails, and goes on as soon as there is enough; until then nothing is paid out, so that
-        the refund comes before the payout (that Stripe does so is not established). With `debits` refunds draw
+        the refund comes before the payout (that Stripe does so is not established). Smaller ones that are covered
+        go before it, also those that come later. With `debits` refunds draw
         on it below zero, for the bank account pays. `MemoryBank.fund` is a top-up from the bank account here.
 
         Refuses (ValueError) a balance that `MemoryBank.drain` counts by hand, and spans that are none.

@@ -73,7 +73,8 @@ def stripe_source() -> PayoutSource:
     key = os.environ.get(KEY, "")
     if not key:
         raise ValueError(
-            f"set {KEY} in the environment; a restricted key that reads payouts and the balance will do"
+            f"set {KEY} in the environment; a restricted key that reads payouts, the balance and balance "
+            "transactions will do"
         )
     from refund_adapters.stripe.payouts import StripePayouts
 

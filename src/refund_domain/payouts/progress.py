@@ -20,6 +20,8 @@ _RIPENS_MOST: Final = timedelta(days=14)
 _SPAN_MOST: Final = timedelta(days=31)
 """What an estimate takes for the time of a payout of which nobody knows the one before."""
 
+_SAME_S: Final = 60
+"""How long after a payout its own entry may have been made: the one of the payout before counts to no estimate."""
 _PAGES_MOST: Final = 1_000_000
 """How many pages of entries are read of one payout; more are no payout's."""
 
@@ -39,8 +41,8 @@ class ReadingProgress:
 class Pages:
     """The pages of one payout's entries, while they are read.
 
-    `window` and `after` ask for the next page. In an estimate payouts do not count, and entries that became
-    available before the payout before this one was made, or after this one was, are not its own.
+    `window` and `after` ask for the next page. In an estimate entries that became available before the payout
+    before this one was made, or after this one was, are not its own; payouts made between the two took their part.
     """
 
     __slots__ = ("_count", "_explanation", "_milestone", "_span_s", "after", "ended", "payout", "window")
@@ -78,8 +80,12 @@ class Pages:
         span = self._span_s
         if span is None:
             return page.entries
+        since_s, until_s = span
         return [
-            entry for entry in page.entries if entry.category != OWN and span[0] < entry.available_s <= span[1]
+            entry
+            for entry in page.entries
+            if (entry.category != OWN and since_s < entry.available_s <= until_s)
+            or (entry.category == OWN and since_s + _SAME_S < entry.created_s)
         ]
 
     def read(self, page: EntryPage) -> None:
