@@ -109,8 +109,9 @@ class AsyncPayoutReading:
 async def where_is(source: AsyncPayoutSource, account: str, refund: str) -> Whereabouts | Missing:
     """Where the money of the gateway's refund of this id is: in this payout, in that bank debit, or waiting.
 
-    `Missing` where the account has no such refund. Raises `GatewayUnreadable` where it cannot be told; TypeError
-    or ValueError for odd ids.
+    It is about the refund's own entry: the money of one that failed came back by another entry, which may be in
+    a later payout. `Missing` where the account has no such refund. Raises `GatewayUnreadable` where it cannot be
+    told; TypeError or ValueError for odd ids.
     """
     check_id(account, "account")
     check_id(refund, "refund")
