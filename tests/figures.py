@@ -360,7 +360,8 @@ ABOUT = {
     "same library.",
     "B2": "The same over loopback with the SQLite journal at FULL, beside the raw requests and as many durable "
     "writes of 4 KiB (a block overwritten, then `fdatasync`) as `issue` commits transactions.",
-    "B3": "Rules, decider and fold, without any port.",
+    "B3": "Rules, decider and fold, without any port; a status step beside one of two state machines.",
+    "B4": "The same amounts of money by each. The ints are bare.",
     "B5": "From Python lists; numpy and polars merge two running sums. What the library gives are rows of ints.",
     "B6": "From the bytes of pages of a hundred to totals by category, all equal; ours checks and groups each "
     "entry and keeps the refunds. The note is the most memory a process of its own had.",

@@ -14,7 +14,17 @@ from typing import Any
 
 import attrs
 
-from tests.benchmarks import forecasting, imports, issuing, journals, processes, recovery, rules, statements
+from tests.benchmarks import (
+    forecasting,
+    imports,
+    issuing,
+    journals,
+    processes,
+    recovery,
+    rules,
+    statements,
+    values,
+)
 from tests.benchmarks.timing import Timed, measure, summary
 from tests.figures import JSON, PAGE, commit, page
 
@@ -50,6 +60,7 @@ BENCHMARKS = {
     "B1": issuing.b1,
     "B2": issuing.b2,
     "B3": b3,
+    "B4": values.b4,
     "B5": forecasting.b5,
     "B6": statements.b6,
     "B7": journals.b7,

@@ -38,3 +38,23 @@ def duckdb() -> Any:
 def msgspec() -> Any:
     """msgspec."""
     return _peer("msgspec")
+
+
+def moneyed() -> Any:
+    """py-moneyed."""
+    return _peer("moneyed")
+
+
+def stockholm() -> Any:
+    """stockholm."""
+    return _peer("stockholm")
+
+
+def transitions() -> Any:
+    """transitions."""
+    return _peer("transitions")
+
+
+def machine() -> Any:
+    """python-statemachine."""
+    return _peer("statemachine")
