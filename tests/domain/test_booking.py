@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refund_adapters.memory import Fault
-from refund_domain import Actor, IssueRefund, Money, OutsideRef, PaymentRef, Refund, RefundService, Refused, Status
+from refund_domain import (
+    Actor,
+    AsyncRefundService,
+    IssueRefund,
+    Money,
+    OutsideRef,
+    PaymentRef,
+    Refund,
+    RefundService,
+    Refused,
+    Status,
+)
 from refund_domain.commands import Action, FormError
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
 from refund_domain.money import Currency
@@ -28,7 +39,20 @@ from refund_domain.rules.funding import (
     forecast_fundings,
 )
 from refund_domain.views import PaymentView
-from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, raising, refund_of, unavailable
+from tests.domain.worlds import (
+    KINDS,
+    MARIA,
+    MINUTE,
+    AwaitedGateway,
+    AwaitedJournal,
+    Kind,
+    World,
+    codes_of,
+    driven,
+    raising,
+    refund_of,
+    unavailable,
+)
 
 USD = Currency.of("USD")
 CASH = OutsideRef(id="cash-7", method="cash", amount=Money.parse("40.00", "USD"))
@@ -463,12 +487,20 @@ def test_a_forecast_by_the_balance_needs_the_balance(kind: Kind) -> None:
     assert funding.parts == (FromBalance(amount=usd("200.00"), after=usd("50.00")),)
 
 
-def test_a_service_without_a_source_forecasts_nothing() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_service_without_a_source_forecasts_nothing(kind: Kind) -> None:
     """Nobody said what the account holds: the quote says nothing about it, rather than something untrue."""
-    world = World()
+    world = World(kind)
     ref = world.pay()
-    refunds = RefundService(world.gateway, world.store, allow=lambda *_: True)
-    quote = refunds.quote(ref, by=MARIA)
+
+    async def allow(*_: object) -> bool:
+        return True
+
+    if kind == "sync":
+        quote = RefundService(world.gateway, world.store, allow=lambda *_: True).quote(ref, by=MARIA)
+    else:
+        ports = AwaitedGateway(world.gateway), AwaitedJournal(world.store)
+        quote = driven(AsyncRefundService(*ports, allow=allow).quote(ref, by=MARIA))
     assert (quote.refusals, quote.funding) == ((), None)
 
 

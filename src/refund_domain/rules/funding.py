@@ -264,7 +264,7 @@ def forecast_fundings(
     if policy.funding is FundingRule.BALANCE:
         return tuple(map(_by_balance, wanted, at_gateway))
     made = {
-        code: _parts(same, queues.get(code, []) if policy.funding in _FROM_PAYOUTS else [])
+        code: iter(_parts(same, queues.get(code, []) if policy.funding in _FROM_PAYOUTS else []))
         for code, same in together.items()
     }
     return tuple(
@@ -325,10 +325,11 @@ def _by_balance(amount: Money, there: AtGateway | None) -> Funding:
     return Funding(amount=amount, parts=(there,), at_gateway=there)
 
 
-def _parts(amounts: list[Money], queue: list[Payout]) -> Iterator[tuple[list[FundingPart], Money | None]]:
+def _parts(amounts: list[Money], queue: list[Payout]) -> list[tuple[list[FundingPart], Money | None]]:
     """For each amount, of one currency: its parts out of payouts already in their order, and what none covers."""
     rows = _net([amount.amount_minor for amount in amounts], [payout.amount.amount_minor for payout in queue])
     row = next(rows, None)
+    found: list[tuple[list[FundingPart], Money | None]] = []
     for place, amount in enumerate(amounts):
         parts: list[FundingPart] = []
         rest: Money | None = None
@@ -340,7 +341,8 @@ def _parts(amounts: list[Money], queue: list[Payout]) -> Iterator[tuple[list[Fun
             else:
                 rest = taken
             row = next(rows, None)
-        yield parts, rest
+        found.append((parts, rest))
+    return found
 
 
 def _with_rest(
