@@ -42,6 +42,17 @@ def check_text(value: object, name: str, limit: int = TEXT_LIMIT) -> None:
         raise ValueError(f"{name} must hold printable characters only")
 
 
+def one_line(text: str) -> str:
+    """A host's text for a screen: on one line, and without what steers a terminal or turns the writing round.
+
+    >>> one_line("booking\\t1042\\n\\x1b[31m")
+    'booking 1042 [31m'
+    """
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(text.split())
+
+
 def check_time(value: object, name: str) -> None:
     """Refuse anything but an aware datetime: a naive one means a different moment on every machine."""
     if not isinstance(value, datetime):

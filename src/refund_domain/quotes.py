@@ -269,8 +269,14 @@ class BookingQuote:
 
 def accounts_of(quotes: Iterable[Quote]) -> tuple[str, ...]:
     """The accounts whose money the refundable ones of these quotes would take, each once."""
-    refs = (quote.ref for quote in quotes if not quote.refusals and quote.amount is not None)
-    return tuple(dict.fromkeys(ref.account for ref in refs if isinstance(ref, PaymentRef)))
+    accounts = map(_account_of, quotes)
+    return tuple(dict.fromkeys(account for account in accounts if account is not None))
+
+
+def _account_of(quote: Quote) -> str | None:
+    """The account whose money a refund of this quote would take; None where there would be none."""
+    refundable = not quote.refusals and quote.amount is not None
+    return quote.ref.account if refundable and isinstance(quote.ref, PaymentRef) else None
 
 
 def fund_together(quotes: tuple[Quote, ...], funds: Mapping[str, Funds], policy: Policy) -> tuple[Quote, ...]:
@@ -293,10 +299,9 @@ def fund_together(quotes: tuple[Quote, ...], funds: Mapping[str, Funds], policy:
 
 def _can_fund(quote: Quote, account: str, held: Funds, policy: Policy) -> bool:
     """Whether this is a refund of this account, and enough is known to say where its money comes from."""
-    if quote.refusals or quote.amount is None or not isinstance(quote.ref, PaymentRef):
+    if quote.amount is None or _account_of(quote) != account:
         return False
-    known = policy.funding is not FundingRule.BALANCE or held.balance(quote.amount.currency) is not None
-    return known and quote.ref.account == account
+    return policy.funding is not FundingRule.BALANCE or held.balance(quote.amount.currency) is not None
 
 
 def fund_bookings(

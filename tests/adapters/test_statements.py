@@ -27,8 +27,9 @@ from refund_adapters.statements.export import (
     write_parts,
 )
 from refund_adapters.statements.labels import read_labels
-from refund_adapters.statements.steps import Kind, headline, parts, plain, steps
+from refund_adapters.statements.steps import Kind, headline, parts, steps
 from refund_adapters.wording import GROUP
+from refund_domain._checks import one_line
 from refund_domain.answers import Missing, Unread
 from refund_domain.money import Money
 from refund_domain.operations.feeds import Window
@@ -187,7 +188,7 @@ def test_terminal_shows_it_within_its_width(statement: PayoutStatement, encoding
     """The sentence first, every amount with its sign, no line too long, no trailing blank; in ASCII, too."""
     text = told(statement, width, encoding)
     lines = text.splitlines()
-    assert " ".join(text.split()).startswith(" ".join(plain(statement.sentence).split()))
+    assert " ".join(text.split()).startswith(" ".join(one_line(statement.sentence).split()))
     assert [line for line in lines if len(line) > max(width, 60)] == []
     assert [line for line in lines if line != line.rstrip()] == []
     shown = text.split()

@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from refund_adapters.statements.steps import Kind, Step, end_name, heading, name_of, plain, steps
+from refund_adapters.statements.steps import Kind, Step, end_name, heading, name_of, steps
 from refund_adapters.wording import GROUP
+from refund_domain._checks import one_line
 from refund_domain.payouts.statement import Line, PayoutStatement
 
 WIDEST: Final = 96
@@ -80,7 +81,7 @@ def _print(out: Console, lines: Iterable[Text]) -> None:
 
 
 def _folded(out: Console, text: str, width: int) -> list[Text]:
-    return list(Text(plain(text)).wrap(out, width))
+    return list(Text(one_line(text)).wrap(out, width))
 
 
 def _bars(out: Console, rows: tuple[Step, ...], indent: int) -> Iterator[Text]:

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from refund_adapters.wording import GROUP
-from refund_domain._checks import check_count, check_type
+from refund_domain._checks import check_count, check_type, one_line
 from refund_domain.money import Money
 from refund_domain.payouts.entries import Group
 from refund_domain.payouts.funds import PayoutStatus, taken_words
@@ -134,8 +134,8 @@ def name_of(line: Line) -> str:
     """What to call a line, in one line; with what the client saw, where they paid in another currency."""
     seen = None if line.about is None else line.about.amount
     if seen is None or seen.currency == line.amount.currency:
-        return plain(line.name)
-    return f"{plain(line.name)} ({-seen if seen.amount_minor < 0 else seen})"
+        return one_line(line.name)
+    return f"{one_line(line.name)} ({-seen if seen.amount_minor < 0 else seen})"
 
 
 def end_name(statement: PayoutStatement) -> str:
@@ -165,13 +165,4 @@ def heading(statement: PayoutStatement) -> str:
     payout = statement.payout
     status = "" if payout.status is PayoutStatus.PAID else f", {payout.status.replace('_', ' ')}"
     estimate = ": an estimate by dates" if statement.estimate else ""
-    return f"Payout {plain(payout.id)} of {payout.arrives_on}{status}{estimate}"
-
-
-def plain(text: str) -> str:
-    """A host's text for a screen: on one line, and without what steers a terminal or turns the writing round.
-
-    >>> plain("booking\\t1042\\n\\x1b[31m")
-    'booking 1042 [31m'
-    """
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return f"Payout {one_line(payout.id)} of {payout.arrives_on}{status}{estimate}"

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from refund_domain._checks import check_count, check_tuple, check_type
+from refund_domain._checks import check_count, check_tuple, check_type, one_line
 from refund_domain.money import Money
 from refund_domain.payouts.entries import CATEGORIES, EARNED, OWN, About, Entry, Group
 from refund_domain.payouts.funds import Payout, PayoutStatus, taken_words
@@ -360,9 +360,7 @@ def _shown(label: str | None) -> str | None:
     if label is None:
         return None
     check_type(label, str, "what label returns")
-    if not label.isprintable():
-        label = "".join(each if each.isprintable() else " " for each in label)
-    return " ".join(label.split()) or None
+    return one_line(label) or None
 
 
 # --- the sentence -----------------------------------------------------------------------------------------------
