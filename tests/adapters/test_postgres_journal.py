@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import traceback
@@ -17,7 +18,13 @@ import psycopg
 import pytest
 
 from refund_adapters.memory import MemoryBank, MemoryGateway
-from refund_adapters.sql import PostgresJournal, postgres_asks, postgres_link, postgres_schema
+from refund_adapters.sql import (
+    AsyncPostgresJournal,
+    PostgresJournal,
+    postgres_asks,
+    postgres_link,
+    postgres_schema,
+)
 from refund_adapters.sql.rows import microseconds
 from refund_domain import Actor, Money, RefundService
 from refund_domain.commands import Reason
@@ -413,6 +420,33 @@ def test_tables_that_are_gone_are_no_empty_journal(server: Server, conninfo: str
         journal._pool.let_go()
         with pytest.raises(JournalUnavailable, match="replaced"):
             journal.load(REF)
+
+
+@pytest.mark.parametrize("schema", ["public", "elsewhere"])
+def test_journal_that_must_exist_is_not_made(server: Server, conninfo: str, schema: str) -> None:
+    """In a database, or a schema of it, without the tables it is refused, sync and async, and nothing is made."""
+    with pytest.raises(JournalUnavailable, match="no journal in this schema"):
+        PostgresJournal(conninfo, schema=schema, must_exist=True)
+
+    async def open_it() -> None:
+        await AsyncPostgresJournal.open(conninfo, schema=schema, must_exist=True)
+
+    with pytest.raises(JournalUnavailable, match="no journal in this schema"):
+        asyncio.run(open_it())
+    with psycopg.connect(conninfo) as connection:
+        tables = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'refund%'").fetchall()
+        schemas = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'elsewhere'").fetchall()
+    assert (tables, schemas) == ([], [])
+
+
+def test_journal_that_must_exist_is_opened_where_one_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal of the first schema counts as one, is moved to the newest and goes on."""
+    conninfo = conninfo_of_version_1(server, monkeypatch)
+    with PostgresJournal(conninfo, must_exist=True) as journal:
+        journal.append(REF, [asked()], expected=0, head=QUIET)
+        assert journal.figures(timedelta(minutes=1)).undated == ()
+    with PostgresJournal(conninfo, must_exist=True) as again:
+        assert again.load(REF).version == 1
 
 
 def test_stream_changed_by_hand_is_not_decided_on(server: Server, conninfo: str, journal: PostgresJournal) -> None:

@@ -108,6 +108,10 @@ def test_command_tells_by_its_exit_code(tmp_path: Path) -> None:
         assert (code, err) == (0, "")
         assert json.loads(out)["healthy"] is True
     assert run(REFUNDS_JOURNAL=str(path))[0] == 0
+    path.write_bytes(b"")
+    code, out, err = run("--journal", str(path))
+    assert (code, out, path.stat().st_size) == (2, "", 0)
+    assert "holds no journal" in err
     path.write_text("no database")
     assert run("--journal", str(path))[0] == 2
 

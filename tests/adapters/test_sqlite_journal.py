@@ -881,9 +881,36 @@ def test_a_new_connection_makes_no_tables(path: str, journal: SqliteJournal) -> 
     """When the tables are gone, a thread that comes later does not make empty ones."""
     for table in ("refund_journal", "refund_events", "refund_streams", "refund_recovery", "refund_erasures"):
         by_hand(path, f"DROP TABLE {table}")
-    with pytest.raises(JournalUnavailable, match="no journal any more"):
+    with pytest.raises(JournalUnavailable, match="holds no journal"):
         journal.load(REF)
     assert by_hand(path, "SELECT count(*) FROM sqlite_master") == [(0,)]
+
+
+def test_journal_that_must_exist_is_not_made(path: str) -> None:
+    """A missing file stays missing, an empty one empty, a host's own database keeps its tables and its mode."""
+    with pytest.raises(JournalUnavailable):
+        SqliteJournal(path, must_exist=True)
+    assert not os.path.exists(path)
+    Path(path).touch()
+    with pytest.raises(JournalUnavailable, match="holds no journal"):
+        SqliteJournal(path, must_exist=True)
+    assert os.path.getsize(path) == 0
+    by_hand(path, "CREATE TABLE bookings (id INTEGER)")
+    before = Path(path).read_bytes()
+    with pytest.raises(JournalUnavailable, match="holds no journal"):
+        SqliteJournal(path, must_exist=True)
+    assert Path(path).read_bytes() == before
+    assert by_hand(path, "PRAGMA journal_mode") == [("delete",)]
+
+
+def test_journal_that_must_exist_is_opened_where_one_is(path: str) -> None:
+    """A file with a journal is opened, and later threads connect to it, too."""
+    SqliteJournal(path).close()
+    with SqliteJournal(path, must_exist=True) as journal, ThreadPoolExecutor(1) as pool:
+        journal.append(REF, [asked()], expected=0, head=QUIET)
+        assert pool.submit(journal.load, REF).result().version == 1
+    with pytest.raises(TypeError, match="must_exist"):
+        SqliteJournal(path, must_exist=1)  # type: ignore[arg-type]
 
 
 def test_a_damaged_page_is_told(path: str, journal: SqliteJournal) -> None:

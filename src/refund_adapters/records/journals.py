@@ -14,13 +14,15 @@ SERVERS = ("postgresql://", "postgres://")
 def opened(place: str, *, schema: str = "public") -> AbstractContextManager[SqliteJournal | PostgresJournal]:
     """The journal at `place`: a file, or `postgresql://…` with the tables in `schema`.
 
-    A file must be there: a mistyped path would otherwise make an empty journal, in which all is well. Nothing is
+    It must hold a journal: a mistyped place would otherwise be made an empty one, in which all is well. Nothing is
     refunded through it, so it need not be durable. Raises ValueError for a file that is not there, `JournalError`
-    for a journal that cannot be used.
+    for a place that holds no journal, or one that cannot be used.
     """
     check_type(place, str, "place")
     if place.startswith(SERVERS):
-        return PostgresJournal(place, schema=schema, connections=1, weaker_durability_accepted=True)
+        return PostgresJournal(
+            place, schema=schema, connections=1, weaker_durability_accepted=True, must_exist=True
+        )
     if not os.path.isfile(place):
         raise ValueError("there is no such file: name the journal's file, or its server as postgresql://…")
-    return SqliteJournal(place)
+    return SqliteJournal(place, must_exist=True)

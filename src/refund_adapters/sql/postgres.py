@@ -46,6 +46,7 @@ class PostgresJournal:
     A server whose settings can lose what an append returned from (`fsync` or `full_page_writes` off,
     `synchronous_commit` off or, with standbys that are waited for, below `on`; unlogged tables) is refused unless
     `weaker_durability_accepted`; such a journal is not `durable`, and no live gateway is served with it.
+    `must_exist` makes no journal: a database that holds none in this schema is refused, and left as it is.
 
     Raises TypeError and ValueError for unusable arguments, ImportError without the extra, `JournalUnavailable` and
     `JournalBusy` when the database cannot be used or has a newer schema. Every call raises those two. An append
@@ -63,6 +64,7 @@ class PostgresJournal:
         statement_timeout_s: float = 15.0,
         connect_timeout_s: int = 5,
         weaker_durability_accepted: bool = False,
+        must_exist: bool = False,
     ) -> None:
         check_count(connections, "connections", 1, MOST_CONNECTIONS)
         self._link = make_link(
@@ -72,6 +74,7 @@ class PostgresJournal:
             statement_timeout_s=statement_timeout_s,
             connect_timeout_s=connect_timeout_s,
             weaker_durability_accepted=weaker_durability_accepted,
+            must_exist=must_exist,
         )
         self._asks = self._link.asks
         self._pool = Pool(self._link, connections)
@@ -221,6 +224,7 @@ def make_link(
     statement_timeout_s: float,
     connect_timeout_s: int,
     weaker_durability_accepted: bool,
+    must_exist: bool,
 ) -> Link:
     """What both forms of the journal open their connections with, every argument checked."""
     try:
@@ -230,6 +234,7 @@ def make_link(
             "the journal in PostgreSQL needs the extra: pip install 'refund-domain[postgres]'"
         ) from error
     check_type(weaker_durability_accepted, bool, "weaker_durability_accepted")
+    check_type(must_exist, bool, "must_exist")
     check_count(connect_timeout_s, "connect_timeout_s", 1, 3600)
     return Link(
         conninfo=conninfo_of(conninfo),
@@ -238,4 +243,5 @@ def make_link(
         statement_timeout_s=checked_wait(statement_timeout_s, "statement_timeout_s"),
         connect_timeout_s=connect_timeout_s,
         accept_weak=weaker_durability_accepted,
+        must_exist=must_exist,
     )

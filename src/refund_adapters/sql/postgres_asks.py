@@ -193,8 +193,12 @@ class Asks:
         check_count(limit, "limit", 1)
         return Ask(statement("tail", self._schema), {"tx": tx, "seq": seq, "limit": limit}, _tailed)
 
-    def opening(self, *, create: bool, settings: Mapping[str, str], accept_weak: bool) -> Opening:
+    def opening(
+        self, *, create: bool, must_exist: bool, settings: Mapping[str, str], accept_weak: bool
+    ) -> Opening:
         """Set a new connection up, make or move the tables where `create`, and find out what it leads to.
+
+        Tables that `must_exist` are moved where `create`, and not made.
 
         Raises `JournalUnavailable` for a server no journal can be kept on, for durability below what was accepted,
         for tables that are gone and for a schema not known here.
@@ -207,8 +211,8 @@ class Asks:
                 f"{weakness}: an append that returned could be lost when the server fails. Set it for this role, "
                 "or say weaker_durability_accepted=True where no real money moves"
             )
-        if not server.has_tables and not create:
-            raise JournalUnavailable("the database holds no journal any more")
+        if not server.has_tables and (must_exist or not create):
+            raise JournalUnavailable("the database holds no journal in this schema")
         if create:
             yield from self._migrate(server.has_tables)
         return (yield from self._journal(weakness, accept_weak))

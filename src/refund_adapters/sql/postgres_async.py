@@ -44,6 +44,7 @@ class AsyncPostgresJournal:
         statement_timeout_s: float = 15.0,
         connect_timeout_s: int = 5,
         weaker_durability_accepted: bool = False,
+        must_exist: bool = False,
     ) -> AsyncPostgresJournal:
         """Open the journal, and make what is missing of it; see `PostgresJournal` for what is refused."""
         check_count(connections, "connections", 1, MOST_CONNECTIONS)
@@ -56,6 +57,7 @@ class AsyncPostgresJournal:
             statement_timeout_s=statement_timeout_s,
             connect_timeout_s=connect_timeout_s,
             weaker_durability_accepted=weaker_durability_accepted,
+            must_exist=must_exist,
         )
         journal = cls(AsyncPool(link, connections), link.asks)
         await journal._pool.run(link.asks.due(1))

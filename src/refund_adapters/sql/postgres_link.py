@@ -40,6 +40,7 @@ class Link:
     statement_timeout_s: float
     connect_timeout_s: int
     accept_weak: bool
+    must_exist: bool
 
     @property
     def deadline_s(self) -> float:
@@ -60,7 +61,9 @@ class Link:
             "lock_ms": str(max(1, int(self.busy_timeout_s * 1000))),
             "statement_ms": str(max(1, int(self.statement_timeout_s * 1000))),
         }
-        return self.asks.opening(create=create, settings=settings, accept_weak=self.accept_weak)
+        return self.asks.opening(
+            create=create, must_exist=self.must_exist, settings=settings, accept_weak=self.accept_weak
+        )
 
     def open(self, create: bool) -> tuple[Raw, Opened]:
         """A connection that commits each statement, set up and checked. Raises psycopg.Error as it comes."""

@@ -156,8 +156,8 @@ def open_connection(
 ) -> sqlite3.Connection:
     """A connection to the journal in this file, each of its settings read back.
 
-    Without `create` a missing file or table is an error: a journal that was there and is gone must not be taken
-    for an empty one, in which nothing is in flight. The connection commits by itself outside `BEGIN`.
+    Without `create` a missing file or table is an error, and nothing is changed there: a journal that is gone must
+    not be taken for an empty one, in which nothing is in flight. The connection commits by itself outside `BEGIN`.
 
     Raises sqlite3.Error as it comes, `JournalUnavailable` for what SQLite thinks nothing of: a schema not known
     here, no tables, no WAL, a setting that did not take.
@@ -173,6 +173,8 @@ def open_connection(
         check_same_thread=False,  # a handle closes the connections of all its threads
     )
     try:
+        if not create and not _one(connection, HAS_TABLES):  # before WAL, which would stay in a file of others
+            raise JournalUnavailable("the file holds no journal")
         _set_wal(connection, busy_timeout_s)
         # On macOS fsync leaves the data in the drive's own cache; elsewhere these two mean nothing.
         connection.execute("PRAGMA fullfsync = 1")
@@ -180,7 +182,7 @@ def open_connection(
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         if _one(connection, "PRAGMA synchronous") != SYNCHRONOUS[synchronous]:
             raise JournalUnavailable(f"SQLite did not take synchronous={synchronous}")
-        _check_schema(connection, create)
+        _check_schema(connection)
     except BaseException:
         connection.close()
         raise
@@ -216,11 +218,9 @@ def _set_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
                 raise JournalUnavailable("SQLite cannot use WAL here; the journal needs a local, writable disk")
 
 
-def _check_schema(connection: sqlite3.Connection, create: bool) -> None:
-    """Make the tables where `create`, bring older ones to the newest schema, refuse those of a newer one."""
+def _check_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables, bring older ones to the newest schema, refuse those of a newer one."""
     found = _schema_version(connection)
-    if found == 0 and not create:
-        raise JournalUnavailable("the journal's file holds no journal any more")
     if found < SCHEMA_VERSION:
         connection.execute(BEGIN)  # killed before its commit, it leaves what was there
         found = _schema_version(connection)  # another process may have made them meanwhile

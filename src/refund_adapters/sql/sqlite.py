@@ -65,7 +65,8 @@ class SqliteJournal:
     `clock` gives the journal's time, aware. `busy_timeout_s` is how long an append waits for this process's
     other threads, and again for other processes, in seconds. `synchronous` below FULL can lose the last appends
     when the machine fails, so it is refused unless `weaker_durability_accepted`; such a journal is not
-    `durable`, and no live gateway is served with it.
+    `durable`, and no live gateway is served with it. `must_exist` makes no journal: a file that is missing or
+    holds none is refused, and left as it is.
 
     Raises TypeError and ValueError for unusable arguments, `JournalUnavailable` and `JournalBusy` when the file
     cannot be opened, is no journal, or has a newer schema. Every call raises those, too. A file that is deleted
@@ -87,8 +88,11 @@ class SqliteJournal:
         busy_timeout_s: float = 5.0,
         synchronous: schema.Synchronous = "FULL",
         weaker_durability_accepted: bool = False,
+        must_exist: bool = False,
     ) -> None:
         self._path = _absolute(path)
+        check_type(must_exist, bool, "must_exist")
+        self._must_exist = must_exist
         self._synchronous = _checked_synchronous(synchronous, weaker_durability_accepted)
         self._busy_timeout_s = checked_wait(busy_timeout_s, "busy_timeout_s")
         if not callable(clock):
@@ -105,7 +109,7 @@ class SqliteJournal:
     def _connect(self) -> sqlite3.Connection:
         connection = schema.open_connection(
             self._path,
-            create=self._file is None,
+            create=self._file is None and not self._must_exist,
             busy_timeout_s=self._busy_timeout_s,
             synchronous=self._synchronous,
         )
