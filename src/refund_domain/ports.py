@@ -161,7 +161,7 @@ class Loaded:
 @attrs.frozen(kw_only=True)
 class Head:
     """What a journal indexes of a stream: its owner, when a look is due, whether a person is waited for, and since
-    when a refund of it is in doubt."""
+    when a refund of it, or a leg of one, is in doubt."""
 
     tenant: str
     look_at: datetime | None

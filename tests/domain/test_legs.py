@@ -263,6 +263,20 @@ def test_an_answer_that_was_lost_is_found_by_its_mark_and_never_asked_for_again(
     assert str(paid.refund.legs[0].pulled_back) == "150.00 USD"
 
 
+def test_a_leg_in_doubt_is_a_doubt_of_the_journal(world: World) -> None:
+    """Health counts it though its refund succeeded: since its claim, from a minute on, until it is shown."""
+    paid = Paid(world, "150.00")
+    began, service = world.clock(), world.service(journal=world.store)
+    world.gateway.script(Fault.WORKS, Fault.ANSWER_LOST)
+    paid.issue()
+    assert service.health().in_doubt == 0, "a reversal that may still be under way"
+    world.clock.advance(2 * MINUTE)
+    health = service.health()
+    assert (health.in_doubt, health.doubt_since) == (1, began)
+    paid.later(MINUTE)
+    assert (paid.states, service.health().in_doubt) == ([LegState.DONE], 0)
+
+
 def test_a_leg_that_was_lost_goes_again_under_its_id(world: World) -> None:
     """In doubt and not shown: the same id again, so that whichever of the two arrives, one is made."""
     paid = Paid(world, "150.00")

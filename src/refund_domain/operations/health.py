@@ -48,11 +48,11 @@ class Figures:
 class Health:
     """How the refunds of a journal stand at `at`, over all tenants and workers.
 
-    `in_doubt` refunds may have moved money and are not shown by the gateway yet, the oldest since `doubt_since`; a
-    send that is being made is none. `due` payments should be looked at by now, the longest overdue since
-    `due_since`. `waiting` payments wait for a person. `recovered` is the latest run of `recover`, None before it.
-    `uncounted` payments could not be read to tell whether they are in doubt: 0 unless workers of several versions
-    share the journal.
+    `in_doubt` refunds may have moved money, or pulled a transfer back, which the gateway does not show yet, the
+    oldest since `doubt_since`; a call that is being made is none. `due` payments should be looked at by now, the
+    longest overdue since `due_since`. `waiting` payments wait for a person. `recovered` is the latest run of
+    `recover`, None before it. `uncounted` payments could not be read to tell whether they are in doubt: 0 unless
+    workers of several versions share the journal.
 
     >>> from datetime import UTC
     >>> Health(at=datetime(2026, 3, 2, 9, tzinfo=UTC), in_doubt=0, due=0, waiting=0).doubt_for

@@ -25,6 +25,7 @@ from refund_domain.answers import (
 from refund_domain.decider.attention import Attention, attention
 from refund_domain.decider.inputs import GatewayAnswered, LegReplied
 from refund_domain.decider.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
+from refund_domain.decider.pulling import LegState, state_of
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, LegAnswered, LegClaimed, SendAnswered, SendClaimed
 from refund_domain.payments import AnyPayment, PaymentRef
@@ -161,9 +162,17 @@ def head(ledger: Ledger) -> Head:
 
 
 def doubt_since(ledger: Ledger) -> datetime | None:
-    """Since when the oldest refund in doubt is so: its first send whose outcome nobody knows. None without any."""
+    """Since when the oldest call stands whose outcome nobody knows: a refund's first such send, or the first such
+    reversal of one of its legs. None without any."""
     doubts = [record for record in ledger.refunds if status_of(ledger, record) is Status.IN_DOUBT]
-    return min((claim.at for record in doubts for claim in record.claims if claim.open), default=None)
+    sends = [claim.at for record in doubts for claim in record.claims if claim.open]
+    legs = [
+        leg.doubted_since
+        for record in ledger.refunds
+        for leg in record.legs
+        if leg.doubted_since is not None and state_of(ledger, record, leg) is LegState.IN_DOUBT
+    ]
+    return min((*sends, *legs), default=None)
 
 
 def dealt(refs: Sequence[PaymentRef], order: str) -> list[PaymentRef]:
