@@ -9,6 +9,8 @@ settings.register_profile(
     "gate", derandomize=True, database=None, deadline=None, max_examples=100, print_blob=True
 )
 settings.register_profile("campaign", database=None, deadline=None, max_examples=5_000, print_blob=True)
+# For thousands of runs in a row (tests/mutation.py).
+settings.register_profile("mutation", derandomize=True, database=None, deadline=None, max_examples=10)
 settings.load_profile("gate")
 
 collect_ignore = ["adapters/django_host.py"]
