@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -89,6 +90,12 @@ def page(figures: Figures) -> str:
         "The library with one thing wrong. Each must be found within its number of seeds. Again: "
         "`pytest tests/simulation/test_mutants.py`.\n",
         _part(figures, "mutants", lambda: _mutants(figures["mutants"])),
+        "## Changes to the core\n",
+        "mutmut changes one thing in a function of the core: an operator, a number, an argument, a call. What "
+        "strict types refuse is not run. Left out are the twins that await (a test holds their syntax trees "
+        "against the others) and words in quotes. It runs less than `pytest` does: the sync tests of the domain, "
+        "ten examples of each property. Again: `python -m tests.mutation`, with the extra `campaign`.\n",
+        _part(figures, "mutation", lambda: _mutation(figures["mutation"])),
         *_real(figures),
         "## Webhooks\n",
         "Coverage-guided fuzzing of what an endpoint is sent, half of it rightly signed: anything but one signal "
@@ -119,6 +126,9 @@ def _part(figures: Figures, part: str, shown: Callable[[], str]) -> str:
 def _made(figures: Figures, part: str) -> str:
     if part == "lines":
         return ""
+    if part == "mutation":
+        its = figures[part]
+        return f"Made until {its['at']} at commit `{its['commit'][:12]}` with Python {its['python']}.\n\n"
     made = figures.get("made", {}).get(part)
     if made is None:  # measured before the campaign was, all parts at one time
         memory = figures["memory"]
@@ -340,6 +350,57 @@ def _broken(report: Any) -> str:
         for m in report["modes"]
     ]
     return table(("world", "seeds", "failing", "what broke"), rows)
+
+
+def _mutation(report: Figures) -> str:
+    """What became of the changes to each folder, and which of them no test noticed, with why that may be."""
+    sums: dict[str, Counter[str]] = {}
+    for row in report["modules"]:
+        folder = str(Path(row["module"]).parent)
+        into = sums.setdefault("words" if folder == "." else folder, Counter())
+        into.update({name: count for name, count in row.items() if name != "module"})
+    sums["**all**"] = sum(sums.values(), Counter())
+    names = ("mutants", "types", "tests", "hung", "survived", "no test", "to do")
+    shown = [name for name in names if sums["**all**"][name] or name in names[:3]]
+    counted = table(
+        ("where", *(_MUTATION_WORDS[name] for name in shown), "noticed"),
+        [(where, *(f"{row[name]:,}" for name in shown), _share(row)) for where, row in sums.items()],
+    )
+    survivors = report["survivors"]
+    read = [
+        (f"`{_function(each['name'])}`", _code(each["change"]), each.get("read", "**unread**"))
+        for each in survivors
+    ]
+    return f"{counted}\n### What no test noticed\n\n{table(('where', 'change', 'what it means'), read)}"
+
+
+_MUTATION_WORDS = {
+    "mutants": "changes",
+    "types": "refused by types",
+    "tests": "failed by a test",
+    "hung": "ran into a limit",
+    "survived": "not noticed",
+    "no test": "without a test there",
+    "to do": "not run",
+}
+
+
+def _share(row: Counter[str]) -> str:
+    """How much of what was run or refused was noticed."""
+    done = row["mutants"] - row["to do"]
+    return f"{100 * (row['types'] + row['tests'] + row['hung']) / done:.1f} %" if done else ""
+
+
+def _function(name: str) -> str:
+    """mutmut's name of a mutant as module and function: `x_` before a function's, `xǁ…ǁ` around a class's."""
+    module, mangled = name.rsplit(".", 1)
+    function = mangled.rsplit("__mutmut_", 1)[0].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+    return f"{module.removeprefix('refund_domain.')}.{function}"
+
+
+def _code(change: str) -> str:
+    """A change of one or two lines, within a cell of a table."""
+    return "<br>".join(f"`{line}`" for line in change.replace("|", "\\|").splitlines())
 
 
 def _mutants(rows: list[dict[str, Any]]) -> str:

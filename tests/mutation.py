@@ -1,11 +1,11 @@
-"""`python -m tests.mutation [--jobs N] [--folder F]`: change the core line by line, and count what no test notices.
+"""`python -m tests.mutation [--jobs N] [--folder F]`: change the core line by line; count what no test notices.
 
-mutmut makes the changes, one at a time, and runs the tests that call the changed function; what strict types refuse
-is not run. It works in a clone of the last commit, may be stopped at any moment, and goes on from there. The figures
-(docs/explanation/figures.json) get the counts and the survivors when it ends, and whenever it is started again.
+mutmut makes the changes, one at a time, and runs the tests that call the changed function; what strict types
+refuse is not run. It works in a clone of the last commit, may be stopped at any moment, and goes on from there.
+When it ends, the figures (docs/explanation/figures.json) get the counts and the survivors, and the page is made.
 
-Left out: the twins that await (a test holds their syntax trees against the others), what hosts test themselves with
-(`refund_domain.testing` has breaks of its own), and words: changes within a text in quotes.
+Left out: the twins that await (a test holds their syntax trees against the others), what hosts test themselves
+with (`refund_domain.testing` has breaks of its own), and words: changes within a text in quotes.
 """
 
 from __future__ import annotations
@@ -54,12 +54,11 @@ pytest_add_cli_args=
     -k
     not async and not random_histories and not dies_twice
 """
-"""A test counts for a function that it calls not through more than about five others, so that a rule is held by
-tests near it and none takes minutes; ten examples of each property. All of it is less than what `pytest` runs."""
+"""Ten examples of each property, sync tests alone, none that takes many seconds: there are thousands of runs."""
 
 _MUTMUT: Final = """
-from mutmut.mutation import mutators
-mutators.mutation_operators.remove(next(o for o in mutators.mutation_operators if o[1] is mutators.operator_string))
+from mutmut.mutation.mutators import mutation_operators, operator_string
+mutation_operators.remove(next(each for each in mutation_operators if each[1] is operator_string))
 from mutmut.__main__ import cli
 cli()
 """
@@ -121,6 +120,16 @@ def _change(diff: str) -> str:
     return "\n".join(f"{line[0]} {line[1:].strip()}" for line in lines)
 
 
+def remembered(survivors: list[Figures], before: Figures) -> list[Figures]:
+    """The survivors, with what a person wrote in the figures (`read`) of the same change to the same function."""
+    read = {_place(each): each["read"] for each in before.get("survivors", ()) if "read" in each}
+    return [each | ({"read": read[_place(each)]} if _place(each) in read else {}) for each in survivors]
+
+
+def _place(survivor: Figures) -> tuple[str, str]:
+    return survivor["name"].rsplit("__mutmut_", 1)[0], survivor["change"]
+
+
 def main() -> int:
     """Go on with the mutants, and write what they came to."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
@@ -130,8 +139,9 @@ def main() -> int:
     given = parser.parse_args()
     heading = {"commit": begin(given.folder), "python": platform.python_version()}
     code = 0 if given.count else run(given.folder, given.jobs)
-    found = heading | {"at": datetime.now(UTC).isoformat(timespec="seconds")} | counted(given.folder)
-    figures: Figures = json.loads(JSON.read_text()) | {"mutation": found}
+    figures: Figures = json.loads(JSON.read_text())
+    found: Figures = heading | {"at": datetime.now(UTC).isoformat(timespec="seconds")} | counted(given.folder)
+    figures["mutation"] = found | {"survivors": remembered(found["survivors"], figures.get("mutation", {}))}
     JSON.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page(figures))
     return code
