@@ -32,12 +32,13 @@ def test_r5_the_notice_names_what_is_held_inside_and_outside() -> None:
         holding(Money(7_00, EUR), PaymentRef("acct_1", "ch_3")),
         holding(usd(40_00), CASH),
         holding(None, PaymentRef("acct_1", "ch_never_seen")),
+        holding(usd(1), PaymentRef("acct_1", "ch_4")),
     ]
     notice = cancellation_notice("1042", views)
-    assert notice.held == (Money(7_00, EUR), usd(150_00))
+    assert notice.held == (Money(7_00, EUR), usd(150_01))
     assert notice.outside == (usd(40_00),)
     assert str(notice) == (
-        "Booking 1042 is cancelled. Cancelling refunded nothing; still held: 7.00 EUR and 150.00 USD."
+        "Booking 1042 is cancelled. Cancelling refunded nothing; still held: 7.00 EUR and 150.01 USD."
         " To give it back, quote and issue a refund. Taken outside and not recorded as given back: 40.00 USD."
     )
 

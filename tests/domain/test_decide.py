@@ -25,6 +25,7 @@ from refund_domain.decider.inputs import (
 from refund_domain.decider.ledger import EMPTY, TRANSITIONS, Status, fold
 from refund_domain.events import (
     EVENTS,
+    RefundNotMade,
     SendClaimed,
     StreamOpened,
 )
@@ -547,5 +548,6 @@ def test_a_person_may_end_a_burnt_doubt_or_have_it_looked_for_longer() -> None:
     assert "PersonAsked" in kinds(story.until_due().look())
     said = story.settle("r1", "not_shown", Choice.NOT_MADE)
     assert kinds(said) == ["AttentionSettled", "RefundNotMade"]
+    assert [event.by for event in story.events if isinstance(event, RefundNotMade)] == [MARIA], "who said so"
     assert story.status() is Status.NOT_MADE
     assert not any(isinstance(event, SendClaimed) and event.send.claim > 1 for event in story.events)

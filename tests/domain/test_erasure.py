@@ -175,6 +175,11 @@ def test_people_are_found_however_deep_they_stand() -> None:
     assert {actor.id for actor in actors_in(gone)} == {name(MARIA), name(BEN)}
     assert gone.approvals[0].note == ERASED_TEXT == gone.approvals[1].because, "kept out of reprs: people wrote it"
     assert gone.asked_by == gone.approvals[1].by != gone.approvals[0].by, "who differed, and who did not"
+    assert is_erasure(event, gone)
+    invented = attrs.evolve(
+        gone, approvals=(attrs.evolve(gone.approvals[0], note="Ben wanted it"), gone.approvals[1])
+    )
+    assert not is_erasure(event, invented), "another text, however deep, is none"
     only_ben = erased(event, lambda actor: name(actor) if actor == BEN else None)
     assert only_ben.asked_by == only_ben.approvals[1].by == MARIA
     assert only_ben.approvals[0].note == only_ben.approvals[1].because == ERASED_TEXT, "either may tell of Ben"

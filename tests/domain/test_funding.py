@@ -453,7 +453,9 @@ def test_what_too_small_a_balance_does_depends_on_the_method(method: str | None,
     funding = forecast_funding(dollars("200.00"), [payout("po_1", 500_00)], balance("199.99"), method=method)
     assert funding.at_gateway == NotCovered(amount=dollars("200.00"), then=then)
     assert flat(funding) == [("po_1", 200_00, 500_00, 300_00)]
-    assert "does not cover it today" in str(funding)
+    said = str(funding)
+    assert "200.00 USD from payout po_1" in said
+    assert said.index("from payout po_1") < said.index("does not cover it today")
     (part,) = forecast_funding(dollars("200.00"), [], balance("199.99"), BALANCE, method=method).parts
     assert part == NotCovered(amount=dollars("200.00"), then=then)
 

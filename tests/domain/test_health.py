@@ -149,7 +149,7 @@ def test_heads_of_older_workers_are_counted_by_their_events(kind: Kind) -> None:
     began = world.clock()
     doubtful = issued(world, Fault.ANSWER_LOST)
     world.clock.advance(DAY)
-    issued(world, Fault.ANSWER_LOST)
+    second = issued(world, Fault.ANSWER_LOST)
     issued(world)
     service = world.service(journal=world.store)
     health = service.health()
@@ -157,8 +157,15 @@ def test_heads_of_older_workers_are_counted_by_their_events(kind: Kind) -> None:
     world.store.unreadable = (str(doubtful),)
     health = service.health()
     assert (health.in_doubt, health.doubt_since, health.uncounted) == (0, None, 1)
-    issued(world)
+    world.clock.advance(MINUTE)
+    health = service.health()
+    assert (health.in_doubt, health.doubt_since) == (1, began + DAY), (
+        "read though one before it was not; a minute old"
+    )
+    world.store.unreadable = (str(doubtful), str(second))
     assert service.health().uncounted == 2
+    issued(world)
+    assert service.health().uncounted == 3
 
 
 def test_a_clock_that_jumped_back_makes_no_negative_age() -> None:

@@ -286,6 +286,13 @@ def test_conflicts_are_told(world: World, ear: Ear) -> None:
         world.wire.before[number] = raising(JournalConflict("x"))
     world.refunds.quote(ref, by=MARIA)
     assert ear.kinds() == [Kind.LOOKED, Kind.BEATEN, Kind.BEATEN, Kind.OPENED, Kind.PAYMENT_SEEN]
+    world.wire.clear()
+    ear.told.clear()
+    world.wire.before[2] = raising(JournalConflict("x"))
+    world.refunds.record_outside(ref, USD_20, by=MARIA, how="cash")
+    assert (ear.only(Kind.BEATEN).ref, ear.only(Kind.BEATEN).tenant) == (ref, MARIA.tenant)
+    world.wire.clear()
+    ear.told.clear()
     world.wire.each["append"] = raising(JournalConflict("x"))
     with pytest.raises(TooContended):
         world.refunds.quote(world.pay(), by=MARIA)
@@ -303,7 +310,23 @@ def test_answer_that_could_not_be_written_is_told(world: World, ear: Ear) -> Non
     unwritten = ear.only(Kind.UNWRITTEN)
     assert (unwritten.refund_id, unwritten.claim, unwritten.answer) == (refund.id, 1, "accepted")
     assert unwritten.why == JournalUnavailable.__name__
+    assert (unwritten.tenant, unwritten.transfer) == (MARIA.tenant, None)
     assert Kind.ANSWERED not in ear.kinds()
+
+
+def test_answer_of_a_leg_that_could_not_be_written_names_its_transfer(world: World, ear: Ear) -> None:
+    """Which of a refund's calls it was is told, for the open claim is that transfer's."""
+    ref = world.bank.charge(Money.parse("200.00", "USD"), group="order-1")
+    transfer = world.bank.connect.transfer("acct_1", Money.parse("150.00", "USD"), group="order-1")
+    command = world.decision(ref)
+    world.wire.clear()
+    appends = itertools.count()
+    world.wire.each["append"] = lambda: unavailable()() if next(appends) == 4 else None
+    refund = refund_of(world.refunds.issue(command))
+    assert refund.status is Status.SUCCEEDED
+    unwritten = ear.only(Kind.UNWRITTEN)
+    assert (unwritten.refund_id, unwritten.transfer, unwritten.claim) == (refund.id, transfer, 1)
+    assert unwritten.answer == "reversed"
 
 
 def test_step_that_broke_is_told_as_far_as_it_came(world: World, ear: Ear) -> None:

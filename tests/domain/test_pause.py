@@ -148,6 +148,7 @@ def test_allow_is_told_which_switch(world: World) -> None:
     world.allow = lambda actor, action, ref: False
     assert world.refunds.resume(by=MARIA) == Refused((NotAllowed(action=Action.RESUME),))
     assert world.refunds.paused(by=MARIA) == Refused((NotAllowed(action=Action.SHOW),))
+    assert world.wire.asked[-1] == (MARIA, Action.SHOW, tenant_switch("acme"))
     assert asked == [(Action.PAUSE, account_switch(PLATFORM)), (Action.PAUSE, tenant_switch("acme"))]
 
 

@@ -205,7 +205,7 @@ def test_a_payout_that_cannot_be_read_raises_and_one_that_is_not_there_is_said(k
     """An outage is an exception, another account's payout is not found."""
     shop = Shop()
     shop.source.lost = {0}
-    with pytest.raises(GatewayUnreadable):
+    with pytest.raises(GatewayUnreadable, match="page_lost"):
         Reading(kind, shop.source, "po_404").statement()
     assert Reading(kind, shop.source, "po_404").statement() == NotExplained(why=Why.PAYOUT_NOT_FOUND)
     shop.bank.charge(usd("5.00"))
@@ -312,6 +312,15 @@ def test_the_payout_before_counts_to_no_estimate_however_late_its_money_counts_a
 
     before, between = gone("txn_1", made - 2 * DAY), gone("txn_2", made - DAY)
     assert pages.own(EntryPage(entries=(before, between))) == [between]
+    assert pages.statement().estimate
+    debt = attrs.evolve(by_hand, missed_at=made - DAY)
+    early = attrs.evolve(
+        gone("txn_3", made - 3 * DAY / 2), category="refund", available_s=int(made.timestamp()) - 90_000
+    )
+    owed = Pages.of(debt, label=None, fee_of=None, estimate=True, every=None)
+    assert isinstance(owed, Pages)
+    owed.read(EntryPage(entries=(early,)))
+    assert owed.statement().total(Group.CARRIED_OVER) == usd("0.00"), "an estimate carries nothing over"
 
 
 @EACH
@@ -355,6 +364,28 @@ def test_lines_streams_what_the_statement_keeps_and_more(kind: Kind) -> None:
     reading = Reading(kind, shop.source, paid, label=lambda charge: f"booking {charge}")
     assert {line.id for line in listed(reading.lines())} == {line.id for line in stated(reading.statement()).lines}
     assert {line.name for line in listed(reading.lines())} == {f"booking {ref.charge}" for ref in refs}
+
+
+@EACH
+@pytest.mark.parametrize("estimate", [False, True])
+def test_labels_and_fees_of_the_host_reach_statement_and_lines(kind: Kind, estimate: bool) -> None:
+    """Of a payout on schedule and of an estimate: what the host calls a payment, and what its fee was, is told."""
+    shop = Shop()
+    (old,) = shop.sells("200.00")
+    shop.pays()
+    shop.sells("500.00")
+    shop.refunds(old, "200.00")
+    if estimate:
+        shop.clock.forward(2 * DAY)
+        paid = shop.bank.payouts.make(ACCOUNT, "USD", usd("300.00"))
+    else:
+        paid = shop.pays()
+    told = {"label": {old.charge: "booking 1042"}.get, "fee_of": {old.charge: usd("6.10")}.get}
+    reading = Reading(kind, shop.source, paid, estimate=estimate, **told)
+    (refund,) = stated(reading.statement()).refunds
+    assert (refund.name, refund.fee_kept) == ("booking 1042", usd("6.10"))
+    (streamed,) = (line for line in listed(reading.lines()) if line.group is Group.REFUNDS)
+    assert streamed == refund
 
 
 @EACH
@@ -493,7 +524,7 @@ def test_a_refund_is_found_in_its_payout_in_a_debit_or_nowhere_yet(kind: Kind) -
     foreign = shop.bank.charge(usd("5.00"))
     assert located(kind, shop.source, shop.bank.elsewhere(foreign, usd("5.00"))) == Missing()
     shop.source.lost = {len(shop.source.asked)}
-    with pytest.raises(GatewayUnreadable):
+    with pytest.raises(GatewayUnreadable, match="page_lost"):
         located(kind, shop.source, netted)
 
 

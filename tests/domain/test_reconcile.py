@@ -795,6 +795,9 @@ def test_position_travels_as_text(after: str | None, subject: Subject, whole: bo
         "acct_1",
         "a b c d e f",
         "a b c d e f g h",
+        str(Position(account="a", window=around(), subject=Subject.REFUND, after=None, began=START)).replace(
+            " ", "  "
+        ),
         "acct_1 2026-03-01 2026-03-02 payout 2026-03-02 whole",
         f"{Position(account='a', window=around(), subject=Subject.REFUND, after='re_1', began=START)} re_2",
     ],

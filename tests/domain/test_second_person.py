@@ -355,6 +355,12 @@ def test_odd_forms_are_refused_by_field(field: str, text: str | None) -> None:
     assert error.value.field == field
 
 
+def test_the_longest_ref_travels_over_a_page() -> None:
+    """A payment whose account and charge are as long as ids may be is read back."""
+    ref = PaymentRef("a" * 255, "c" * 255)
+    assert ApproveRefund.from_form(FORM | {"payment": str(ref)}, payment=ref, by=PAUL).payment == ref
+
+
 @pytest.mark.parametrize("field", ["payment", "refund_id", "amount", "by"])
 def test_approvals_check_themselves(field: str) -> None:
     """A decision of the wrong kind cannot be made."""

@@ -629,6 +629,11 @@ ODD: tuple[tuple[str, type[Exception], Callable[[World], object]], ...] = (
     ("outside of a text", TypeError, lambda w: w.refunds.record_outside(NO_REF, USD_20, by=MARIA, how="x")),  # type: ignore[arg-type]
     ("outside of a float", TypeError, lambda w: w.refunds.record_outside(REF, 20.0, by=MARIA, how="x")),  # type: ignore[arg-type]
     ("outside by a name", TypeError, lambda w: w.refunds.record_outside(REF, USD_20, by="m", how="x")),  # type: ignore[arg-type]
+    (
+        "outside how at length",
+        ValueError,
+        lambda w: w.refunds.record_outside(REF, USD_20, by=MARIA, how="x" * 121),
+    ),
     ("outside without how", ValueError, lambda w: w.refunds.record_outside(REF, USD_20, by=MARIA, how=" ")),
     (
         "outside of nothing",
@@ -738,6 +743,13 @@ def test_outside_records_keep_the_bounds(world: World) -> None:
     world.decision(ref)
     assert codes_of(record(ref, Money.parse("200.01", "USD"), by=MARIA, how="cash")) == ("too_much_outside",)
     assert codes_of(record(ref, Money.parse("5", "JPY"), by=MARIA, how="cash")) == ("currency_not_supported",)
+    with pytest.raises(ValueError, match="more than nothing"):
+        record(ref, Money.zero(USD_20.currency), by=MARIA, how="cash")
+    other = world.pay()
+    world.decision(other)
+    least = record(other, Money.parse("0.01", "USD"), by=MARIA, how="x" * 120)
+    assert isinstance(least, PaymentView)
+    assert least.left == Money.parse("199.99", "USD")
     world.gateway.script(Fault.REQUEST_LOST)
     world.refunds.issue(world.decision(ref))
     assert codes_of(record(ref, USD_20, by=MARIA, how="cash")) == ("in_flight",)

@@ -284,6 +284,9 @@ def test_a_balance_below_nothing_from_before_is_carried_over() -> None:
         "250.00 USD instead of 500.00 USD: 200.00 USD went back to the client of booking 1043; 50.00 USD made up "
         "for a balance below nothing from before (200.00 USD had gone back to the client of booking 1042)."
     )
+    thrice = [refund(charge, 10_00, available_s=early_s) for charge in ("ch_a", "ch_b", "ch_c")]
+    said = explained(470_00, *thrice, charge("ch_d", 500_00), before_at=None, missed_at=MISSED).sentence
+    assert said.count("had gone back to the client of booking") == 3, "as many as a sentence names"
     plain = explained(250_00, *entries, before_at=MADE - timedelta(days=3))
     assert told(plain) == {"payments": 650_00, "refunds": -400_00}
     lost = entry("dispute", -80_00, about="du_1", available_s=early_s)
@@ -311,8 +314,11 @@ def test_a_payout_was_missed_if_the_last_is_too_long_ago(before_h: int | None, m
     assert paid.missed_at == (MADE - timedelta(days=1) if missed else None)
     undated = payout(1, created_at=None)
     assert with_missed(undated, timedelta(days=1)) == undated
+    assert with_missed(paid, timedelta(minutes=1)) == (
+        paid if before is None else attrs.evolve(paid, missed_at=MADE - timedelta(minutes=1))
+    )
     with pytest.raises(ValueError, match="every"):
-        with_missed(paid, timedelta(0))
+        with_missed(paid, timedelta(seconds=59))
 
 
 # --- fees --------------------------------------------------------------------------------------------------------
