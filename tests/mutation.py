@@ -42,6 +42,7 @@ type_check_command=
     --disable-error-code
     unused-ignore
 track_dependencies=False
+timeout_multiplier=1.5
 pytest_add_cli_args_test_selection=
     tests/domain
 pytest_add_cli_args=

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -301,9 +302,21 @@ def test_a_lowered_limit_leaves_nothing_and_never_less() -> None:
 def test_another_amount_of_the_same_request_takes_a_part_of_its_own() -> None:
     """A request that came back with another amount is not the same part."""
     policy = Policy(most_a_day=(usd(10),))
+    later = attrs.evolve(asked(300), at=asked(300).at + timedelta(seconds=1))
+    assert taken((asked(300),), later, policy) == (), "the same request some moments later"
     more = attrs.evolve(asked(300), amount=usd(4))
     assert taken((asked(300),), asked(300), policy) == ()
     assert taken((asked(300),), more, policy) == (more,)
+
+
+@pytest.fixture(params=["UTC", "America/Los_Angeles"])
+def zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The zone of the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield request.param
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -315,8 +328,8 @@ def test_another_amount_of_the_same_request_takes_a_part_of_its_own() -> None:
         (datetime(2026, 3, 3, 1, tzinfo=timezone(timedelta(hours=3))), "2026-03-02"),
     ],
 )
-def test_a_day_is_a_utc_day(at: datetime, day: str) -> None:
-    """Whatever zone a journal tells the time in, the day is UTC's, and the next begins at its midnight."""
+def test_a_day_is_a_utc_day(at: datetime, day: str, zone: str) -> None:
+    """Whatever zone a journal tells the time in, or the machine, the day is UTC's and ends at its midnight."""
     assert str(day_of("acme", at)) == f"~day/{day}/acme"
     said = taken((), attrs.evolve(asked(600), at=at), Policy(most_a_day=(usd(5),)))
     assert isinstance(said, Refused)

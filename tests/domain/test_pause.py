@@ -17,7 +17,7 @@ from refund_domain.errors import JournalConflict, JournalUnavailable, TooContend
 from refund_domain.events import Paused, Resumed, SendClaimed, StreamOpened
 from refund_domain.payments import PLATFORM, Control, ControlRef, Ref
 from refund_domain.refusals import NotAllowed, Refused, SendingPaused
-from refund_domain.service.controls import Switch, account_switch, tenant_switch
+from refund_domain.service.controls import WHY_LIMIT, Switch, account_switch, tenant_switch
 from refund_domain.service.controls import switch_of as fold_switch
 from tests.domain.histories import Story, kinds
 from tests.domain.worlds import (
@@ -111,7 +111,13 @@ def test_why_is_nowhere_but_on_the_switch(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("account", "why", "error"),
-    [("no account", WHY, ValueError), ("", WHY, ValueError), (5, WHY, TypeError), (None, "", ValueError)],
+    [
+        ("no account", WHY, ValueError),
+        ("", WHY, ValueError),
+        (5, WHY, TypeError),
+        (None, "", ValueError),
+        (None, "x" * (WHY_LIMIT + 1), ValueError),
+    ],
 )
 def test_switch_that_no_payment_could_meet_is_refused(
     world: World, account: str | None, why: str, error: type[Exception]

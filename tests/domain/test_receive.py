@@ -421,8 +421,9 @@ def test_gateway_that_cannot_be_read_is_told_and_tried_again(world: World, fault
     world.bank.elsewhere(ref, USD_20)
     before, told = world.events(ref), signal(world, about(ref))
     world.gateway.script(fault)
-    with pytest.raises(GatewayUnreadable):
+    with pytest.raises(GatewayUnreadable) as caught:
         world.refunds.receive(told)
+    assert str(caught.value) not in ("", "None"), "it says why"
     assert world.events(ref) == before
     world.clock.advance(DAY)
     assert merged(world.refunds.receive(told)).view.left == USD_180

@@ -10,6 +10,7 @@ import pytest
 
 from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
+from refund_domain.answers import Unread
 from refund_domain.commands import Action, ApproveRefund, Choice, FormError
 from refund_domain.decider.decide import decide
 from refund_domain.decider.inputs import ApproveRequest
@@ -23,6 +24,7 @@ from refund_domain.refusals import (
     NotAllowed,
     NotAskedFor,
     NotFound,
+    QuoteStale,
     SecondPersonNeeded,
     SendingPaused,
 )
@@ -270,9 +272,10 @@ def test_a_day_without_anybodys_word_drops_it(world: World) -> None:
 def test_approval_past_the_day_is_refused(world: World) -> None:
     """An approval that comes after a day, and before anybody has dropped the request, approves nothing."""
     ref, _, refund = asked(world)
+    (quoted_at,) = (event.quoted_at for event in world.events(ref) if isinstance(event, RefundRequested))
     world.clock.advance(DAY)
     before = world.events(ref)
-    assert codes_of(world.refunds.approve(approval(refund))) == ("quote_stale",)
+    assert world.refunds.approve(approval(refund)) == Refused((QuoteStale(quoted_at=quoted_at),))
     assert world.events(ref) == before
 
 
@@ -407,6 +410,17 @@ def test_waiting_for_a_person_keeps_an_earlier_look_due() -> None:
     story.request()
     assert story.ledger.due == sooner
     assert told().ledger.due == START + ALWAYS.request_valid
+
+
+def test_an_alarm_stands_while_a_second_person_lets_it_go() -> None:
+    """What somebody must mend at the gateway is mended by nobody's approval."""
+    story = told()
+    story.shows(attrs.evolve(story.ours(), id="re_x", mark=None, amount=usd(1), status="pending"))
+    story.quote()
+    story.until_due().look(Unread(why="key_rejected", alarm="key_rejected"))
+    assert story.ledger.alarm == "key_rejected"
+    assert kinds(story.approve()) == ["RefundApproved", "LookScheduled"]
+    assert story.ledger.alarm == "key_rejected"
 
 
 def test_an_ended_request_cannot_be_approved() -> None:
