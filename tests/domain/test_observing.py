@@ -238,6 +238,7 @@ def test_what_a_send_came_to_is_told(world: World, ear: Ear, fault: Fault, answe
     sent, answered = ear.only(Kind.SENT), ear.only(Kind.ANSWERED)
     assert (sent.answer, answered.answer, answered.after) == (answer, answer, after)
     assert sent.why == answered.why is not None
+    assert (sent.amount, sent.transfer, sent.claim) == (command.amount, None, 1)
 
 
 def test_decline_is_told_with_its_code(world: World, ear: Ear) -> None:
@@ -327,6 +328,20 @@ def test_answer_of_a_leg_that_could_not_be_written_names_its_transfer(world: Wor
     unwritten = ear.only(Kind.UNWRITTEN)
     assert (unwritten.refund_id, unwritten.transfer, unwritten.claim) == (refund.id, transfer, 1)
     assert unwritten.answer == "reversed"
+    sent = [told for told in ear.told if told.kind is Kind.SENT]
+    assert [(told.transfer, told.answer) for told in sent] == [(None, "accepted"), (transfer, "reversed")]
+    lost = world.bank.charge(Money.parse("200.00", "USD"), group="order-2")
+    transfer = world.bank.connect.transfer("acct_1", Money.parse("150.00", "USD"), group="order-2")
+    world.wire.clear()
+    ear.told.clear()
+    world.gateway.script(Fault.WORKS, Fault.ANSWER_LOST)
+    world.refunds.issue(world.decision(lost))
+    unknown = [told for told in ear.told if told.kind is Kind.SENT][-1]
+    assert (unknown.transfer, unknown.amount, unknown.answer) == (
+        transfer,
+        Money.parse("150.00", "USD"),
+        "outcome_unknown",
+    )
 
 
 def test_step_that_broke_is_told_as_far_as_it_came(world: World, ear: Ear) -> None:

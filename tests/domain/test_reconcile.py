@@ -261,20 +261,22 @@ def test_dispute_after_the_refund_comes_with_its_evidence(world: World) -> None:
     )
 
 
-def test_evidence_names_refunds_made_elsewhere_too(world: World) -> None:
+@pytest.mark.parametrize(("count", "end"), [(5, "."), (7, "; and 2 more.")])
+def test_evidence_names_refunds_made_elsewhere_too(world: World, count: int, end: str) -> None:
     """A dashboard refund answers a dispute as well; where there are many the first few are named."""
     ref = known(world)
-    for _ in range(7):
+    for _ in range(count):
         world.bank.elsewhere(ref, USD_20)
     world.bank.dispute(ref)
     found = merged(world.refunds.reconcile(ref))
     assert [(each.refund_id, each.gateway_id) for each in found.evidence][:2] == [(None, "re_1"), (None, "re_2")]
-    assert len(found.evidence) == 7
+    assert len(found.evidence) == count
     waiting = world.refunds.attention(by=MARIA)
     assert not isinstance(waiting, Refused)
     (item,) = [item for item in waiting[0].items if item.code == "disputed_after_refund"]
     assert item.says.count("without") + item.says.count("no trace number yet") == 5
-    assert item.says.endswith("; and 2 more.")
+    assert item.says.endswith(end)
+    assert ("more" in item.says) is (count > 5)
 
 
 @pytest.mark.parametrize(

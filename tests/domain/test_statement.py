@@ -339,6 +339,8 @@ def test_what_a_refund_cost_is_the_fee_that_is_kept_of_its_payment() -> None:
     assert statement.refunds_cost == Money(6_10 + 3_20 + 25, USD)
     assert told(statement) == {"payments": 700_00, "fees": -20_90, "refunds": -310_25}
     assert statement.sentence.endswith("0.25 USD was taken as fees of these refunds.")
+    cent = explain(payout(-100_01), [refund("ch_b", 100_00, 1)])
+    assert cent.sentence.endswith("0.01 USD was taken as fees of these refunds.")
     foreign = explain(payout(-10_00), [refund("ch_c", 10_00)], fee_of=lambda _: Money(1, EUR))
     assert foreign.refunds_cost == Money(0, USD)
 

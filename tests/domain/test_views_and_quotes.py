@@ -460,6 +460,9 @@ def test_bookings_are_checked_when_they_are_made() -> None:
     with pytest.raises(ValueError, match="label"):
         IssueBooking(label="x" * 121, refunds=(decision,))
     assert NotTried(payment=REF, error="JournalBusy").error == "JournalBusy"
+    assert len(NotTried(payment=REF, error="x" * 100).error) == 100
+    with pytest.raises(ValueError, match="error"):
+        NotTried(payment=REF, error="x" * 101)
     with pytest.raises(TypeError, match="payment"):
         NotTried(payment=CASH, error="JournalBusy")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="error"):
