@@ -277,6 +277,20 @@ def test_an_approver_s_erasure_before_the_send_takes_no_word_back(kind: Kind) ->
     assert (office.count(RefundApproved), office.once()) == (1, True)
 
 
+def test_a_requester_s_erasure_takes_no_approval_back(kind: Kind) -> None:
+    """Approved before the erasure, the same word given again shows the refund as it stands and writes nothing."""
+    office = Office(kind)
+    world = office.world
+    _, refund = office.asked()
+    assert refund_of(office.approve(refund)).status is Status.SUCCEEDED
+    erase_actor(world.store, "acme", "maria")
+    before = world.events(office.ref)
+    for by in (PAUL, MARIA):
+        assert refund_of(office.approve(refund, by)).status is Status.SUCCEEDED
+    assert world.events(office.ref) == before
+    assert office.once()
+
+
 def test_an_erasure_gives_nobody_a_new_allowance(kind: Kind) -> None:
     """Who asks under the erased name again the same day has what was left, as an erased person may be the same."""
     office = Office(kind, LIMITED)
