@@ -239,6 +239,7 @@ def test_what_a_send_came_to_is_told(world: World, ear: Ear, fault: Fault, answe
     assert (sent.answer, answered.answer, answered.after) == (answer, answer, after)
     assert sent.why == answered.why is not None
     assert (sent.amount, sent.transfer, sent.claim) == (command.amount, None, 1)
+    assert [told.tenant for told in ear.told if told.kind is Kind.LOOKED][-1] == MARIA.tenant
 
 
 def test_decline_is_told_with_its_code(world: World, ear: Ear) -> None:

@@ -39,6 +39,7 @@ from tests.domain.worlds import (
     KINDS,
     MARIA,
     MINUTE,
+    SECOND,
     START,
     Kind,
     World,
@@ -506,6 +507,22 @@ def test_a_failing_payment_stops_no_other_and_keeps_the_window_open(world: World
     assert account(world).until is not None
 
 
+def test_a_failure_at_a_lists_end_is_not_forgotten_by_the_next_call(world: World) -> None:
+    """The part that ends with the list of refunds hands on that a payment of it failed: the window stays open."""
+    ref = known(world)
+    world.bank.elsewhere(ref, USD_20)
+    world.gateway.script(Fault.LOOK_UNREADABLE)
+    first = world.refunds.reconcile_account(PLATFORM, around(), feed=world.gateway, limit=1)
+    assert [failed.payment for failed in first.failed] == [ref]
+    assert first.position is not None
+    assert (first.position.subject, first.position.whole) == (Subject.DISPUTE, False)
+    rest = world.refunds.reconcile_account(
+        PLATFORM, around(), feed=world.gateway, limit=1, after=Position.parse(str(first.position))
+    )
+    assert (rest.position, rest.until) == (None, None)
+    assert rest.listed_until is not None
+
+
 def test_broken_journal_is_named_payment_by_payment(world: World) -> None:
     """Where one payment's stream cannot be read or written its error's class is told, and the others go on."""
     refs = busy(world, 3)
@@ -540,6 +557,8 @@ def test_each_thing_a_failed_payment_is_named_by_counts_once(world: World) -> No
         (DAY, DAY, DAY - HOUR - 10 * MINUTE),
         (10 * DAY, DAY, DAY - HOUR - 10 * MINUTE),
         (DAY, HOUR, None),
+        (DAY, HOUR + 10 * MINUTE, None),
+        (DAY, HOUR + 10 * MINUTE + SECOND, SECOND),
     ],
 )
 def test_window_is_done_up_to_where_lists_were_complete(
@@ -823,6 +842,13 @@ def test_feed_values_refuse_what_no_feed_has() -> None:
     """A window ends after it begins; a page names each object once, and one that is empty is the last."""
     with pytest.raises(ValueError, match="later than start"):
         Window(start=START, end=START)
+    day = Window(start=START, end=START + DAY)
+    assert [at in day for at in (START - SECOND, START, START + DAY - SECOND, START + DAY)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     with pytest.raises(ValueError, match="timezone-aware"):
         Window(start=datetime(2026, 3, 1), end=START)  # noqa: DTZ001
     with pytest.raises(ValueError, match="each object once"):
