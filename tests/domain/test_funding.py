@@ -147,6 +147,13 @@ def test_without_the_bank_account_the_rest_is_named_not_covered() -> None:
     funding = forecast_funding(dollars("700.00"), [payout("po_1", 500_00)], policy=PAYOUTS_ONLY)
     assert flat(funding) == [("po_1", 500_00, 500_00, 0), ("nowhere", 200_00, 0, 0)]
     assert "200.00 USD not covered" in str(funding)
+    for method, then in (
+        ("card", Shortfall.WAITS),
+        ("us_bank_account", Shortfall.FAILS),
+        (None, Shortfall.WAITS_OR_FAILS),
+    ):
+        (rest,) = forecast_funding(dollars("1.00"), [], policy=PAYOUTS_ONLY, method=method).parts
+        assert rest == NotCovered(amount=dollars("1.00"), then=then)
 
 
 def test_without_r8_no_payout_is_touched() -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import attrs
 import pytest
 
-from refund_domain.answers import Accepted, Answer, Declined, NotSent, OutcomeUnknown, Reversal, Reversed
+from refund_domain.answers import (
+    Accepted,
+    Answer,
+    Declined,
+    NotSent,
+    OutcomeUnknown,
+    Reversal,
+    Reversed,
+    Unread,
+)
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, Transfer, TransferReversal
 from refund_domain.decider.attention import attention
@@ -15,7 +24,7 @@ from refund_domain.decider.decide import decide, licensed
 from refund_domain.decider.inputs import LegReplied
 from refund_domain.decider.ledger import Status, evolve, status_of
 from refund_domain.decider.legs import LegRecord
-from refund_domain.decider.pulling import LegState, state_of
+from refund_domain.decider.pulling import LegState, leg_times, state_of
 from refund_domain.events import LegAnswered, LegClaimed, LegNotMade, LegObserved
 from refund_domain.money import Currency, Money
 from tests.domain.histories import (
@@ -313,6 +322,54 @@ def test_ids_so_long_that_no_leg_can_have_one_call_a_person() -> None:
     assert (leg.claims, state_of(story.ledger, story.record(), leg)) == ((), LegState.OWED)
     assert [item.code for item in attention(story.ledger)] == ["transfer_not_reversed"]
     assert story.ledger.due == story.now + POLICY.look_daily
+
+
+def test_a_transfer_that_is_not_shown_any_more_is_left_alone() -> None:
+    """Nothing can be told of it: it stays owed, is looked for daily, and a person is asked."""
+    story = owing()
+    story.payment = attrs.evolve(story.payment, transfers=())
+    story.until_due().look()
+    assert (claims(story), state(story)) == ([], LegState.OWED)
+    assert story.ledger.due == story.now + DAY
+    assert "transfer_not_reversed" in {item.code for item in attention(story.ledger)}
+
+
+def test_the_last_cent_is_asked_for() -> None:
+    """What others left of a transfer is pulled back, however little."""
+    story = owing()
+    by_hand(story, 14_999)
+    story.until_due().look()
+    assert claims(story) == [(1, 1, 1)]
+
+
+def test_after_the_last_edge_a_doubt_is_looked_at_daily() -> None:
+    """From 28 hours on a look shows whether it was made; one that cannot be read is made again in a day."""
+    story = asked()
+    reply(story, OutcomeUnknown(why="http_500", resend=False))
+    story.owe(START + POLICY.end_after)
+    story.look(Unread(why="timeout"))
+    assert state(story) is LegState.IN_DOUBT
+    assert story.ledger.due is not None
+    assert story.ledger.due > story.now
+    assert leg_times_of(story) == [story.now + DAY]
+
+
+def test_a_yes_to_a_leg_begins_the_rhythm_anew() -> None:
+    """Fruitless looks before it count for nothing: the next is due as after the first."""
+    story = asked(15_000, 3_000)
+    reply(story, TIMEOUT)
+    story.until_due().look(Unread(why="timeout"))
+    assert story.ledger.tries == 2
+    story.until_due().look()
+    made = TransferReversal(id="trr_1", amount=usd(15_000), mark="r1:tr_1:1")
+    reply(story, Reversed(reversal=made))
+    assert (state(story), story.ledger.tries) == (LegState.DONE, 0)
+    assert story.ledger.latest == story.now
+
+
+def leg_times_of(story: Story) -> list[datetime]:
+    """When the legs need a look, as reckoned now."""
+    return list(leg_times(story.ledger, story.now, story.now + MINUTE, POLICY))
 
 
 def test_a_transfer_that_turns_up_in_another_currency_is_left_alone() -> None:

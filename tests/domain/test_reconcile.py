@@ -140,6 +140,21 @@ def test_payment_without_an_owner_is_handed_over(world: World) -> None:
     assert "append" not in world.wire.calls
 
 
+def test_payment_that_is_quoted_while_it_is_looked_at_is_merged(world: World) -> None:
+    """Nobody's when it was loaded, somebody's when the look came back: what the look showed is not lost."""
+    ref = world.pay()
+    world.bank.elsewhere(ref, USD_20)
+    other = world.service(world.gateway, world.store)
+
+    def quoted() -> None:
+        if not world.events(ref):
+            other.quote(ref, by=MARIA)
+
+    world.wire.each["look"] = quoted
+    found = merged(world.refunds.reconcile(ref))
+    assert (found.tenant, found.view.left) == ("acme", USD_180)
+
+
 def test_payment_that_cannot_be_read_is_told_and_left_alone(world: World) -> None:
     """An unreadable gateway and one that raises decide nothing; neither does a charge that is not there."""
     ref = known(world)

@@ -173,6 +173,7 @@ def test_two_currencies_are_shown_with_the_rate_and_never_added() -> None:
         Money(-216_40, USD),
         About(id="re_ch_a", charge="ch_a", amount=Money(200_00, EUR), rate="1.082"),
     )
+    assert (line.at, line.at.tzinfo) == (datetime.fromtimestamp(back.created_s, UTC), UTC)
     with pytest.raises(EntryOdd, match="currency"):
         explained(500_00, charge("ch_b", 500_00, currency="eur"))
 
@@ -484,9 +485,9 @@ def test_portions_keep_no_more_lines_than_one() -> None:
     """Page after page, what is kept in memory has one bound."""
     reading = Explanation(payout(0))
     for _ in range(120):
-        reading.add(charge("ch_a", 1) for _ in range(100))
+        reading.add(charge("ch_a", 1) for _ in range(99))  # the bound lies within a page
     assert len(reading._rest) == KEPT_MOST
-    assert reading.statement().left_out == 2_000
+    assert reading.statement().left_out == 120 * 99 - KEPT_MOST
 
 
 def test_four_refunds_are_counted_and_three_are_named() -> None:
@@ -651,6 +652,12 @@ def test_statements_are_checked() -> None:
         EntryPage(entries=(), after="")
     with pytest.raises(ValueError, match="rate"):
         About(id="re_1", rate="")
+    assert About(id="re_1", rate="1" * 40).rate == "1" * 40
+    with pytest.raises(ValueError, match="rate"):
+        About(id="re_1", rate="1" * 41)
+    assert PayoutStatement(payout=payout(5), totals=(five,), left_out=10**12).left_out == 10**12
+    with pytest.raises(ValueError, match="left_out"):
+        PayoutStatement(payout=payout(5), totals=(five,), left_out=10**12 + 1)
     with pytest.raises(ValueError, match="charge"):
         About(id="re_1", charge="../x")
 

@@ -455,6 +455,9 @@ def test_bookings_are_checked_when_they_are_made() -> None:
         Booking(label="1042", payments=("platform/ch_1",))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="label"):
         Booking(label="", payments=(REF,))
+    assert len(Booking(label="x" * 120, payments=(REF,)).label) == 120
+    with pytest.raises(ValueError, match="label"):
+        Booking(label="x" * 121, payments=(REF,))
     with pytest.raises(TypeError, match="refunds"):
         IssueBooking(label="1042", refunds=(REF,))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="label"):
