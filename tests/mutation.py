@@ -66,7 +66,7 @@ BadTestExecutionCommandsException.__init__ = lambda *_: os._exit(35)
 from mutmut.__main__ import cli
 cli()
 """
-"""mutmut takes tests that could not be run at all for tests that failed; that must not count as a change noticed."""
+"""mutmut takes tests that could not be run at all for tests that failed; that must count as no change noticed."""
 
 _READ: Final = """
 import json, sys

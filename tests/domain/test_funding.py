@@ -563,7 +563,7 @@ def test_funds_are_checked() -> None:
         attrs.evolve(payout("po_1", 1), failure="")
 
 
-@pytest.mark.parametrize("name", ["", " ", "../x", "a\nb", "a b", "é", "p" * 256, "-x", "x/y", "x?y=1"], ids=repr)
+@pytest.mark.parametrize("name", ["", " ", "../x", "a\nb", "a b", "é", "p" * 256, "-x", "x/y", "x?y=1"])
 def test_a_payouts_id_is_an_id(name: str) -> None:
     """Odd ids are refused without being repeated."""
     with pytest.raises(ValueError, match="id must be") as caught:
