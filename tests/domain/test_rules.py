@@ -383,6 +383,21 @@ def test_r3_a_refund_of_ours_with_another_amount_at_the_gateway_is_counted_once(
     assert refundable(story.ledger) == usd(30)
 
 
+@pytest.mark.parametrize(
+    ("mark", "status", "left"),
+    [(None, "pending", 0), (None, "failed", 0), ("r1", "failed", 0), ("r1", "pending", 95)],
+)
+def test_r3_a_refund_in_doubt_holds_its_amount_whatever_else_is_listed(
+    mark: str | None, status: str, left: int
+) -> None:
+    """R3: only a live refund with our mark stands for it; another's, or one that failed, frees nothing."""
+    story = Story(card(100)).claimed()
+    story.shows(attrs.evolve(refund("re_odd", 5, status), mark=mark)).wait(MINUTE)
+    story.quote()
+    assert story.status() is Status.IN_DOUBT
+    assert refundable(story.ledger) == usd(left)
+
+
 # --- R4 ----------------------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ from refund_domain.refusals import (
 )
 from refund_domain.rules.eligibility import needs_second
 from tests.domain.histories import OMAR, Story, codes, kinds, usd
+from tests.domain.histories import refund as refund_shown
 from tests.domain.worlds import (
     DAY,
     HOUR,
@@ -421,6 +422,14 @@ def test_an_alarm_stands_while_a_second_person_lets_it_go() -> None:
     assert story.ledger.alarm == "key_rejected"
     assert kinds(story.approve()) == ["RefundApproved", "LookScheduled"]
     assert story.ledger.alarm == "key_rejected"
+
+
+def test_a_refund_known_by_its_mark_alone_cannot_be_approved() -> None:
+    """What the gateway shows under our mark and nobody here asked for waits for nobody's word."""
+    story = Story(policy=ALWAYS).shows(attrs.evolve(refund_shown(), mark="r9"))
+    story.quote()
+    assert story.record("r9").request is None
+    assert codes(story.approve("r9", amount=usd(20_000))) == {"not_asked_for"}
 
 
 def test_an_ended_request_cannot_be_approved() -> None:
