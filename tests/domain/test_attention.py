@@ -218,6 +218,23 @@ def test_more_gone_than_captured_is_told_anew_when_it_grows() -> None:
     assert f"over_refunded_{2 * WHOLE + 10_00}" in waiting(story)
 
 
+def test_a_dispute_beside_what_went_back_is_told_as_too_much() -> None:
+    """Neither alone is more than was captured, both together are."""
+    story = Story()
+    story.shows(refund(amount_minor=WHOLE - 9_99, status="succeeded"))
+    disputed(story, "lost")
+    assert f"over_refunded_{WHOLE + 1}" in waiting(story)
+
+
+def test_refunds_of_others_beside_ours_are_no_doubled_refund() -> None:
+    """One live refund with our mark and amount, and live ones without: nobody is told that ours is there twice."""
+    story = standing(Status.SUCCEEDED)
+    story.shows(refund("re_x", 1), refund("re_y", 2))
+    story.quote()
+    assert len([seen for seen in story.ledger.observed if seen.live]) == 3
+    assert "doubled" not in waiting(story)
+
+
 def test_exactly_what_was_captured_is_no_cause_for_alarm() -> None:
     """All of it gone back, in part outside: nobody is told."""
     story = Story()

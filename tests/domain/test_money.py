@@ -168,6 +168,15 @@ def test_parse_is_exact_or_refuses(code: str, whole: str, decimals: str) -> None
         assert len(decimals) <= Currency.of(code).exponent
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "minor"),
+    [("1.5", "USD", 150), ("1.05", "USD", 105), ("1", "USD", 100), ("0.5", "KWD", 500), ("7", "JPY", 7)],
+)
+def test_missing_decimals_are_zeros_at_the_end(text: str, code: str, minor: int) -> None:
+    """One dollar fifty is no dollar and five cents."""
+    assert Money.parse(text, code).amount_minor == minor
+
+
 NO_NUMBERS = [
     *"NaN nan inf -inf Infinity 1e3 1E-2 +1 .5 5. 1,000 1.000,00 1_000 0x10 1/2 $5 5USD -- - . -.5".split(),
     *["٣", "１", "½", "", " ", " 1", "1 ", "1\n", "1\x00", "- 1", "None", "True"],

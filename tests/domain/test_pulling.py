@@ -248,6 +248,8 @@ def test_going_on_is_said_once() -> None:
     story.wait(HOUR)
     story.settle("r1:tr_1", "transfer_not_reversed", Choice.KEEP_LOOKING)
     assert codes(story.settle("r1:tr_1", "transfer_not_reversed", Choice.KEEP_LOOKING)) == {"not_asked_for"}
+    (item,) = (item for item in attention(story.ledger) if item.code == "transfer_not_reversed")
+    assert item.choices == (Choice.LEAVE, Choice.NOTED)
     story.look()
     reply(story, SHORT)
     story.wait(HOUR)

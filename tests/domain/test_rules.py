@@ -15,6 +15,7 @@ from refund_domain.answers import Answer, Declined, NotSent, OutcomeUnknown
 from refund_domain.commands import Action, Choice, IssueRefund, Reason
 from refund_domain.connect import (
     PLATFORM,
+    ApplicationFee,
     DestinationCharge,
     DirectCharge,
     Leg,
@@ -655,6 +656,25 @@ def test_a_separate_charge_is_refunded_with_a_leg_for_each_transfer_that_holds_m
     assert payment_refusals(payment, START, POLICY) == ()
     leg = Leg(transfer="tr_1", amount=usd(60), by_hand=usd(30))
     assert split_of(payment, POLICY) == SeparateCharge(legs=(leg,))
+
+
+def test_another_of_ours_that_lives_refuses_whichever_came_first() -> None:
+    """A refund of ours made elsewhere in the journal is in the way of the one before it, too."""
+    story = Story().claimed()
+    story.shows(attrs.evolve(refund("re_2", 1), mark="r2")).wait(MINUTE)
+    story.quote()
+    assert [record.id for record in story.ledger.refunds] == ["r1", "r2"]
+    assert "in_flight" in {each.code for each in refund_refusals(story.ledger, story.now, POLICY, own="r1")}
+    assert "in_flight" in {each.code for each in refund_refusals(story.ledger, story.now, POLICY, own="r2")}
+
+
+def test_a_payment_of_one_cent_is_refunded_and_its_fee_of_one_goes_back() -> None:
+    """The least amounts are amounts."""
+    assert payment_refusals(card(1), START, POLICY) == ()
+    policy = Policy(return_application_fee=True)
+    fee = ApplicationFee(taken=usd(1), returned=usd(0))
+    direct = attrs.evolve(card(100), ref=PaymentRef("acct_1", "ch_1"), kind=ChargeKind.DIRECT, application_fee=fee)
+    assert split_of(direct, policy) == DirectCharge(return_fee=True)
 
 
 @given(minors=st.lists(st.integers(1, 300), min_size=1, max_size=5), amount=st.integers(0, 1000))
