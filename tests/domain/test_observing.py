@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -469,6 +470,15 @@ def test_interrupt_from_an_observer_loses_no_answer(world: World, ear: Ear, kind
     answers = [event for event in events if type(event).__name__ == "SendAnswered"]
     assert len(sends) == len(answers) == world.bank.made(ref)
     assert passed or kind not in (Kind.LOOKED, Kind.OPENED, Kind.REQUESTED, Kind.CLAIMED, Kind.SENT, Kind.ANSWERED)
+
+
+def test_a_thread_that_never_told_anything_tells(world: World, ear: Ear) -> None:
+    """Each thread of a host is listened to from its first observation on."""
+    stream = _stream(world)
+    thread = threading.Thread(target=Watch(ear, float).beaten, args=(stream,))
+    thread.start()
+    thread.join()
+    assert ear.only(Kind.BEATEN).ref == stream.ref
 
 
 def test_crash_within_a_call_tells_nothing_of_it(world: World, ear: Ear) -> None:
