@@ -173,8 +173,7 @@ def open_connection(
         check_same_thread=False,  # a handle closes the connections of all its threads
     )
     try:
-        if not create and not _one(connection, HAS_TABLES):  # before WAL, which would stay in a file of others
-            raise JournalUnavailable("the file holds no journal")
+        _schema_found(connection, create)  # before WAL, which would stay in a file of others
         _set_wal(connection, busy_timeout_s)
         # On macOS fsync leaves the data in the drive's own cache; elsewhere these two mean nothing.
         connection.execute("PRAGMA fullfsync = 1")
@@ -182,7 +181,7 @@ def open_connection(
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         if _one(connection, "PRAGMA synchronous") != SYNCHRONOUS[synchronous]:
             raise JournalUnavailable(f"SQLite did not take synchronous={synchronous}")
-        _check_schema(connection)
+        _check_schema(connection, create)
     except BaseException:
         connection.close()
         raise
@@ -218,12 +217,12 @@ def _set_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
                 raise JournalUnavailable("SQLite cannot use WAL here; the journal needs a local, writable disk")
 
 
-def _check_schema(connection: sqlite3.Connection) -> None:
-    """Make the tables, bring older ones to the newest schema, refuse those of a newer one."""
-    found = _schema_version(connection)
+def _check_schema(connection: sqlite3.Connection, create: bool) -> None:
+    """Make the tables where `create`, bring older ones to the newest schema, refuse those of a newer one."""
+    found = _schema_found(connection, create)
     if found < SCHEMA_VERSION:
         connection.execute(BEGIN)  # killed before its commit, it leaves what was there
-        found = _schema_version(connection)  # another process may have made them meanwhile
+        found = _schema_found(connection, create)  # another process may have made them meanwhile
         for step in STEPS[found:]:
             for statement in step:
                 connection.execute(statement)
@@ -236,9 +235,11 @@ def _check_schema(connection: sqlite3.Connection) -> None:
         )
 
 
-def _schema_version(connection: sqlite3.Connection) -> int:
-    """The schema of the tables that are there, 0 where there are none."""
+def _schema_found(connection: sqlite3.Connection, create: bool) -> int:
+    """The schema of the tables that are there, 0 where there are none, which is refused without `create`."""
     if not _one(connection, HAS_TABLES):
+        if not create:
+            raise JournalUnavailable("the file holds no journal")
         return 0
     version = _one(connection, READ_SCHEMA_VERSION)
     if type(version) is not int or version < 1:
