@@ -126,9 +126,6 @@ def _part(figures: Figures, part: str, shown: Callable[[], str]) -> str:
 def _made(figures: Figures, part: str) -> str:
     if part == "lines":
         return ""
-    if part == "mutation":
-        its = figures[part]
-        return f"Made until {its['at']} at commit `{its['commit'][:12]}` with Python {its['python']}.\n\n"
     made = figures.get("made", {}).get(part)
     if made is None:  # measured before the campaign was, all parts at one time
         memory = figures["memory"]
@@ -491,6 +488,12 @@ def _limits() -> str:
         "- A clock that was already wrong when the process started cannot be noticed by a quiet journal: that "
         "clocks agree is an assumption ([promise.md](promise.md)).\n"
     )
+
+
+def keep(figures: Figures, path: Path = JSON, shown: Path = PAGE) -> None:
+    """Write the figures, and the page made from them."""
+    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    shown.write_text(page(figures))
 
 
 def main() -> int:

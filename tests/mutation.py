@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.figures import JSON, PAGE, ROOT, page
+from tests.figures import JSON, ROOT, keep
 
 SETTINGS: Final = """\
 [mutmut]
@@ -153,13 +153,21 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "mutation", help="to work in, %(default)s")
     parser.add_argument("--count", action="store_true", help="run nothing, count what was done")
     given = parser.parse_args()
-    heading = {"commit": begin(given.folder), "python": platform.python_version()}
+    tried = begin(given.folder)
     code = 0 if given.count else run(given.folder, given.jobs)
     figures: Figures = json.loads(JSON.read_text())
-    found: Figures = heading | {"at": datetime.now(UTC).isoformat(timespec="seconds")} | counted(given.folder)
-    figures["mutation"] = found | {"survivors": remembered(found["survivors"], figures.get("mutation", {}))}
-    JSON.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(figures))
+    found = counted(given.folder)
+    found["survivors"] = remembered(found["survivors"], figures.get("mutation", {}))
+    mutants = sum(row["mutants"] for row in found["modules"])
+    made = {
+        "commit": tried,
+        "python": platform.python_version(),
+        "to": datetime.now(UTC).isoformat(timespec="seconds"),
+        "units": mutants - sum(row.get("to do", 0) for row in found["modules"]),
+        "of": mutants,
+        "errors": [],
+    }
+    keep(figures | {"mutation": found, "made": figures["made"] | {"mutation": made}})
     return code
 
 

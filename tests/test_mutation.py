@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.figures import JSON, page
+from tests.figures import JSON, keep, page
 from tests.mutation import begin, counted, main, remembered
 
 
@@ -21,7 +21,7 @@ def recorded(folder: Path, codes: dict[str, int | None]) -> None:
 
 SURVIVOR = "refund_domain.rules.arrival.xǁArrivalǁearliest__mutmut_4"
 UNTESTED = "refund_domain.rules.arrival.x_arrives__mutmut_2"
-CODES = {"killed": 1, "typed": 37, SURVIVOR: 0, UNTESTED: 33, "hanging": -24, "new": None}
+CODES = {"killed": 1, "typed": 37, SURVIVOR: 0, UNTESTED: 33, "hanging": -24, "unrunnable": 35, "new": None}
 DIFF = "--- a\n+++ b\n@@ -1 +1 @@\n def f() -> int:\n-    return 1\n+    return 2\n"
 
 
@@ -38,13 +38,13 @@ def test_every_code_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (row,) = found["modules"]
     assert row == {
         "module": "rules/arrival.py",
-        "mutants": 6,
+        "mutants": 7,
         "tests": 1,
         "types": 1,
         "survived": 1,
         "no test": 1,
         "hung": 1,
-        "to do": 1,
+        "to do": 2,
     }
     change = "- return 1\n+ return 2"
     assert found["survivors"] == [
@@ -74,14 +74,15 @@ def test_it_works_in_a_clone_and_shows_what_was_done(tmp_path: Path, monkeypatch
     assert "[mutmut]" in (folder / "setup.cfg").read_text()
     recorded(folder, CODES)
     monkeypatch.setattr("tests.mutation.JSON", figures)
-    monkeypatch.setattr("tests.mutation.PAGE", shown)
+    monkeypatch.setattr("tests.mutation.keep", lambda found: keep(found, figures, shown))
     monkeypatch.setattr("tests.mutation.begin", lambda _: commit)
     monkeypatch.setattr("subprocess.run", told)
     monkeypatch.setattr("sys.argv", ["mutation", "--count", "--folder", str(folder)])
     assert main() == 0
     written = json.loads(figures.read_text())
-    assert written["mutation"]["commit"] == commit
+    made = written["made"]["mutation"]
+    assert (made["commit"], made["units"], made["of"]) == (commit, 5, 7)
     assert shown.read_text() == page(written)
-    assert "| **all** | 6 | 1 | 1 | 1 | 1 | 1 | 1 | 60.0 % |" in shown.read_text()
+    assert "| **all** | 7 | 1 | 1 | 1 | 1 | 1 | 2 | 60.0 % |" in shown.read_text()
     for place in ("rules.arrival.Arrival.earliest", "rules.arrival.arrives"):
         assert f"| `{place}` | `- return 1`<br>`+ return 2` | **unread** |" in shown.read_text()

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.campaign.merge import Figures, merged
 from tests.campaign.plan import FIRST_SEED, FULL_STEPS, plan
 from tests.campaign.run import OtherCampaign, Record, begin, done, run
-from tests.figures import JSON, PAGE, ROOT, commit, lines, page
+from tests.figures import JSON, PAGE, ROOT, commit, keep, lines
 
 
 def wrong(figures: Figures) -> list[str]:
@@ -56,8 +56,7 @@ def main() -> int:
     finally:
         before: Figures = json.loads(given.json.read_text()) if given.json.exists() else {}
         figures = merged(before, done(given.folder), units, heading) | {"lines": lines()}
-        given.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-        given.page.write_text(page(figures))
+        keep(figures, given.json, given.page)
     found = wrong(figures)
     print("\n".join(found) or f"nothing broke; wrote {given.json} and {given.page}")
     return int(bool(found))
