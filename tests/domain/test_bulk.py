@@ -238,7 +238,7 @@ def test_interrupt_ends_the_run(world: World) -> None:
 # --- pace -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("most", "gap_s"), [(2, 0.5), (0.25, 4.0), (1000, 0.001)])
+@pytest.mark.parametrize(("most", "gap_s"), [(2, 0.5), (0.25, 4.0), (100.0, 0.01), (1000, 0.001)])
 def test_run_keeps_its_pace(world: World, most: float, gap_s: float) -> None:
     """The first goes at once, every other a gap after the one before began; what an issue took counts."""
     commands = storm(world, *["10.00"] * 4)

@@ -142,6 +142,9 @@ def test_a_quote_shows_what_is_pulled_back_of_whom(world: World) -> None:
         (paid.transfers[1], "30.00 USD"),
     ]
     assert "pulled back" in quote.cannot_be_undone
+    world.bank.elsewhere(paid.ref, usd("100.00"))
+    rest = world.refunds.quote(paid.ref, by=MARIA)
+    assert [str(leg.amount) for leg in rest.pulls_back] == ["100.00 USD"], "no more than the client gets now"
     plain = world.refunds.quote(world.pay(), by=MARIA)
     assert plain.pulls_back == ()
     assert "pulled back" not in plain.cannot_be_undone

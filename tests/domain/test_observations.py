@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import pytest
 
 from refund_domain.answers import (
@@ -68,17 +67,21 @@ OURS = GatewayRefund(
 )
 THEIRS = GatewayRefund(id="re_9", amount=usd(500), status="failed", created_at=AT, failure_reason="declined")
 UNKNOWN = OutcomeUnknown(why="timeout", alarm="odd_body", trail="req_1")
-VERIFIED = {"refund_id": "r1", "amount": "200.00 USD"}
+VERIFIED = {"refund_id": "r1", "amount_minor": 20_000, "currency": "USD"}
 
 LIFE: tuple[tuple[Event, dict[str, object]], ...] = (
     (StreamOpened(at=AT, tenant="acme"), {"kind": "opened"}),
-    (PaymentSeen(at=AT, payment=separate(15_000)), {"kind": "payment_seen", "amount": "200.00 USD"}),
+    (
+        PaymentSeen(at=AT, payment=separate(15_000)),
+        {"kind": "payment_seen", "amount_minor": 20_000, "currency": "USD"},
+    ),
     (
         RefundObserved(at=AT, refund=THEIRS),
         {
             "kind": "refund_seen",
             "gateway_id": "re_9",
-            "amount": "5.00 USD",
+            "amount_minor": 500,
+            "currency": "USD",
             "after": "failed",
             "why": "declined",
         },
@@ -164,7 +167,8 @@ LIFE: tuple[tuple[Event, dict[str, object]], ...] = (
         {
             "kind": "leg_claimed",
             "refund_id": "r1",
-            "amount": "150.00 USD",
+            "amount_minor": 15_000,
+            "currency": "USD",
             "transfer": "tr_1",
             "claim": 1,
             "before": "pending",
@@ -193,7 +197,8 @@ LIFE: tuple[tuple[Event, dict[str, object]], ...] = (
         {
             "kind": "leg_seen",
             "refund_id": "r1",
-            "amount": "150.00 USD",
+            "amount_minor": 15_000,
+            "currency": "USD",
             "gateway_id": "trr_1",
             "transfer": "tr_1",
             "before": "pending",
@@ -206,14 +211,14 @@ LIFE: tuple[tuple[Event, dict[str, object]], ...] = (
     ),
     (
         OutsideRecorded(at=AT, record_id="o1", amount=usd(100), how="cash to Carl", by=MARIA),
-        {"kind": "outside_recorded", "amount": "1.00 USD"},
+        {"kind": "outside_recorded", "amount_minor": 100, "currency": "USD"},
     ),
     (
         RefundDropped(at=AT, refund_id="r2", reasons=(NothingLeft(), AlreadyRefunded(refund_id="r1"))),
         {
             "kind": "dropped",
             "refund_id": "r2",
-            "reasons": ("nothing_left", "already_refunded"),
+            "reasons": "nothing_left,already_refunded",
             "after": "dropped",
         },
     ),
@@ -221,19 +226,14 @@ LIFE: tuple[tuple[Event, dict[str, object]], ...] = (
     (Resumed(at=AT, by=MARIA), {"kind": "resumed"}),
     (
         AllowanceTaken(at=AT, payment=REF, request_id="q1", amount=usd(20_000), by=MARIA),
-        {"kind": "allowance_taken", "amount": "200.00 USD"},
+        {"kind": "allowance_taken", "amount_minor": 20_000, "currency": "USD"},
     ),
 )
 
 
 def facts(told: Observation) -> dict[str, object]:
     """What it says beside time, payment and tenant."""
-    said = {name: value for name, value in attrs.asdict(told, recurse=False).items() if value not in (None, ())}
-    texts = {
-        name: value if isinstance(value, int | tuple) else getattr(value, "isoformat", value.__str__)()
-        for name, value in said.items()
-    }
-    return {name: value for name, value in texts.items() if name not in ("at", "ref", "tenant")}
+    return {name: value for name, value in told.fields().items() if name not in ("at", "ref", "tenant")}
 
 
 def test_a_life_is_told_fact_by_fact() -> None:
@@ -253,13 +253,14 @@ def test_a_life_is_told_fact_by_fact() -> None:
             {
                 "answer": "accepted",
                 "gateway_id": "re_1",
-                "amount": "200.00 USD",
+                "amount_minor": 20_000,
+                "currency": "USD",
                 "why": "charge_pending",
             },
         ),
         (
             Reversed(reversal=MADE),
-            {"answer": "reversed", "gateway_id": "trr_1", "amount": "150.00 USD"},
+            {"answer": "reversed", "gateway_id": "trr_1", "amount_minor": 15_000, "currency": "USD"},
         ),
         (
             Declined(code="charge_disputed", alarm="odd_decline", trail="req_2"),

@@ -302,6 +302,10 @@ def test_what_was_there_and_is_no_debt_is_not_carried_over() -> None:
     assert told(statement) == {"payments": 700_00}
     assert not any(line.carried for line in statement.lines)
     assert statement.totals[0].count == 2
+    early_s = int(MISSED.timestamp())
+    even = [refund("ch_a", 200_00, available_s=early_s), charge("ch_c", 200_00, available_s=early_s)]
+    nothing = explained(500_00, *even, charge("ch_b", 500_00), missed_at=MISSED, before_at=None)
+    assert told(nothing) == {"payments": 700_00, "refunds": -200_00}, "what comes to nothing is no debt"
 
 
 @pytest.mark.parametrize(
