@@ -136,6 +136,25 @@ def test_a_source_that_raises_costs_the_forecast_and_no_quote(world: World) -> N
     assert world.funds.asked == ["platform", "platform"]
 
 
+class BrokenFar(dict[str, Funds]):
+    """What a source knows that raises for one account."""
+
+    def get(self, account: str, *rest: object) -> Funds:
+        if account == "acct_far":
+            raise OSError("a host's source, which must not raise")
+        return self[account]
+
+
+def test_account_that_cannot_be_read_costs_no_other_its_forecast(world: World) -> None:
+    """What one account holds is forecast though another's source raised before it."""
+    near, far = world.pay("200.00"), world.bank.charge(usd("150.00"), account="acct_far")
+    payout = Payout(id="po_1", amount=usd("500.00"), arrives_on=date(2026, 3, 4))
+    world.funds.of = BrokenFar(platform=Funds(payouts=(payout,)))
+    quote = world.refunds.quote_booking(Booking(label="1042", payments=(near, far)), by=MARIA)
+    assert world.funds.asked == ["acct_far", "platform"]
+    assert [(each.ref, each.funding is None) for each in quote.refundable] == [(far, True), (near, False)]
+
+
 def test_booking_that_cannot_be_read_is_not_quoted(world: World) -> None:
     """Where one payment cannot be read the booking has no quote: a person verifies all of it or none."""
     booking = booked(world, "200.00", "150.00")

@@ -559,6 +559,7 @@ def test_funds_are_checked() -> None:
     now = datetime(2026, 3, 4, tzinfo=UTC)
     with pytest.raises(ValueError, match="before_at"):
         attrs.evolve(payout("po_1", 1), created_at=now, before_at=now.replace(day=5))
+    assert attrs.evolve(payout("po_1", 1), created_at=now, before_at=now).before_at == now
     with pytest.raises(ValueError, match="failure"):
         attrs.evolve(payout("po_1", 1), failure="")
 

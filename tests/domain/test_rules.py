@@ -123,7 +123,7 @@ def test_r1_the_quote_of_money_taken_outside_says_so_and_cannot_be_issued() -> N
     """R1: its quote is refused as external and no decision can be made of it."""
     quote = make_quote(EMPTY, CASH, START, POLICY, request_id="q", is_business_day=weekdays)
     assert quote.refusals == (External(method="cash"),)
-    assert (quote.amount, quote.outside_left) == (usd(0), usd(40_00))
+    assert (quote.amount, quote.outside_left, quote.method) == (usd(0), usd(40_00), "cash")
     with pytest.raises(ValueError, match="external"):
         quote.verified(by=MARIA)
 

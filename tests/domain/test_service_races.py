@@ -21,7 +21,7 @@ from refund_domain.events import Event, SendClaimed
 from refund_domain.payments import Ref
 from refund_domain.ports import Head, Loaded
 from refund_domain.refusals import AlreadyRefunded, InFlight, Refused
-from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, World, codes_of, refund_of
+from tests.domain.worlds import KINDS, MARIA, MINUTE, Kind, WiredJournal, World, codes_of, refund_of
 
 T = TypeVar("T")
 WORKERS = 16
@@ -328,6 +328,31 @@ def test_beaten_worker_sends_nothing(world: World) -> None:
     assert world.wire.calls == ["allow", "load", "append", "look", "append", "load"]
     assert refund.status is Status.SUCCEEDED
     assert world.bank.made(ref) == len(world.bank.received) == claims(world, ref) == 1
+
+
+class ReadingJournal(WiredJournal):
+    """A journal that notes what its reader knew of a payment before each load of it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.store, world.wire)
+        self.knew: list[int] = []
+
+    def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+        if isinstance(ref, PaymentRef):
+            self.knew.append(after)
+        return super().load(ref, after)
+
+
+def test_beaten_worker_reads_only_what_is_new(world: World) -> None:
+    """What a worker has folded is not read and folded again when another was faster: some streams are long."""
+    ref = world.pay()
+    command = world.decision(ref)
+    winner, journal = world.service(world.gateway, world.store), ReadingJournal(world)
+    world.wire.clear()
+    world.wire.before[4] = lambda: _dispatched(winner.dispatch(ref).refunds)
+    assert refund_of(world.service(journal=journal).issue(command)).status is Status.SUCCEEDED
+    first, again = journal.knew
+    assert (first, again > 0) == (0, True)
 
 
 def _dispatched(refunds: tuple[Refund, ...]) -> None:
