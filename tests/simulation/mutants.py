@@ -151,7 +151,7 @@ def _broken_is_no(answer: Answer) -> Answer:
 async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     at = stream.now
     look = await self._look(ref)
-    given = OwedLook(at=at, latest=stream.latest, look=look)
+    given = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from)
     said = _real_decide(stream.ledger, given, self._policy)
     claim = None if isinstance(said, Refused) else claim_in(said)
     answer = None if claim is None else await self._send(_asked_by(claim))
@@ -171,7 +171,9 @@ async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = Fa
     look = await self._look(ref)
     if at_end:
         started, at = self._monotonic(), stream.now_after(self._monotonic())
-    stream, said = await self._record(stream, OwedLook(at=at, latest=stream.latest, look=look))
+    stream, said = await self._record(
+        stream, OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from)
+    )
     claim = None if isinstance(said, Refused) else claim_in(said)
     if claim is None or isinstance(said, Refused):
         return stream
@@ -226,7 +228,7 @@ def _without_claim(known: Any, given: Any, policy: Any) -> Any:
 async def _no_claim(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     at = stream.now
     look = await self._look(ref)
-    given = OwedLook(at=at, latest=stream.latest, look=look)
+    given = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from)
     said = _real_decide(stream.ledger, given, self._policy)
     claim = None if isinstance(said, Refused) else claim_in(said)
     stream, _ = await self._record(stream, given)
@@ -332,7 +334,9 @@ async def _quotes_anybody(self: Any, ref: Any, *, by: Any) -> Any:
     look = await self._look(ref)
     if not isinstance(look, Picture):
         raise GatewayUnreadable("scripted")
-    given = FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or by.tenant)
+    given = FreeLook(
+        at=stream.now, picture=look, tenant=stream.ledger.tenant or by.tenant, seen_at=stream.seen_from
+    )
     stream, _ = await self._record(stream, given)
     made, days = self._mint(), self._is_business_day
     return quotes.make_quote(stream.ledger, ref, stream.now, self._policy, request_id=made, is_business_day=days)
@@ -388,13 +392,13 @@ def _received(meant: Callable[[Any, Any, Any], Any]) -> Apply:
 
 def _opens(stream: Any, signal: Any, look: Picture) -> Any:
     """Whose payment it is, nobody has said."""
-    return FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme")
+    return FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme", seen_at=stream.seen_from)
 
 
 def _owed_after_all(stream: Any, signal: Any, look: Picture) -> Any:
     if stream.ledger.tenant is None:
         return None
-    return OwedLook(at=stream.now, latest=stream.latest, look=look)
+    return OwedLook(at=stream.now, latest=stream.latest, look=look, seen_at=stream.seen_from)
 
 
 def _believed(stream: Any, signal: Any, look: Picture) -> Any:
@@ -405,7 +409,7 @@ def _believed(stream: Any, signal: Any, look: Picture) -> Any:
     )
     if stream.ledger.tenant is None:
         return None
-    return FreeLook(at=stream.now, picture=attrs.evolve(look, refunds=refunds))
+    return FreeLook(at=stream.now, picture=attrs.evolve(look, refunds=refunds), seen_at=stream.seen_from)
 
 
 async def _drives(self: Any, signal: Any) -> Any:
@@ -508,7 +512,7 @@ async def _reconciles_by_amount(self: Any, ref: PaymentRef) -> Any:
             for refund in look.refunds
         )
         look = attrs.evolve(look, refunds=marked)
-    stream, said = await self._record(stream, FreeLook(at=stream.now, picture=look))
+    stream, said = await self._record(stream, FreeLook(at=stream.now, picture=look, seen_at=stream.seen_from))
     return reconcile.Compared(stream, look, bool(said))
 
 
@@ -522,7 +526,9 @@ async def _reconcile_opens(self: Any, ref: PaymentRef) -> Any:
     stream = await self._load(ref)
     look = await self._look(ref)
     if isinstance(look, Picture):
-        given = FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme")
+        given = FreeLook(
+            at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme", seen_at=stream.seen_from
+        )
         stream, said = await self._record(stream, given)
         return reconcile.Compared(stream, look, bool(said))
     return reconcile.Compared(stream, look)

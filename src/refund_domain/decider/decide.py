@@ -244,7 +244,7 @@ def _free_look(ledger: Ledger, given: FreeLook, policy: Policy) -> Events | Refu
         opened = (StreamOpened(at=given.at, tenant=given.tenant),)
     elif given.tenant is not None and given.tenant != ledger.tenant:
         return Refused((NotFound(),))
-    return (*opened, *_news(ledger, _seen(ledger, given.picture, given.at), given.at, policy))
+    return (*opened, *_news(ledger, _seen(ledger, given.picture, given.seen_at or given.at), given.at, policy))
 
 
 def _news(ledger: Ledger, seen: Events, at: datetime, policy: Policy) -> Events:
@@ -276,13 +276,13 @@ def _refunds_seen(ledger: Ledger, refunds: tuple[GatewayRefund, ...], at: dateti
 
 
 def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
-    at, look = given.at, given.look
+    at, look, seen_at = given.at, given.look, given.seen_at or given.at
     if ledger.tenant is None:
         return ()  # nobody has opened this stream, so it owes nothing
     if not owed(ledger, at):
         # Another worker was faster, so this look is owed no more and may neither claim nor end anything.
-        return _news(ledger, _seen(ledger, look, at), at, policy) if isinstance(look, Picture) else ()
-    seen = _seen(ledger, look, at) if isinstance(look, Picture) else ()
+        return _news(ledger, _seen(ledger, look, seen_at), at, policy) if isinstance(look, Picture) else ()
+    seen = _seen(ledger, look, seen_at) if isinstance(look, Picture) else ()
     after = fold(ledger, seen)
     moves = steps(after, given, policy) or leg_steps(after, given, policy)
     tries = 0 if seen else ledger.tries + 1

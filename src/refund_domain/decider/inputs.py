@@ -37,13 +37,14 @@ class ApproveRequest:
 class OwedLook:
     """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
 
-    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `paused`:
-    sending is paused, or nobody has read the switches; such a look claims nothing.
+    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `seen_at` is
+    as of `FreeLook`. `paused`: sending is paused, or nobody has read the switches; such a look claims nothing.
     """
 
     at: datetime
     latest: datetime
     look: Look
+    seen_at: datetime | None = None
     paused: bool = False
 
 
@@ -51,12 +52,15 @@ class OwedLook:
 class FreeLook:
     """A look nobody owed (a quote, a webhook, a reconciliation): it merges news and nothing else.
 
-    `tenant` opens the stream for its owner if there is none; None never opens one.
+    `tenant` opens the stream for its owner if there is none; None never opens one. `seen_at` is when the picture
+    counts as seen, if not `at`: no earlier than anything the stream held when the look began, for it was taken
+    after all of that, whatever a clock that went back says.
     """
 
     at: datetime
     picture: Picture
     tenant: str | None = None
+    seen_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

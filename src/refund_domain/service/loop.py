@@ -98,7 +98,7 @@ class Loop:
         look = self._look(ref)
         if not isinstance(look, Picture):
             return Compared(stream, look)
-        given = FreeLook(at=stream.now, picture=look)
+        given = FreeLook(at=stream.now, picture=look, seen_at=stream.seen_from)
         if stream.ledger.tenant is None:
             # A quote may have opened the stream while we looked; its own look can be older than this one.
             news = self._journal.load(ref, stream.version)
@@ -134,7 +134,7 @@ class Loop:
         """One owed look; and if its decision claimed a call, that call and its answer."""
         started, at = self._monotonic(), stream.now
         look = self._look(ref, watch)
-        owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
+        owing = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from, paused=True)
         owing, said = self._unless_paused(stream, ref, owing)
         stream, said = self._record(stream, owing, watch, said)
         claim = claim_in(said)

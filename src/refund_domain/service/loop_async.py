@@ -92,7 +92,7 @@ class AsyncLoop:
         look = await self._look(ref)
         if not isinstance(look, Picture):
             return Compared(stream, look)
-        given = FreeLook(at=stream.now, picture=look)
+        given = FreeLook(at=stream.now, picture=look, seen_at=stream.seen_from)
         if stream.ledger.tenant is None:
             # A quote may have opened the stream while we looked; its own look can be older than this one.
             news = await self._journal.load(ref, stream.version)
@@ -128,7 +128,7 @@ class AsyncLoop:
         """One owed look; and if its decision claimed a call, that call and its answer."""
         started, at = self._monotonic(), stream.now
         look = await self._look(ref, watch)
-        owing = OwedLook(at=at, latest=stream.latest, look=look, paused=True)
+        owing = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from, paused=True)
         owing, said = await self._unless_paused(stream, ref, owing)
         stream, said = await self._record(stream, owing, watch, said)
         claim = claim_in(said)

@@ -157,7 +157,7 @@ class RefundService(Bookings):
                 raise GatewayUnreadable(look.why)
             if isinstance(look, Missing):
                 return not_found
-            given = FreeLook(at=stream.now, picture=look, tenant=by.tenant)
+            given = FreeLook(at=stream.now, picture=look, tenant=by.tenant, seen_at=stream.seen_from)
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found

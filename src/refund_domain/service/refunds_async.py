@@ -147,7 +147,7 @@ class AsyncRefundService(AsyncBookings):
                 raise GatewayUnreadable(look.why)
             if isinstance(look, Missing):
                 return not_found
-            given = FreeLook(at=stream.now, picture=look, tenant=by.tenant)
+            given = FreeLook(at=stream.now, picture=look, tenant=by.tenant, seen_at=stream.seen_from)
             stream, said = await self._record(stream, given)
             if isinstance(said, Refused):
                 return not_found

@@ -67,6 +67,14 @@ class Stream:
         """The journal's time at this monotonic moment, as far as this worker can tell."""
         return self.now + timedelta(seconds=max(0.0, monotonic - self.read_at))
 
+    @property
+    def seen_from(self) -> datetime:
+        """When a look that begins now counts as having seen: after all that the stream holds, for that was
+        written before it began. A clock that went back would let it lose to what is older.
+        """
+        latest = self.ledger.latest
+        return self.now if latest is None else max(self.now, latest)
+
     def at_least(self, at: datetime, started: float, monotonic: float) -> datetime:
         """The journal's time now, and no earlier than `at` plus what has passed since `started`.
 
