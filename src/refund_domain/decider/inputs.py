@@ -37,8 +37,8 @@ class ApproveRequest:
 class OwedLook:
     """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
 
-    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `seen_at` is
-    as of `FreeLook`. `paused`: sending is paused, or nobody has read the switches; such a look claims nothing.
+    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `seen_at`
+    is as in `FreeLook`. `paused`: sending is paused, or nobody has read the switches; such a look claims nothing.
     """
 
     at: datetime
