@@ -190,6 +190,11 @@ def late(after_s: float, act: Act) -> Act:
     return acting
 
 
+SOON_S = 15.0
+"""What a call that ends in its time takes at most, on the busiest machine. What it is held against (a silence,
+a trickle of 25 s and more, the kernel's own time to connect) takes longer."""
+
+
 def unused_port() -> int:
     """A port of this machine on which nothing listens."""
     with socket.socket() as probe:

@@ -250,7 +250,7 @@ def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str,
     told = Told(children)
     draw, kills = random.Random(20261128 + ROUND), 0
     try:
-        # A busy machine has a kill come while no append is under way: so many kills, and on until enough struck one.
+        # On a busy machine a kill may come while no append is under way: on until enough of them struck one.
         while kills < KILLS or (len(told.errors) < KILLS // 4 and kills < KILLS * 10):
             told.wait_for(draw.randint(1, 12))
             server.execute(

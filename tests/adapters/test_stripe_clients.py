@@ -41,6 +41,7 @@ from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import NotCaptured, NotFound, Refused
 from refund_domain.signals import Signal, Subject
 from tests.adapters.hostile_server import (
+    SOON_S,
     answer,
     hang_up,
     hostile_server,
@@ -91,7 +92,7 @@ def test_each_fault_means_the_same_over_every_client(client: str, name: str) -> 
         began = time.monotonic()
         got = gateway.send(_send())
         if (client, name) not in UNBOUNDED:
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < SOON_S
             _matches(got, expected)
         assert [(request.method, request.path) for request in server.received] == [("POST", "/v1/refunds")]
     assert not found_in(pickle.dumps(got))
@@ -239,9 +240,9 @@ def test_a_connection_that_is_never_made_is_not_sent(client: str) -> None:
             waiting.connect_ex(full.getsockname())
         address = f"http://127.0.0.1:{full.getsockname()[1]}"
         began = time.monotonic()
-        with stripe_over(client, address, connect_timeout_s=0.3, read_timeout_s=5.0) as gateway:
+        with stripe_over(client, address, connect_timeout_s=0.3, read_timeout_s=30.0) as gateway:
             got = gateway.send(_send())
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < SOON_S
     assert isinstance(got, NotSent), got
 
 
@@ -640,7 +641,7 @@ def test_the_deadline_bounds_the_whole_call(client: str) -> None:
         ):
             began = time.monotonic()
             assert isinstance(gateway.send(_send()), OutcomeUnknown)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < SOON_S
 
 
 @pytest.mark.parametrize("client", ASYNC)

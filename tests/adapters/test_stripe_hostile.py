@@ -39,6 +39,7 @@ from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, PaymentRef
 from tests.adapters.hostile_server import (
+    SOON_S,
     Act,
     HostileServer,
     answer,
@@ -202,7 +203,7 @@ def test_what_each_fault_means_for_a_send(name: str) -> None:
     with hostile_server(act) as server:
         began = time.monotonic()
         got = _gateway(server.base_address).send(_send())
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < SOON_S
         assert [(request.method, request.path) for request in server.received] == [("POST", "/v1/refunds")]
     _matches(got, expected)
 
@@ -286,7 +287,7 @@ def test_a_connection_that_is_never_made_is_not_sent() -> None:
             waiting.append(client)
         began = time.monotonic()
         got = _gateway(f"http://127.0.0.1:{full.getsockname()[1]}").send(_send())
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < SOON_S
         for client in waiting:
             client.close()
     assert isinstance(got, NotSent)
@@ -403,7 +404,7 @@ def test_a_proxy_of_the_environment_is_used_and_bounded_too(monkeypatch: pytest.
         assert isinstance(gateway.send(_send()), Accepted)
         began = time.monotonic()
         assert isinstance(gateway.send(_send()), OutcomeUnknown)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < SOON_S
         assert [request.path for request in proxy.received] == ["http://127.0.0.1:9/v1/refunds"] * 2
     assert isinstance(gateway.send(_send()), OutcomeUnknown)  # the proxy is gone: unsure, so unknown
 
@@ -530,7 +531,7 @@ def test_over_tls_a_refund_is_accepted_and_a_trickle_is_cut_short(
         for _ in range(3):
             began = time.monotonic()
             assert isinstance(gateway.send(_send()), OutcomeUnknown)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < SOON_S
         assert len(server.posts) == 4
 
 
@@ -700,9 +701,7 @@ def test_the_one_named_dispute_stands_in_for_no_other_failure(act: Act) -> None:
 def test_a_look_ends_with_its_budget() -> None:
     """Pages that each come in time, but together too late, are Unread; the look does not go on reading."""
     pages = [late(0.2, _page(_refund(f"re_{number}"), has_more=True)) for number in range(20)]
-    began = time.monotonic()
     seen, server = _look(CHARGE, *pages, read_budget_s=0.5)
-    assert time.monotonic() - began < 3
     assert seen == Unread(why="the reading took longer than read_budget_s")
     assert len(server.received) < 6
 
@@ -718,14 +717,14 @@ def test_an_answer_that_trickles_and_then_stalls_ends_in_its_time() -> None:
 
     def act(connection: socket.socket, _request: object, ended: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
-        ended.wait(0.8)
+        ended.wait(3.5)
         connection.sendall(b"X-Slow: yes\r\n")
         ended.wait(10)
 
     with hostile_server(act) as server:
         began = time.monotonic()
-        got = _gateway(server.base_address, read_timeout_s=1.0).send(_send())
-        assert time.monotonic() - began < 1.6  # a time begun anew would make it 1.8
+        got = _gateway(server.base_address, read_timeout_s=4.0).send(_send())
+        assert time.monotonic() - began < 7  # a time begun anew would make it 7.5
     assert isinstance(got, OutcomeUnknown)
 
 

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -194,9 +193,8 @@ def test_a_reading_ends_with_its_budget(client: str) -> None:
     assert (len(server.received), waited) == (1, [])
     with hostile_server(late(0.5, answer(200, PAGE))) as server:
         with payouts_over(client, server.base_address, attempts=5, read_budget_s=0.3) as source:
-            began = time.monotonic()
             assert isinstance(source.entries(PLATFORM, PAYOUT, None, None), Unread)
-    assert time.monotonic() - began < 2
+    assert len(server.received) == 1
 
 
 @OVER_EACH
