@@ -62,8 +62,8 @@ def processes(count: int) -> Executor:
 def _prepare() -> None:
     """What each worker does first."""
     _end_with_parent()
-    # A world is many small objects that live as long as it does: looking for garbage among them as often as is usual
-    # is a quarter of the time.
+    # A world is many small objects that live as long as it does: looking for garbage among them as often as Python
+    # does by itself is a quarter of the time, or more.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
