@@ -191,8 +191,8 @@ def late(after_s: float, act: Act) -> Act:
 
 
 SOON_S = 15.0
-"""What a call that ends in its time takes at most, on the busiest machine. What it is held against (a silence,
-a trickle of 25 s and more, the kernel's own time to connect) takes longer."""
+"""What a call that ends in its time takes at most, on the busiest machine. What it is held against (a silence of
+30 s, a trickle of some 90 s, the kernel's own time to connect) takes longer."""
 
 
 def unused_port() -> int:
