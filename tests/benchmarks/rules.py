@@ -48,13 +48,13 @@ def lifecycle() -> list[tuple[Ledger, Input, tuple[Event, ...]]]:
         steps.append((ledger, given, events))
         ledger = fold(ledger, events)
 
-    feed(FreeLook(at=START, picture=Picture(payment=payment), tenant=MARIA.tenant))
+    feed(FreeLook(at=START, picture=Picture(payment=payment), tenant=MARIA.tenant, sightings=0))
     quote = make_quote(ledger, REF, START, POLICY, request_id="r1", is_business_day=weekdays)
     feed(RequestRefund(at=START, refund_id="f1", command=quote.verified(by=MARIA)))
-    feed(OwedLook(at=START, latest=START, look=Picture(payment=payment)))
+    feed(OwedLook(at=START, latest=START, look=Picture(payment=payment), sightings=1))
     feed(GatewayAnswered(at=START, refund_id="f1", claim=1, answer=OutcomeUnknown(why="timeout")))
     later = START + timedelta(minutes=3)
-    feed(OwedLook(at=later, latest=later, look=Picture(payment=payment)))
+    feed(OwedLook(at=later, latest=later, look=Picture(payment=payment), sightings=1))
     made = GatewayRefund(id="re_1", amount=AMOUNT, status="succeeded", created_at=START, mark="f1")
     feed(GatewayAnswered(at=later, refund_id="f1", claim=2, answer=Accepted(refund=made)))
     return steps

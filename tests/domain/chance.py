@@ -133,9 +133,14 @@ class Move:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.facts.items())})"
 
 
+OVERLAPS = (False, False, False, True)
+
 MOVES: dict[str, tuple[int, dict[str, Sequence[object]]]] = {
     "time_passes": (3, {"jump": (*JUMPS, *EDGES)}),
-    "somebody_looks": (2, {"tenant": ("acme", "acme", None, "zenith"), "delay": (*DELAYS, *AHEAD)}),
+    "somebody_looks": (
+        2,
+        {"tenant": ("acme", "acme", None, "zenith"), "delay": (*DELAYS, *AHEAD), "overlaps": OVERLAPS},
+    ),
     "a_person_decides": (
         2,
         {
@@ -154,6 +159,7 @@ MOVES: dict[str, tuple[int, dict[str, Sequence[object]]]] = {
             "what": ("all", "all", "all", "all", "none of ours", "unread", "alarm", "missing"),
             "due": (True, True, False),
             "delay": DELAYS,
+            "overlaps": OVERLAPS,
         },
     ),
     "recovery_runs": (2, {"times": (1, 2, 3, 4), "what": ("all", "all", "none of ours", "unread")}),
@@ -252,8 +258,8 @@ class Play:
             edge = story.policy.resend_within if jump.endswith("first edge") else story.policy.end_after
             story.now = max(story.now, since[-1] + edge - SECOND * jump.startswith("before"))
 
-    def somebody_looks(self, tenant: str | None, delay: timedelta) -> None:
-        self.story.quote(tenant=tenant, at=self.story.now - delay)
+    def somebody_looks(self, tenant: str | None, delay: timedelta, overlaps: bool) -> None:
+        self.story.quote(tenant=tenant, at=self.story.now - delay, overlaps=overlaps)
 
     def a_person_decides(
         self, quoted: bool, again: bool, off: int, by: Actor, age: timedelta, reason: Reason
@@ -286,10 +292,10 @@ class Play:
         amount = record.request.amount + usd(off) if record.request else None
         self.story.approve(record.id, amount=amount, by=by)
 
-    def a_worker_looks(self, what: str, due: bool, delay: timedelta) -> None:
+    def a_worker_looks(self, what: str, due: bool, delay: timedelta, overlaps: bool) -> None:
         if due and self.story.ledger.due is not None:
             self.story.until_due()
-        self.story.look(self._look(what), at=self.story.now - delay)
+        self.story.look(self._look(what), at=self.story.now - delay, overlaps=overlaps)
 
     def recovery_runs(self, times: int, what: str) -> None:
         for _ in range(times):

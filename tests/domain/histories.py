@@ -136,9 +136,16 @@ class Story:
         """A complete look at what there is now."""
         return Picture(payment=self.payment, refunds=tuple(self.listed.values()))
 
-    def quote(self, *, tenant: str | None = "acme", at: datetime | None = None) -> Events | Refused:
-        """A look nobody owed."""
-        return self.give(FreeLook(at=at or self.now, picture=self.picture(), tenant=tenant))
+    def quote(
+        self, *, tenant: str | None = "acme", at: datetime | None = None, overlaps: bool = False
+    ) -> Events | Refused:
+        """A look nobody owed; one that `overlaps` began before the last that showed the payment otherwise."""
+        return self.give(
+            FreeLook(at=at or self.now, picture=self.picture(), tenant=tenant, sightings=self._began(overlaps))
+        )
+
+    def _began(self, overlaps: bool) -> int:
+        return max(0, self.ledger.sightings - overlaps)
 
     def request(
         self,
@@ -170,10 +177,16 @@ class Story:
         command = ApproveRefund(payment=REF, refund_id=refund_id, amount=amount or asked, by=by)
         return self.give(ApproveRequest(at=self.now, command=command))
 
-    def look(self, look: Look | None = None, *, at: datetime | None = None) -> Events | Refused:
-        """An owed look, at what there is now if no other is given."""
+    def look(
+        self, look: Look | None = None, *, at: datetime | None = None, overlaps: bool = False
+    ) -> Events | Refused:
+        """An owed look, at what there is now if no other is given; `overlaps` as in `quote`."""
         latest = max(filter(None, (self.now, self.ledger.latest)))
-        return self.give(OwedLook(at=at or self.now, latest=latest, look=look or self.picture()))
+        return self.give(
+            OwedLook(
+                at=at or self.now, latest=latest, look=look or self.picture(), sightings=self._began(overlaps)
+            )
+        )
 
     def answer(
         self, answer: Answer, *, claim: int | None = None, refund_id: str | None = None, at: datetime | None = None
@@ -297,8 +310,7 @@ def naive_left(history: Sequence[Event], *, without: str | None = None) -> int |
     seen = [event for event in history if isinstance(event, PaymentSeen)]
     if not seen:
         return None
-    newest = max(event.at for event in seen)
-    payment = [event.payment for event in seen if event.at == newest][-1]
+    payment = seen[-1].payment
     listed = {one.id: one for one in observations(history)}
     dead = {one.id for one in observations(history) if one.status in DEAD_WORDS}
     live = {name: one.amount.amount_minor for name, one in listed.items() if name not in dead}

@@ -11,9 +11,9 @@ from datetime import datetime
 
 import attrs
 
-from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Reversed
+from refund_domain.answers import Declined, NotSent, OutcomeUnknown, Picture, Reversed, Unread
 from refund_domain.commands import Choice
-from refund_domain.connect import PLATFORM, PlatformCharge, SeparateCharge
+from refund_domain.connect import PLATFORM, PlatformCharge, SeparateCharge, Split
 from refund_domain.decider.attention import attention
 from refund_domain.decider.decide import Events, decide, owed
 from refund_domain.decider.inputs import (
@@ -131,19 +131,42 @@ def law_the_same_again_is_no_news(step: Step) -> None:
 
 
 def law_every_owed_look_moves_the_due_time_or_ends_the_matter(step: Step) -> None:
-    """So the loop around the decider comes to an end."""
-    if isinstance(step.given, OwedLook) and owed(step.before, step.given.at):
+    """So the loop around the decider comes to an end. One that another look overtook leaves one more owed: that
+    other has brought news, so of many workers one always gets on."""
+    if isinstance(step.given, OwedLook) and owed(step.before, step.given.at) and not _overtaken(step):
         assert step.after.due is None or step.after.due > step.given.at
 
 
+def law_an_overtaken_look_replaces_nothing_and_is_made_again(step: Step) -> None:
+    """Where another look has shown the payment otherwise meanwhile, what is known of it stands; an owed look stays
+    owed."""
+    if not _overtaken(step):
+        return
+    assert step.after.payment == step.before.payment
+    if isinstance(step.given, OwedLook) and step.before.tenant is not None:
+        assert owed(step.after, step.given.at)
+
+
+def _overtaken(step: Step) -> bool:
+    """Whether the journal holds more pictures of the payment than when this look began, and the last differs."""
+    given = step.given
+    if not isinstance(given, OwedLook | FreeLook):
+        return False
+    pictures = [event.payment for event in step.history if isinstance(event, PaymentSeen)]
+    look = given.look if isinstance(given, OwedLook) else given.picture
+    if len(pictures) == given.sightings or isinstance(look, Unread):
+        return False
+    return not isinstance(look, Picture) or look.payment != pictures[-1]
+
+
 def law_a_look_not_owed_or_overtaken_only_brings_news(step: Step) -> None:
-    """A look begun before another worker's claim, by a clock that fell back or before a later look decides
-    nothing."""
+    """A look begun before another worker's claim, by a clock that fell back or beside another look that showed
+    something else decides nothing."""
     given = step.given
     if not isinstance(given, OwedLook):
         return
     fell_back = given.at + step.policy.clock_skew < given.latest
-    overtaken = step.before.seen_at is not None and given.at < step.before.seen_at
+    overtaken = _overtaken(step)
     if fell_back or overtaken or not owed(step.before, given.at) or not isinstance(given.look, Picture):
         decided = SendClaimed | RefundNotMade | PersonAsked | LegClaimed | LegNotMade
         assert not any(isinstance(event, decided) for event in step.events)
@@ -276,16 +299,26 @@ def law_a_send_is_claimed_only_when_everything_allows_it(step: Step) -> None:
 
 
 def law_every_send_of_one_refund_asks_for_the_same_thing(step: Step) -> None:
-    """Same id, amount, payment, reason and kind; the claims are numbered 1, 2, 3."""
+    """Same id, amount, payment, reason; the claims are numbered 1, 2, 3. The same split, too, once a claim may
+    have been executed; as long as none was, each has the split of its own look."""
     for record in step.after.refunds:
         sends = [e.send for e in step.written if isinstance(e, SendClaimed) and e.send.refund_id == record.id]
         assert [send.claim for send in sends] == list(range(1, len(sends) + 1))
-        assert len({attrs.evolve(send, claim=1) for send in sends}) <= 1
+        assert len({attrs.evolve(send, claim=1, split=PlatformCharge()) for send in sends}) <= 1
         for send in sends:
             assert record.request is not None
             assert (send.amount, send.reason) == (record.request.amount, record.request.reason)
             assert send.payment == REF
             assert isinstance(send.split, PlatformCharge | SeparateCharge)
+        answers: dict[int, object] = {}
+        splits: dict[int, Split] = {}
+        for event in step.written:
+            if isinstance(event, SendAnswered) and event.refund_id == record.id:
+                answers[event.claim] = event.answer
+            if isinstance(event, SendClaimed) and event.send.refund_id == record.id:
+                doubted = {split for claim, split in splits.items() if not isinstance(answers.get(claim), NotSent)}
+                assert doubted <= {event.send.split}
+                splits[event.send.claim] = event.send.split
 
 
 def law_no_leg_changes_a_refund(step: Step) -> None:

@@ -73,7 +73,9 @@ def test_a_clock_behind_the_journal_is_told() -> None:
     story = Story()
     story.quote()
     story.request()
-    story.give(OwedLook(at=story.now, latest=story.now + DAY, look=story.picture()))
+    story.give(
+        OwedLook(at=story.now, latest=story.now + DAY, look=story.picture(), sightings=story.ledger.sightings)
+    )
     assert story.record().claims == ()
     assert [item.code for item in attention(story.ledger)] == ["look_alarm_clock"]
 

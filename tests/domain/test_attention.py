@@ -115,6 +115,12 @@ KINDS: dict[str, tuple[Callable[[], Story], str, tuple[Choice, ...], Move]] = {
         NOTED,
         Move.STAFF,
     ),
+    "inquired_after_refund": (
+        lambda: disputed(standing(Status.SUCCEEDED), "warning_needs_response"),
+        "dp_warning_needs_response",
+        NOTED,
+        Move.STAFF,
+    ),
 }
 """By code: a history that leads to it, whom it is about, what may be answered, whose move it is."""
 
@@ -203,6 +209,17 @@ def test_only_disputes_that_count_are_held_against_a_refund() -> None:
     ]
     assert "disputed_after_refund" not in waiting(disputed(standing(Status.SUCCEEDED), "won"))
     assert "disputed_after_refund" not in waiting(disputed(standing(Status.FAILED), "lost"))
+
+
+def test_an_inquiry_that_was_noted_is_told_again_as_the_chargeback_it_becomes() -> None:
+    """It keeps its id at the gateway, and it is the chargeback that takes the money and has a day to answer by."""
+    story = disputed(standing(Status.SUCCEEDED), "warning_under_review")
+    (dispute,) = story.payment.disputes
+    story.settle(dispute.id, "inquired_after_refund", Choice.NOTED)
+    assert "inquired_after_refund" not in waiting(story)
+    story.payment = attrs.evolve(story.payment, disputes=(attrs.evolve(dispute, status="needs_response"),))
+    story.quote()
+    assert waiting(story)["disputed_after_refund"].subject == dispute.id
 
 
 def test_more_gone_than_captured_is_told_anew_when_it_grows() -> None:

@@ -86,7 +86,7 @@ def test_every_cell_is_reached_and_does_its_step(zone: Zone, verdict: Verdict, e
     story = in_doubt(verdict)
     before = len(story.events)
     at = START + AGES[zone][edge]
-    given = OwedLook(at=at, latest=at, look=story.picture())
+    given = OwedLook(at=at, latest=at, look=story.picture(), sightings=story.ledger.sightings)
     expected = DONE[STEPS[zone, verdict]]
     assert [type(event) for event in steps(story.ledger, given, POLICY)] == [expected] * (expected is not None)
     # And the same once more through the whole decider, with a look that is owed just then.
@@ -104,7 +104,7 @@ def test_only_a_complete_look_resends_or_ends(verdict: Verdict) -> None:
     story = in_doubt(verdict)
     for age in (HOUR, 22 * HOUR, 28 * HOUR, 60 * DAY):
         for look in (Unread(why="no answer"), Unread(why="401", alarm="bad_key"), Missing()):
-            given = OwedLook(at=START + age, latest=START + age, look=look)
+            given = OwedLook(at=START + age, latest=START + age, look=look, sightings=story.ledger.sightings)
             assert steps(story.ledger, given, POLICY) == ()
 
 
@@ -115,13 +115,22 @@ def test_the_age_of_the_key_is_counted_from_the_first_doubtful_claim() -> None:
     assert "SendClaimed" in kinds(story.look())
     story.answer(OutcomeUnknown(why="timeout"))
     at = START + 22 * HOUR
-    assert steps(story.ledger, OwedLook(at=at, latest=at, look=story.picture()), POLICY) == ()
+    assert (
+        steps(
+            story.ledger,
+            OwedLook(at=at, latest=at, look=story.picture(), sightings=story.ledger.sightings),
+            POLICY,
+        )
+        == ()
+    )
     unsent = Story().claimed()
     unsent.answer(NotSent(why="refused"))
     unsent.wait(20 * HOUR).look()
     assert [claim.send.claim for claim in unsent.record().claims] == [1, 2]
     at = START + 41 * HOUR
-    (again,) = steps(unsent.ledger, OwedLook(at=at, latest=at, look=unsent.picture()), POLICY)
+    (again,) = steps(
+        unsent.ledger, OwedLook(at=at, latest=at, look=unsent.picture(), sightings=unsent.ledger.sightings), POLICY
+    )
     assert isinstance(again, SendClaimed)
 
 
@@ -240,7 +249,11 @@ def steps_after(story: Story, at: datetime) -> tuple[Event, ...]:
     """What an owed look at this moment does, beside its news."""
     story.now = at
     story.quote()
-    return steps(story.ledger, OwedLook(at=story.now, latest=story.now, look=story.picture()), story.policy)
+    return steps(
+        story.ledger,
+        OwedLook(at=story.now, latest=story.now, look=story.picture(), sightings=story.ledger.sightings),
+        story.policy,
+    )
 
 
 def test_the_cap_counts_from_the_last_claim_and_never_our_own_refund() -> None:
@@ -396,12 +409,19 @@ def test_a_dropped_request_leaves_the_way_open_for_a_new_decision() -> None:
 
 def test_a_look_without_a_refund_under_way_only_looks() -> None:
     """An empty ledger, an adopted refund, one that is shown: no step is taken."""
-    given = OwedLook(at=START, latest=START, look=Story().picture())
+    given = OwedLook(at=START, latest=START, look=Story().picture(), sightings=0)
     assert steps(EMPTY, given, POLICY) == ()
     story = in_doubt(Verdict.CLEAR)
     story.shows(story.ours(status="pending"))
     assert kinds(story.until_due().look()) == ["RefundObserved", "LookScheduled"]
-    assert steps(story.ledger, OwedLook(at=story.now, latest=story.now, look=story.picture()), POLICY) == ()
+    assert (
+        steps(
+            story.ledger,
+            OwedLook(at=story.now, latest=story.now, look=story.picture(), sightings=story.ledger.sightings),
+            POLICY,
+        )
+        == ()
+    )
 
 
 def test_a_journal_that_lost_what_was_seen_sends_and_ends_nothing() -> None:
@@ -412,7 +432,12 @@ def test_a_journal_that_lost_what_was_seen_sends_and_ends_nothing() -> None:
     for history in (lost, [event for event in lost if not isinstance(event, SendClaimed)]):
         ledger = fold(EMPTY, history)
         assert ledger.payment is None
-        given = OwedLook(at=START + DAY - SECOND, latest=START + DAY - SECOND, look=story.picture())
+        given = OwedLook(
+            at=START + DAY - SECOND,
+            latest=START + DAY - SECOND,
+            look=story.picture(),
+            sightings=story.ledger.sightings,
+        )
         assert steps(ledger, given, POLICY) == ()
 
 

@@ -390,7 +390,9 @@ def test_claim_that_only_a_conflict_makes_possible_is_not_made() -> None:
     story = Story()
     story.quote()
     story.request()
-    unread = OwedLook(at=story.now, latest=story.now, look=story.picture(), paused=True)
+    unread = OwedLook(
+        at=story.now, latest=story.now, look=story.picture(), sightings=story.ledger.sightings, paused=True
+    )
     assert "SendClaimed" not in kinds(story.give(unread))
     story.until_due()
     assert "SendClaimed" in kinds(story.look())

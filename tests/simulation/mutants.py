@@ -151,7 +151,9 @@ def _broken_is_no(answer: Answer) -> Answer:
 async def _sends_before_append(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     at = stream.now
     look = await self._look(ref)
-    given = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from)
+    given = OwedLook(
+        at=at, latest=stream.latest, look=look, sightings=stream.ledger.sightings, seen_at=stream.seen_from
+    )
     said = _real_decide(stream.ledger, given, self._policy)
     claim = None if isinstance(said, Refused) else claim_in(said)
     answer = None if claim is None else await self._send(_asked_by(claim))
@@ -172,7 +174,10 @@ async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = Fa
     if at_end:
         started, at = self._monotonic(), stream.now_after(self._monotonic())
     stream, said = await self._record(
-        stream, OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from)
+        stream,
+        OwedLook(
+            at=at, latest=stream.latest, look=look, sightings=stream.ledger.sightings, seen_at=stream.seen_from
+        ),
     )
     claim = None if isinstance(said, Refused) else claim_in(said)
     if claim is None or isinstance(said, Refused):
@@ -228,7 +233,9 @@ def _without_claim(known: Any, given: Any, policy: Any) -> Any:
 async def _no_claim(self: Any, stream: Any, ref: PaymentRef, watch: Any = None) -> Any:
     at = stream.now
     look = await self._look(ref)
-    given = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from)
+    given = OwedLook(
+        at=at, latest=stream.latest, look=look, sightings=stream.ledger.sightings, seen_at=stream.seen_from
+    )
     said = _real_decide(stream.ledger, given, self._policy)
     claim = None if isinstance(said, Refused) else claim_in(said)
     stream, _ = await self._record(stream, given)
@@ -335,7 +342,11 @@ async def _quotes_anybody(self: Any, ref: Any, *, by: Any) -> Any:
     if not isinstance(look, Picture):
         raise GatewayUnreadable("scripted")
     given = FreeLook(
-        at=stream.now, picture=look, tenant=stream.ledger.tenant or by.tenant, seen_at=stream.seen_from
+        at=stream.now,
+        picture=look,
+        tenant=stream.ledger.tenant or by.tenant,
+        sightings=stream.ledger.sightings,
+        seen_at=stream.seen_from,
     )
     stream, _ = await self._record(stream, given)
     made, days = self._mint(), self._is_business_day
@@ -392,13 +403,21 @@ def _received(meant: Callable[[Any, Any, Any], Any]) -> Apply:
 
 def _opens(stream: Any, signal: Any, look: Picture) -> Any:
     """Whose payment it is, nobody has said."""
-    return FreeLook(at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme", seen_at=stream.seen_from)
+    return FreeLook(
+        at=stream.now,
+        picture=look,
+        tenant=stream.ledger.tenant or "acme",
+        sightings=stream.ledger.sightings,
+        seen_at=stream.seen_from,
+    )
 
 
 def _owed_after_all(stream: Any, signal: Any, look: Picture) -> Any:
     if stream.ledger.tenant is None:
         return None
-    return OwedLook(at=stream.now, latest=stream.latest, look=look, seen_at=stream.seen_from)
+    return OwedLook(
+        at=stream.now, latest=stream.latest, look=look, sightings=stream.ledger.sightings, seen_at=stream.seen_from
+    )
 
 
 def _believed(stream: Any, signal: Any, look: Picture) -> Any:
@@ -409,7 +428,12 @@ def _believed(stream: Any, signal: Any, look: Picture) -> Any:
     )
     if stream.ledger.tenant is None:
         return None
-    return FreeLook(at=stream.now, picture=attrs.evolve(look, refunds=refunds), seen_at=stream.seen_from)
+    return FreeLook(
+        at=stream.now,
+        picture=attrs.evolve(look, refunds=refunds),
+        sightings=stream.ledger.sightings,
+        seen_at=stream.seen_from,
+    )
 
 
 async def _drives(self: Any, signal: Any) -> Any:
@@ -450,8 +474,15 @@ def _puts_off(known: Any, seen: Any, at: Any, policy: Any) -> Any:
 _real_seen = decide._seen
 
 
-def _always_news(known: Any, picture: Picture, at: Any) -> Any:
-    said = _real_seen(known, picture, at)
+def _seen_by_the_clock(known: Any, picture: Picture, sightings: int, at: Any) -> Any:
+    """Of two looks, whatever overlapped, the one with the later time shows the payment."""
+    late = known.seen_at is not None and at < known.seen_at
+    said = _real_seen(known, picture, known.sightings, at)
+    return tuple(event for event in said if not (late and isinstance(event, PaymentSeen)))
+
+
+def _always_news(known: Any, picture: Picture, sightings: int, at: Any) -> Any:
+    said = _real_seen(known, picture, sightings, at)
     return said or (PaymentSeen(at=at, payment=picture.payment),)
 
 
@@ -512,7 +543,9 @@ async def _reconciles_by_amount(self: Any, ref: PaymentRef) -> Any:
             for refund in look.refunds
         )
         look = attrs.evolve(look, refunds=marked)
-    stream, said = await self._record(stream, FreeLook(at=stream.now, picture=look, seen_at=stream.seen_from))
+    stream, said = await self._record(
+        stream, FreeLook(at=stream.now, picture=look, sightings=stream.ledger.sightings, seen_at=stream.seen_from)
+    )
     return reconcile.Compared(stream, look, bool(said))
 
 
@@ -527,7 +560,11 @@ async def _reconcile_opens(self: Any, ref: PaymentRef) -> Any:
     look = await self._look(ref)
     if isinstance(look, Picture):
         given = FreeLook(
-            at=stream.now, picture=look, tenant=stream.ledger.tenant or "acme", seen_at=stream.seen_from
+            at=stream.now,
+            picture=look,
+            tenant=stream.ledger.tenant or "acme",
+            sightings=stream.ledger.sightings,
+            seen_at=stream.seen_from,
         )
         stream, said = await self._record(stream, given)
         return reconcile.Compared(stream, look, bool(said))
@@ -668,7 +705,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="fresh key for a leg",
         apply=swap(_real_reversal, _own_id_each_claim),
-        seeds=260,
+        seeds=365,
         by=("leg_doubled",),
         mode=APART,
     ),
@@ -726,7 +763,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         seeds=30,
         by=("unasked",),
     ),
-    Mutant(name="look judged by its end", apply=method("_advance", _look_at_end), seeds=351, by=("lost",)),
+    Mutant(name="look judged by its end", apply=method("_advance", _look_at_end), seeds=770, by=("lost",)),
     Mutant(
         name="a no with an open claim",
         apply=lambda: patch.object(ledger.RefundRecord, "belief", property(_hasty_belief)),
@@ -776,7 +813,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         name="answer booked on another claim",
         apply=swap(_real_decide, _books_on_last),
         seeds=48,
-        by=("unanswered",),
+        by=("answer", "unanswered"),
     ),
     Mutant(
         name="success final",
@@ -797,9 +834,15 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(name="outside ignored", apply=swap(_real_refundable, _outside_ignored), seeds=30, by=("amount",)),
     Mutant(
         name="an overtaken look decides",
-        apply=swap(doubt.behind, lambda *_: False),
-        seeds=633,
-        by=("after_end", "amount", "split"),
+        apply=swap(decide.overtaken, lambda *_: False),
+        seeds=20,
+        by=("older",),
+    ),
+    Mutant(
+        name="of looks that overlap the clock decides",
+        apply=lambda: swapped((decide.overtaken, lambda *_: False), (_real_seen, _seen_by_the_clock)),
+        seeds=310,
+        by=("older",),
     ),
     Mutant(
         name="5xx ends by itself", apply=step({(Zone.OLD, Verdict.BURNT): Step.END}), seeds=30, by=("unasked",)
@@ -876,7 +919,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         name="no news is written down",
         apply=swap(decide._seen, _always_news),
         seeds=30,
-        by=("told_twice",),
+        by=("older", "told_twice"),
         mode=TOLD,
     ),
     Mutant(
@@ -932,7 +975,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="a run is as old as its last part",
         apply=_run("__init__", _begins_anew),
-        seeds=120,
+        seeds=240,
         by=("passed_over",),
         mode=RECONCILED,
     ),
@@ -984,7 +1027,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="the requester's own approval counts",
         apply=swap(decide._approve, _own_word_counts),
-        seeds=20,
+        seeds=70,
         by=("unapproved",),
         mode=GUARDED,
     ),
@@ -1012,11 +1055,13 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="a pause holds requests only",
         apply=method("_unless_paused", _pause_of_no_send),
-        seeds=50,
+        seeds=210,
         by=("paused",),
         mode=GUARDED,
     ),
-    Mutant(name="a repeat asks for another split", apply=swap(doubt._claim, _split_anew), seeds=90, by=("split",)),
+    Mutant(
+        name="a repeat asks for another split", apply=swap(doubt._claim, _split_anew), seeds=240, by=("split",)
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from refund_domain.answers import Picture, Reversal, Send
+from refund_domain.connect import Split
 from refund_domain.decider.ledger import EMPTY, OBSERVED, Ledger, Status
 from refund_domain.events import Event, RefundRequested
 from refund_domain.payments import GatewayRefund, Ref
@@ -22,12 +23,14 @@ class Violation:
 class Book:
     """What the invariants know of one stream: its events folded as they were appended, claims, requests.
 
-    `refunds` are the bank's when last asked, `told` the last picture known to bring no news and at what version.
+    `refunds` are the bank's when last asked, `told` the last picture known to bring no news and at what version,
+    `read_us` the true time at which the picture on record was read, `bound` the split of an earlier send that may
+    have been executed, by the claim that has to repeat it.
     """
 
     __slots__ = (
-        "captured_minor", "claims", "events", "ledger", "leg_claims", "made", "outside_minor", "ref", "refunds",
-        "requests", "sent", "statuses", "told", "version",
+        "bound", "captured_minor", "claims", "events", "ledger", "leg_claims", "made", "outside_minor", "read_us",
+        "ref", "refunds", "requests", "sent", "statuses", "told", "version",
     )  # fmt: skip
 
     def __init__(self, ref: Ref, captured_minor: int) -> None:
@@ -46,7 +49,8 @@ class Book:
         self.claims: dict[tuple[str, int], tuple[Send, int, int]] = {}
         self.leg_claims: dict[tuple[str, str, int], tuple[Reversal, int, int]] = {}
         self.requests: dict[str, RefundRequested] = {}
-        self.outside_minor = 0
+        self.bound: dict[tuple[str, int], Split] = {}
+        self.outside_minor = self.read_us = 0
         self.told: tuple[Picture, int] | None = None
 
 

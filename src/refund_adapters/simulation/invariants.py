@@ -19,6 +19,7 @@ from refund_domain.commands import IssueRefund
 from refund_domain.decider.ledger import (
     EMPTY,
     TRANSITIONS,
+    Ledger,
     Status,
     evolve,
     fold,
@@ -133,6 +134,8 @@ class Checker:
         book.ledger = ledger
         book.events.append(event)
         kind = type(event)
+        if isinstance(event, PaymentSeen):
+            self._newer(book, op)
         if kind in _QUIET:
             return
         if isinstance(event, pulled.OF_LEGS):
@@ -142,6 +145,7 @@ class Checker:
             self.guards.claimed(book, event.send)
             key = event.send.refund_id, event.send.claim
             book.claims[key] = (event.send, op.id, self._world.us)
+            self._claims(book, event.send, op, before)
         elif isinstance(event, SendAnswered):
             owner = book.claims[event.refund_id, event.claim][1]
             if owner not in (op.id, -1):
@@ -170,6 +174,22 @@ class Checker:
             if was is not None and after not in TRANSITIONS[was]:
                 self.broken("transition", f"{record.id} went from {was} to {after} on {kind.__name__}")
             self._truthful(book, record.id, after)
+
+    def _newer(self, book: Book, op: Op) -> None:
+        """No picture of the payment is put on record over one that was read later."""
+        if op.read_us < book.read_us:
+            self.broken("older", f"op {op.id} puts a picture of {book.ref} over one that was read later")
+        book.read_us = op.read_us
+
+    def _claims(self, book: Book, send: Send, op: Op, before: Ledger) -> None:
+        """A send is claimed on what the journal knows; it repeats one that may have been executed."""
+        if isinstance(op.picture, Picture) and op.picture.payment != book.ledger.payment:
+            self.broken("older", f"op {op.id} claims {send.refund_id} on a picture that is not the journal's")
+        record = record_of(before, send.refund_id)
+        claims = () if record is None else record.claims
+        doubted = [claim.send.split for claim in claims if not isinstance(claim.answer, NotSent)]
+        if doubted:
+            book.bound[send.refund_id, send.claim] = doubted[0]
 
     def _may_send(self, book: Book, refund_id: str) -> None:
         """A key is spent once the gateway has said no, or that it would only replay its error."""

@@ -92,12 +92,13 @@ class SimGateway:
         await stop(LOOK)
         world = self._world
         op = world.driven
+        op.picture = None  # one that raises shows nothing, whatever the look before it showed
         if op.signal is not None:
             received.looks(world.checker, op, ref)
         elif op.merges:
             reconciling.looks(world.checker, op, ref)
         look = look_at(world.bank, ref, _PLANNED[world.fault])
-        op.picture = look
+        op.picture, op.read_us = look, world.us
         await stop(LOOKED)
         return look
 

@@ -15,7 +15,6 @@ from refund_domain.connect import (
     SeparateCharge,
     Split,
 )
-from refund_domain.decider.ledger import record_of
 from refund_domain.money import Money
 
 if TYPE_CHECKING:
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
 
 def check(checker: Checker, op: Op, book: Book, send: Send, kind: ChargeKind, returns_fee: bool) -> None:
     """What goes with the amount is what this kind of charge takes: the transfer of a destination charge always,
-    the fee by the policy only and while the look showed some left; and a repeat asks for the very same."""
+    the fee by the policy only and while the look showed some left; and a repeat of one that may have been executed
+    asks for the very same."""
     fee = " with its fee" if getattr(send.split, "return_fee", False) else ""
     op.worker.world.count(f"sent {type(send.split).__name__}{fee}")
-    record = record_of(book.ledger, send.refund_id)
-    if record is not None and send.claim > 1:
-        expected = record.claims[0].send.split
-    else:
-        expected = _split(op, kind, returns_fee, send.amount)
+    bound = book.bound.get((send.refund_id, send.claim))
+    expected = _split(op, kind, returns_fee, send.amount) if bound is None else bound
     if send.split != expected:
         checker.broken("split", f"{send.refund_id} of a {kind} charge is sent as {send.split}, not {expected}")
 

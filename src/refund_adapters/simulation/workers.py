@@ -49,7 +49,7 @@ class Op:
 
     __slots__ = (
         "command", "flight", "held_until_us", "id", "kind", "loaded", "merges", "owes", "pay", "picture", "quote",
-        "run", "sent", "signal", "stop", "strange", "troubled", "who", "worker", "wrote",
+        "read_us", "run", "sent", "signal", "stop", "strange", "troubled", "who", "worker", "wrote",
     )  # fmt: skip
 
     def __init__(self, number: int, worker: Worker, kind: str, pay: int, who: int) -> None:
@@ -64,7 +64,7 @@ class Op:
         self.loaded = -1
         self.signal: Signal | None = None
         self.owes: Ask | None = None
-        self.held_until_us = 0
+        self.held_until_us = self.read_us = 0
         self.picture: Look | None = None
         self.command: IssueRefund | None = None
         self.quote: Quote | None = None

@@ -18,7 +18,7 @@ from refund_domain.decider.evidence import Evidence, evidence
 from refund_domain.decider.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
 from refund_domain.decider.pulling import legs_told
 from refund_domain.refusals import Move
-from refund_domain.rules.eligibility import disputed_minor, listed_minor
+from refund_domain.rules.eligibility import INQUIRIES, disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5
@@ -190,11 +190,13 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
     for each in evidence(ledger):
         by_dispute.setdefault(each.dispute.id, []).append(each)
     for dispute, found in by_dispute.items():
-        yield _note(dispute, "disputed_after_refund", _disputed_though_refunded(found))
+        # An inquiry that becomes a chargeback keeps its id: whoever has noted the one must be told of the other.
+        code = "inquired_after_refund" if found[0].dispute.status in INQUIRIES else "disputed_after_refund"
+        yield _note(dispute, code, _disputed_though_refunded(found))
 
 
 def _disputed_though_refunded(found: list[Evidence]) -> str:
-    """What to answer the dispute with; a payment refunded in many parts names its first few."""
+    """What to answer the dispute or inquiry with; a payment refunded in many parts names its first few."""
     days = ", ".join(sorted({f"{each.refunded_at:%Y-%m-%d}" for each in found}))
     named = "; ".join(map(str, found[:_MOST_NAMED]))
     more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
@@ -204,7 +206,7 @@ def _disputed_though_refunded(found: list[Evidence]) -> str:
 def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:
     """Whether this refund pulled a transfer back: by what was sent; where that is lost, by its kind."""
     if record.claims:
-        return isinstance(record.claims[0].send.split, DestinationCharge)
+        return isinstance(record.claims[-1].send.split, DestinationCharge)
     return ledger.payment is not None and ledger.payment.kind is ChargeKind.DESTINATION
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from refund_domain.answers import Accepted, Ask, OutcomeUnknown, Picture, Reversed
+from refund_domain.answers import Accepted, Ask, Look, OutcomeUnknown, Picture, Reversed, Unread
 from refund_domain.commands import Choice
 from refund_domain.decider.attention import attention
 from refund_domain.decider.doubt import steps, unreadable
@@ -244,7 +244,8 @@ def _free_look(ledger: Ledger, given: FreeLook, policy: Policy) -> Events | Refu
         opened = (StreamOpened(at=given.at, tenant=given.tenant),)
     elif given.tenant is not None and given.tenant != ledger.tenant:
         return Refused((NotFound(),))
-    return (*opened, *_news(ledger, _seen(ledger, given.picture, given.seen_at or given.at), given.at, policy))
+    seen = _seen(ledger, given.picture, given.sightings, given.seen_at or given.at)
+    return (*opened, *_news(ledger, seen, given.at, policy))
 
 
 def _news(ledger: Ledger, seen: Events, at: datetime, policy: Policy) -> Events:
@@ -257,10 +258,24 @@ def _news(ledger: Ledger, seen: Events, at: datetime, policy: Policy) -> Events:
     return (*seen, LookScheduled(at=at, due=due))
 
 
-def _seen(ledger: Ledger, picture: Picture, at: datetime) -> Events:
-    """The observations in this picture that are news to the ledger."""
+def overtaken(ledger: Ledger, look: Look, sightings: int) -> bool:
+    """Whether another look has shown the payment otherwise since this one began, at that many `sightings`.
+
+    They overlapped, so nobody knows which of them is the older; no clock can tell. Only one more look can.
+    """
+    if ledger.sightings == sightings or isinstance(look, Unread):
+        return False
+    return not isinstance(look, Picture) or look.payment != ledger.payment
+
+
+def _seen(ledger: Ledger, picture: Picture, sightings: int, at: datetime) -> Events:
+    """The observations in this picture that are news to the ledger.
+
+    A refund's are merged whatever their order; the payment itself is put in place of an older one, never of one
+    that may be newer.
+    """
     news = (*_refunds_seen(ledger, picture.refunds, at), *legs_seen(ledger, picture.payment, at))
-    if picture.payment != ledger.payment and (ledger.seen_at is None or at >= ledger.seen_at):
+    if picture.payment != ledger.payment and not overtaken(ledger, picture, sightings):
         return (PaymentSeen(at=at, payment=picture.payment), *news)
     return news
 
@@ -279,10 +294,14 @@ def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     at, look, seen_at = given.at, given.look, given.seen_at or given.at
     if ledger.tenant is None:
         return ()  # nobody has opened this stream, so it owes nothing
+    seen = _seen(ledger, look, given.sightings, seen_at) if isinstance(look, Picture) else ()
+    if overtaken(ledger, look, given.sightings):
+        # Nothing may rest on a picture that may be older than what is known: one more look stays owed, or is now.
+        again = LookScheduled(at=at, due=at, tries=ledger.tries, alarm=ledger.alarm)
+        return seen if owed(ledger, at) else (*seen, again)
     if not owed(ledger, at):
         # Another worker was faster, so this look is owed no more and may neither claim nor end anything.
-        return _news(ledger, _seen(ledger, look, seen_at), at, policy) if isinstance(look, Picture) else ()
-    seen = _seen(ledger, look, seen_at) if isinstance(look, Picture) else ()
+        return _news(ledger, seen, at, policy)
     after = fold(ledger, seen)
     moves = steps(after, given, policy) or leg_steps(after, given, policy)
     tries = 0 if seen else ledger.tries + 1

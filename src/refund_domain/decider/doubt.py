@@ -73,7 +73,7 @@ def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     """What this owed look does to the refund under way, if there is one."""
     record = in_flight(ledger)
     request = None if record is None else record.request
-    if record is None or request is None or behind(ledger, given, policy):
+    if record is None or request is None or fell_back(given.at, given.latest, policy):
         return ()
     since = record.doubted_since
     if since is None:
@@ -81,18 +81,19 @@ def steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     return _doubt(ledger, record, request, since, given, policy)
 
 
-def behind(ledger: Ledger, given: OwedLook, policy: Policy) -> bool:
-    """Whether this look is older than what is known: the journal's clock fell back, or another worker's look
-    began later. It may bring news but decide nothing."""
-    fell_back = given.at + policy.clock_skew < given.latest
-    return fell_back or (ledger.seen_at is not None and given.at < ledger.seen_at)
+def fell_back(at: datetime, latest: datetime, policy: Policy) -> bool:
+    """Whether the journal's clock is behind the latest time it knows of by more than clocks may lie apart.
+
+    Such a clock may look, and what it shows is news; nothing is decided by it.
+    """
+    return at + policy.clock_skew < latest
 
 
 def unreadable(ledger: Ledger, given: OwedLook, policy: Policy) -> str | None:
     """Why a person must mend the looking: this look says so, a doubt past its last edge was not read, nothing
     was read for long, or the journal's clock fell back."""
     look, record = given.look, in_flight(ledger)
-    if given.at + policy.clock_skew < given.latest:
+    if fell_back(given.at, given.latest, policy):
         return "clock"
     if isinstance(look, Picture):
         return None
@@ -193,10 +194,13 @@ def without_effect(last: datetime, at: datetime, policy: Policy) -> bool:
 
 
 def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: datetime, policy: Policy) -> Events:
-    """Claim the next send. Every send of one refund asks for the same thing; only its number rises."""
-    payment = ledger.payment
-    if record.claims:
-        return (SendClaimed(at=at, send=attrs.evolve(record.claims[0].send, claim=len(record.claims) + 1)),)
+    """Claim the next send. All that may have been executed ask for the same thing; only their number rises.
+
+    As long as nothing was, each asks for what the look before it allows.
+    """
+    payment, number = ledger.payment, len(record.claims) + 1
+    if record.doubted_since is not None:
+        return (SendClaimed(at=at, send=attrs.evolve(record.claims[-1].send, claim=number)),)
     if payment is None:
         return ()  # nothing was ever seen to refund
     split = split_of(payment, policy, amount=request.amount)
@@ -204,7 +208,7 @@ def _claim(ledger: Ledger, record: RefundRecord, request: RefundRequested, at: d
         return ()  # the rules refuse such a charge before it comes to this
     send = Send(
         refund_id=record.id,
-        claim=1,
+        claim=number,
         payment=payment.ref,
         amount=request.amount,
         reason=request.reason,

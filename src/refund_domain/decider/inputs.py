@@ -37,13 +37,15 @@ class ApproveRequest:
 class OwedLook:
     """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
 
-    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act. `seen_at`
-    is as in `FreeLook`. `paused`: sending is paused, or nobody has read the switches; such a look claims nothing.
+    `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act.
+    `sightings` and `seen_at` are as in `FreeLook`. `paused`: sending is paused, or nobody has read the switches;
+    such a look claims nothing.
     """
 
     at: datetime
     latest: datetime
     look: Look
+    sightings: int
     seen_at: datetime | None = None
     paused: bool = False
 
@@ -52,13 +54,15 @@ class OwedLook:
 class FreeLook:
     """A look nobody owed (a quote, a webhook, a reconciliation): it merges news and nothing else.
 
-    `tenant` opens the stream for its owner if there is none; None never opens one. `seen_at` is when the picture
-    counts as seen, if not `at`: no earlier than anything the stream held when the look began, for it was taken
-    after all of that, whatever a clock that went back says.
+    `sightings` is the ledger's when the look began: where it has more by now, another look showed something else
+    meanwhile, and nobody knows which of the two is the older. `tenant` opens the stream for its owner if there is
+    none; None never opens one. `seen_at` is when the picture counts as seen, if not `at`: no earlier than anything
+    the stream held when the look began, for it was taken after all of that, whatever a clock that went back says.
     """
 
     at: datetime
     picture: Picture
+    sightings: int
     tenant: str | None = None
     seen_at: datetime | None = None
 

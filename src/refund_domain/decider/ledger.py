@@ -192,13 +192,15 @@ class Ledger:
     """All that is known of one payment's refunds. Made by `fold`, never by hand.
 
     `refunds` are ours in the order of their requests, `observed` all the gateway showed by (created, id);
-    `due` is when the next look is owed, `tries` the fruitless looks so far, `alarm` why a person must mend
-    the looking, `latest` the latest event's time.
+    `sightings` counts the looks that showed the payment otherwise than before; by it two that overlapped are told
+    apart from two that followed. `due` is when the next look is owed, `tries` the fruitless looks so far, `alarm`
+    why a person must mend the looking, `latest` the latest event's time.
     """
 
     tenant: str | None = None
     payment: Payment | None = None
     seen_at: datetime | None = None
+    sightings: int = 0
     refunds: tuple[RefundRecord, ...] = ()
     observed: tuple[Observed, ...] = ()
     outside: tuple[OutsideRecorded, ...] = ()
@@ -303,16 +305,18 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case SendClaimed():
             claim = Claim(event.send, event.at)
             record = record_of(ledger, event.send.refund_id) or RefundRecord(event.send.refund_id)
-            legs = record.legs or planned(event.send.split)
+            # Nothing was executed of a claim answered NotSent, so what the next asks for is planned afresh.
+            legs = record.legs if record.doubted_since is not None else planned(event.send.split)
             return _with(ledger, latest, _claimed(record, (*record.claims, claim), record.alarm, legs))
         case SendAnswered():
             return _answered(ledger, latest, event)
         case RefundObserved():
             return _observed(ledger, latest, event.refund, event.at)
         case PaymentSeen():
-            if ledger.seen_at is not None and event.at < ledger.seen_at:
-                return attrs.evolve(ledger, latest=latest)
-            return attrs.evolve(ledger, payment=event.payment, seen_at=event.at, latest=latest)
+            sightings = ledger.sightings + 1
+            return attrs.evolve(
+                ledger, payment=event.payment, seen_at=event.at, sightings=sightings, latest=latest
+            )
         case RefundRequested():
             return _with(ledger, latest, RefundRecord(event.refund_id, event))
         case StreamOpened():
@@ -365,6 +369,7 @@ def _copy(
         ledger.tenant,
         ledger.payment,
         ledger.seen_at,
+        ledger.sightings,
         refunds,
         observed,
         ledger.outside,

@@ -31,8 +31,9 @@ class LegClaim:
 
 @attrs.frozen
 class LegRecord:
-    """One leg of one refund: its plan, fixed when the refund was first claimed, and its claims.
+    """One leg of one refund: its plan and its claims.
 
+    The plan is fixed by the first claim of the refund that may have been executed.
     `made` is the reversal that did it, `not_made` the last attempt that time has ended, `urged` whether a person
     has said "go on" since it was last asked for.
     """

@@ -19,7 +19,7 @@ from refund_domain._checks import is_id
 from refund_domain.answers import Declined, Picture, Reversal
 from refund_domain.commands import Choice
 from refund_domain.connect import Transfer
-from refund_domain.decider.doubt import STEPS, Step, Verdict, Zone, behind, without_effect, zone_of
+from refund_domain.decider.doubt import STEPS, Step, Verdict, Zone, fell_back, without_effect, zone_of
 from refund_domain.decider.inputs import OwedLook
 from refund_domain.decider.ledger import Ledger, RefundRecord, Status, status_of
 from refund_domain.decider.legs import LegRecord, subject_of
@@ -109,7 +109,7 @@ def legs_seen(ledger: Ledger, payment: Payment, at: datetime) -> Events:
 def leg_steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
     """What this owed look does to the first leg that it can do anything for: claim it, or end its doubt."""
     payment = ledger.payment
-    if not isinstance(given.look, Picture) or payment is None or behind(ledger, given, policy):
+    if not isinstance(given.look, Picture) or payment is None or fell_back(given.at, given.latest, policy):
         return ()
     for record, leg in _legs(ledger):
         moves: Events = ()

@@ -73,6 +73,9 @@ DISPUTE_COUNTS: Final[dict[str, bool]] = {
 }
 """Whether a dispute in this state takes its amount out of what may go back; an unknown word does."""
 
+INQUIRIES: Final = ("warning_needs_response", "warning_under_review")
+"""The words of a dispute that is only an inquiry as yet: no money was taken, and it may become a chargeback."""
+
 ACH_CURRENCY: Final = "USD"
 ACH_MINIMUM: Final = Money(50, Currency.of(ACH_CURRENCY))
 """ACH is in USD only, at least 0.50 (Stripe facts, "Card versus ACH")."""

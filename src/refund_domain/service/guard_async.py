@@ -8,8 +8,10 @@ from datetime import date, datetime
 from refund_domain._checks import check_id, check_text, check_type
 from refund_domain.commands import Action, Actor, ApproveRefund, IssueRefund
 from refund_domain.decider.decide import decide
+from refund_domain.decider.doubt import fell_back
 from refund_domain.decider.inputs import ApproveRequest, RequestRefund
 from refund_domain.decider.ledger import RefundRecord, Status
+from refund_domain.errors import JournalUnavailable
 from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import NotAllowed, Refusal, Refused
@@ -17,7 +19,7 @@ from refund_domain.rules.eligibility import refundable
 from refund_domain.service.allowance import day_of, limited, taken
 from refund_domain.service.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
 from refund_domain.service.loop_async import AsyncLoop
-from refund_domain.service.stream import Decided, Stream
+from refund_domain.service.stream import CLOCK_FELL_BACK, Decided, Stream
 from refund_domain.service.watch import Watch
 from refund_domain.views import Refund, view_refund
 
@@ -100,6 +102,8 @@ class AsyncGuard(AsyncLoop):
         watch = watch or self._watch
         said = decide(stream.ledger, given, self._policy)
         if said and not isinstance(said, Refused):
+            if fell_back(stream.now, stream.latest, self._policy):
+                raise JournalUnavailable(CLOCK_FELL_BACK)
             command = given.command
             held = await self._pauses(command.payment.account, command.by.tenant)
             if isinstance(given, RequestRefund) and not held:

@@ -28,6 +28,7 @@ from refund_domain.service.controls import account_switch, owner_of, switch_of, 
 from refund_domain.service.stream import (
     MOST_CONFLICTS,
     MOST_LOOKS,
+    OVERTAKEN,
     Decided,
     Stream,
     answered_as,
@@ -94,19 +95,38 @@ class Loop:
     def _compare(self, ref: PaymentRef) -> Compared:
         """A look nobody owed, merged if the stream has an owner: it never claims, sends or ends a doubt."""
         self._outside_transactions()
-        stream = self._load(ref)
-        look = self._look(ref)
-        if not isinstance(look, Picture):
-            return Compared(stream, look)
-        given = FreeLook(at=stream.now, picture=look, seen_at=stream.seen_from)
-        if stream.ledger.tenant is None:
-            # A quote may have opened the stream while we looked; its own look can be older than this one.
-            news = self._journal.load(ref, stream.version)
-            stream = caught_up(stream, news, self._monotonic())
-        if stream.ledger.tenant is None:
-            return Compared(stream, look)
-        stream, said = self._record(stream, given)
-        return Compared(stream, look, bool(said))
+        stream, look, news = self._sight(self._load(ref), ref)
+        return Compared(stream, look, bool(news))
+
+    def _sight(self, stream: Stream, ref: PaymentRef, tenant: str | None = None) -> tuple[Stream, Look, Decided]:
+        """A look nobody owed, merged if the stream has an owner or `tenant` is to be it.
+
+        One that another look has overtaken is made again, and so is one that opens the stream after more than a
+        licence: until a stream is there, nobody can write down in it what was found meanwhile.
+        """
+        news: tuple[Event, ...] = ()
+        for _ in range(MOST_LOOKS):
+            started, at = self._monotonic(), stream.now
+            look = self._look(ref)
+            if not isinstance(look, Picture):
+                return stream, look, news
+            sightings, seen_at = stream.ledger.sightings, stream.seen_from
+            given = FreeLook(at=at, picture=look, tenant=tenant, sightings=sightings, seen_at=seen_at)
+            if stream.ledger.tenant is None and tenant is None:
+                # A quote may have opened the stream while we looked; its own look can be older than this one.
+                loaded = self._journal.load(ref, stream.version)
+                stream = caught_up(stream, loaded, self._monotonic())
+                if stream.ledger.tenant is None:
+                    return stream, look, news
+            opens = stream.ledger.tenant is None
+            stream, said = self._record(stream, given)
+            if isinstance(said, Refused):
+                return stream, look, said
+            news += said
+            late = opens and stream.at_least(at, started, self._monotonic()) - at > self._policy.licence
+            if stream.ledger.payment == look.payment and not late:
+                return stream, look, news
+        raise TooContended(OVERTAKEN)
 
     def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""
@@ -134,7 +154,14 @@ class Loop:
         """One owed look; and if its decision claimed a call, that call and its answer."""
         started, at = self._monotonic(), stream.now
         look = self._look(ref, watch)
-        owing = OwedLook(at=at, latest=stream.latest, look=look, seen_at=stream.seen_from, paused=True)
+        owing = OwedLook(
+            at=at,
+            latest=stream.latest,
+            look=look,
+            sightings=stream.ledger.sightings,
+            seen_at=stream.seen_from,
+            paused=True,
+        )
         owing, said = self._unless_paused(stream, ref, owing)
         stream, said = self._record(stream, owing, watch, said)
         claim = claim_in(said)

@@ -20,7 +20,6 @@ from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decider.attention import attention
 from refund_domain.decider.decide import owed
 from refund_domain.decider.inputs import (
-    FreeLook,
     RecordOutside,
     RequestRefund,
     SettleAttention,
@@ -152,14 +151,10 @@ class RefundService(Bookings):
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
         if isinstance(ref, PaymentRef):
-            look = self._look(ref)
+            stream, look, said = self._sight(stream, ref, by.tenant)
             if isinstance(look, Unread):
                 raise GatewayUnreadable(look.why)
-            if isinstance(look, Missing):
-                return not_found
-            given = FreeLook(at=stream.now, picture=look, tenant=by.tenant, seen_at=stream.seen_from)
-            stream, said = self._record(stream, given)
-            if isinstance(said, Refused):
+            if isinstance(look, Missing) or isinstance(said, Refused):
                 return not_found
             held = self._held(stream, ref, request_id=request_id, by=by)
         return make_quote(

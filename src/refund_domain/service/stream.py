@@ -40,6 +40,13 @@ MOST_CONFLICTS: Final = 100
 MOST_LOOKS: Final = 5
 """How many looks one call makes at most; the rest is recovery's."""
 
+CLOCK_FELL_BACK: Final = (
+    "the journal's clock is further behind the latest time it knows of than clocks may lie apart "
+    "(Policy.clock_skew): nothing was decided; set it right"
+)
+
+OVERTAKEN: Final = "other looks at this payment kept showing something else; nothing was decided, try again"
+
 _PRIME, _ROOT = (1 << 31) - 1, 16_807
 """A prime and a primitive root of it: the root's powers lie as if scattered, even those of ids that follow."""
 
@@ -118,7 +125,8 @@ class Merged:
 class Handed:
     """Nobody has quoted the signal's payment yet, so it has no owner: nothing was stored, and it is the host's.
 
-    `picture` is what the look showed. To take the payment in, let somebody who may quote it.
+    `picture` is what the look showed. To take the payment in, let somebody who may quote it. A quote that was
+    being made meanwhile may show what was before; the next look, or a reconciliation of the day, shows what is.
     """
 
     signal: Signal
