@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from refund_adapters.simulation.modes import BROKEN, PAID_OUT, PROMISED, SEPARATE
+from refund_adapters.simulation.modes import BROKEN, SOUND
 from tests.simulation.mutants import MUTANTS
 
 FULL_STEPS: Final = 200_000_000
@@ -18,8 +18,6 @@ FIRST_SEED: Final = 1_000_000
 STEPS_UNDER_FAULTS: Final = 300
 _STEPS_A_SEED: Final = 370
 """What a seed comes to at least, on average, its settling included."""
-_WORLDS: Final = (*PROMISED, *SEPARATE, *PAID_OUT)
-"""The worlds in which nothing may break."""
 _LOT: Final = 250
 """Seeds of one unit."""
 _SQLITE_SHARE: Final = 100
@@ -54,10 +52,10 @@ class Unit:
 def plan(steps: int) -> tuple[Unit, ...]:
     """The units of a campaign of so many simulated steps, in an order that brings all parts on alike."""
     scale = steps / FULL_STEPS
-    seeds = _scaled(steps / len(_WORLDS) / _STEPS_A_SEED, 1)
+    seeds = _scaled(steps / len(SOUND) / _STEPS_A_SEED, 1)
     parts = [
-        _lots("memory", [mode.name for mode in _WORLDS], FIRST_SEED, seeds),
-        _lots("sqlite", [mode.name for mode in _WORLDS], FIRST_SEED, _scaled(seeds, 1 / _SQLITE_SHARE)),
+        _lots("memory", [mode.name for mode in SOUND], FIRST_SEED, seeds),
+        _lots("sqlite", [mode.name for mode in SOUND], FIRST_SEED, _scaled(seeds, 1 / _SQLITE_SHARE)),
         _lots("broken", [mode.name for mode in BROKEN], 0, _BROKEN_SEEDS),
         [Unit(part="mutants", number=number) for number in range(len(MUTANTS))],
         [Unit(part="exhaustive", number=0)],

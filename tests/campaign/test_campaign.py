@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from refund_adapters.simulation.modes import PAID_OUT, PROMISED, SEPARATE
+from refund_adapters.simulation.modes import SOUND
 from tests.campaign.__main__ import wrong
 from tests.campaign.merge import MERGES, merged
 from tests.campaign.parts import PARTS, ROOT, _counted, perform
@@ -43,7 +43,7 @@ def test_whole_campaign_is_as_long_as_it_says() -> None:
         assert isinstance(end, int)
         assert first >= FIRST_SEED
         seeds[mode] += end - first
-    assert set(seeds) == {mode.name for mode in (*PROMISED, *SEPARATE, *PAID_OUT)}
+    assert set(seeds) == {mode.name for mode in SOUND}
     assert len(set(seeds.values())) == 1
     assert 370 * sum(seeds.values()) >= FULL_STEPS  # a seed takes 380 to 410
     assert sum(2 * int(unit.arguments[0]) for unit in units if unit.part == "kills") >= 5_000

@@ -18,7 +18,7 @@ from pathlib import Path
 from refund_adapters.simulation.batches import batches, run_one
 from refund_adapters.simulation.exhaustive import try_everything
 from refund_adapters.simulation.journals import Journal
-from refund_adapters.simulation.modes import MODES, PAID_OUT, PROMISED, SEPARATE
+from refund_adapters.simulation.modes import MODES, SOUND
 from refund_adapters.simulation.report import Tally, heading
 from refund_adapters.simulation.run import Outcome
 from refund_adapters.simulation.shrink import shorten, told
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked; 1 if a promised mode failed, or a broken one did not."""
     given = _parser().parse_args(arguments)
-    modes = given.mode or [mode.name for mode in (*PROMISED, *SEPARATE, *PAID_OUT)]
+    modes = given.mode or [mode.name for mode in SOUND]
     if given.exhaustive:
         found = try_everything()
         print(f"{found.runs} runs, {len(found.failures)} failing")

@@ -296,9 +296,9 @@ class Draws:
                 return Outside("fee" if kind == "settle_payment" and not unsettled else kind, pay, arg)
 
     def _clock(self, worker: int) -> Clock:
-        """One clock jumps back, once; the next time it is mended."""
+        """A clock jumps back, in most worlds one of them once; the next time it is mended."""
         back = self._world.workers[worker].back
-        if back or self._clocks_jumped:
+        if back or (self._clocks_jumped and not self._world.mode.jumps):
             return Clock(worker, 0)
         self._clocks_jumped = True
         return Clock(worker, self._rng.choice((900, 3600, 30 * 3600)))

@@ -41,7 +41,8 @@ class Mode:
     `webhooks`: whether anything tells of changes, or every look is the library's own idea. `reconciles`: whether
     workers reconcile payments and accounts. `guards`: whether people pause and resume, and the policy wants second
     persons and limits. `separate`: whether most charges are shared by transfers made apart. `pays`: whether
-    balances are paid out on a schedule, and refunds draw on what is left.
+    balances are paid out on a schedule, and refunds draw on what is left. `jumps`: whether clocks fall back again
+    and again, several at a time, instead of one of them once.
 
     The spans are the truth of this world, which the policy does not know: `key_life` how long a key is kept,
     `executes_most` and `completes_most` the latest a request given up or a 5xx takes effect, `list_lag_most` how
@@ -55,6 +56,7 @@ class Mode:
     guards: bool = False
     separate: bool = False
     pays: bool = False
+    jumps: bool = False
     broken: Broken | None = None
     key_life: timedelta = 24 * _HOUR
     executes_most: timedelta = _HOUR
@@ -90,6 +92,10 @@ SEPARATE: Final = (
 """Worlds of separate charges, in which the promise holds as well."""
 PAID_OUT: Final = (attrs.evolve(CAP_OFF, name="cap-off-paid-out", pays=True),)
 """The world whose balances are paid out, in which the promise holds as well."""
+JUMPING: Final = (attrs.evolve(RECONCILED[1], name="cap-off-reconciled-jumping", jumps=True),)
+"""The world whose clocks fall back again and again beside many disputes, in which the promise holds as well."""
+SOUND: Final = (*PROMISED, *SEPARATE, *PAID_OUT, *JUMPING)
+"""All the worlds in which the promise holds."""
 BROKEN: Final = (
     Mode(name="broken-key_life", caps=False, broken=Broken.KEY_LIFE, key_life=10 * _MINUTE),
     Mode(name="broken-executes_late", caps=False, broken=Broken.EXECUTES_LATE, executes_most=48 * _HOUR),
@@ -98,5 +104,5 @@ BROKEN: Final = (
     Mode(name="broken-clock_skew", caps=False, broken=Broken.CLOCK_SKEW, skew_most=60 * _HOUR),
     Mode(name="broken-append_lost", caps=False, broken=Broken.APPEND_LOST),
 )
-MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*PROMISED, *SEPARATE, *PAID_OUT, *BROKEN)}
+MODES: Final[dict[str, Mode]] = {mode.name: mode for mode in (*SOUND, *BROKEN)}
 """Every mode by its name, as `--mode` takes it."""

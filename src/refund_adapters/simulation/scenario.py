@@ -140,10 +140,18 @@ def draw_scenario(rng: Random, mode: Mode, seed: int) -> Scenario:
     if mode.separate:
         shared = _apart(shared, Random(f"apart {seed}"))
     told = _told(shared, mode, Random(f"told {seed}"))
+    if mode.jumps:
+        told = _jumping(told, Random(f"jumping {seed}"))
     if not mode.reconciles:
         return told
     often = Random(f"reconciled {seed}").uniform(0.1, 0.5)
     return attrs.evolve(told, rates=attrs.evolve(told.rates, reconcile=often))
+
+
+def _jumping(scenario: Scenario, rng: Random) -> Scenario:
+    """Clocks fall back often, and disputes are many: none may be left out or taken for older than it is."""
+    clock, dispute = rng.uniform(0.005, 0.03), rng.uniform(0.005, 0.03)
+    return attrs.evolve(scenario, rates=attrs.evolve(scenario.rates, clock=clock, dispute=dispute))
 
 
 def _plain(rng: Random, mode: Mode) -> Scenario:
