@@ -132,9 +132,16 @@ def law_the_same_again_is_no_news(step: Step) -> None:
 
 def law_every_owed_look_moves_the_due_time_or_ends_the_matter(step: Step) -> None:
     """So the loop around the decider comes to an end. One that another look overtook leaves one more owed: that
-    other has brought news, so of many workers one always gets on."""
-    if isinstance(step.given, OwedLook) and owed(step.before, step.given.at) and not _overtaken(step):
-        assert step.after.due is None or step.after.due > step.given.at
+    other has brought news, so of many workers one always gets on. So does one that brought news itself, on which a
+    send would rest: the same once more is no news."""
+    given = step.given
+    if not isinstance(given, OwedLook) or not owed(step.before, given.at) or _overtaken(step):
+        return
+    if step.after.due is not None and step.after.due <= given.at:
+        again = decide(step.after, attrs.evolve(given, sightings=step.after.sightings), step.policy)
+        assert step.after.sightings > given.sightings
+        assert not isinstance(again, Refused)
+        assert any(isinstance(event, SendClaimed) for event in again)
 
 
 def law_an_overtaken_look_replaces_nothing_and_is_made_again(step: Step) -> None:
@@ -293,6 +300,8 @@ def law_a_send_is_claimed_only_when_everything_allows_it(step: Step) -> None:
         assert earlier.answer is not None or given.at - earlier.at >= step.policy.answer_wait
     _assert_young(record, given.at, step.policy)
     assert not [one for one in given.look.refunds if one.mark == record.id and one.amount == record.request.amount]
+    assert given.look.payment == step.before.payment, "nobody had found it so before"
+    assert given.sightings == step.before.sightings
     _assert_payment_allows(given.look.payment, given.at, step.policy)
     seen = [event for event in step.events if isinstance(event, PaymentSeen | RefundObserved)]
     assert claim.send.amount.amount_minor == naive_left([*step.history, *seen], without=record.id)

@@ -162,6 +162,7 @@ def test_every_send_of_one_refund_asks_for_exactly_the_same() -> None:
     # failure: A14
     story = in_doubt(Verdict.CLEAR)
     story.payment = attrs.evolve(story.payment, kind=ChargeKind.DESTINATION, fee=usd(1))
+    story.quote()
     for _ in range(4):
         story.until_due().look()
         story.answer(OutcomeUnknown(why="timeout"))

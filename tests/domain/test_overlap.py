@@ -9,8 +9,8 @@ import pytest
 
 from refund_adapters.memory import Fault, MemoryGateway
 from refund_domain import Status
-from refund_domain.answers import Answer, Ask, Look
-from refund_domain.errors import JournalUnavailable, TooContended
+from refund_domain.answers import Answer, Ask, Look, Unread
+from refund_domain.errors import GatewayUnreadable, JournalUnavailable, TooContended
 from refund_domain.events import RefundRequested
 from refund_domain.operations.reconcile import Reconciled
 from refund_domain.payments import PaymentRef
@@ -139,7 +139,7 @@ def test_a_quote_that_opened_a_stream_late_looks_once_more(world: World) -> None
     def meanwhile() -> None:
         world.bank.elsewhere(ref, usd(50_00))
         assert not isinstance(world.service(world.gateway, world.store).reconcile(ref), Reconciled)
-        world.clock.advance(2 * MINUTE)
+        world.clock.advance(6 * MINUTE)
 
     slow = Slow(world.gateway, meanwhile)
     quote = world.service(slow).quote(ref, by=MARIA)
@@ -147,6 +147,41 @@ def test_a_quote_that_opened_a_stream_late_looks_once_more(world: World) -> None
     prompt = Slow(world.gateway)
     world.service(prompt).quote(ref, by=MARIA)
     assert prompt.looks == 1
+
+
+def test_a_quote_that_would_open_a_stream_late_writes_nothing_of_it(world: World) -> None:
+    """Should its second look be lost, no picture stands there that is older than what was passed over."""
+    ref = world.pay()
+
+    class Lost(Slow):
+        def look(self, ref: PaymentRef, /) -> Look:
+            return Unread(why="no answer") if self.looks else super().look(ref)
+
+    slow = Lost(world.gateway, lambda: world.clock.advance(6 * MINUTE))
+    with pytest.raises(GatewayUnreadable):
+        world.service(slow).quote(ref, by=MARIA)
+    assert world.events(ref) == ()
+
+
+def test_nothing_is_sent_on_what_no_second_look_has_found_so(world: World) -> None:
+    """A look reads a figure for a moment, then what was on record is so again, and another look finds no news: the
+    first may put its figure on record, and must not send on it before one more look has found the same (R3)."""
+    world = World(world.kind, policy=Policy(gateway_caps=False), cap=False)
+    ref = world.pay()
+    world.refunds.request(world.decision(ref))
+    first = world.bank.elsewhere(ref, usd(50_00), list_lag=HOUR)
+    told(world, ref, timedelta(0))
+    world.bank.settle(first, "failed")
+
+    def meanwhile() -> None:
+        world.bank.elsewhere(ref, usd(50_00), list_lag=HOUR)
+        said = world.service(world.gateway, world.store).reconcile(ref)
+        assert isinstance(said, Reconciled)
+        assert not said.news
+
+    world.service(Slow(world.gateway, meanwhile)).dispatch(ref)
+    assert len(world.bank.received) == 0
+    assert world.bank.live(ref) == usd(50_00)
 
 
 def test_looks_that_are_overtaken_again_and_again_decide_nothing(world: World) -> None:

@@ -101,8 +101,8 @@ class Loop:
     def _sight(self, stream: Stream, ref: PaymentRef, tenant: str | None = None) -> tuple[Stream, Look, Decided]:
         """A look nobody owed, merged if the stream has an owner or `tenant` is to be it.
 
-        One that another look has overtaken is made again, and so is one that opens the stream after more than a
-        licence: until a stream is there, nobody can write down in it what was found meanwhile.
+        One that another look has overtaken is made again, and so is one that would open the stream, or has, later
+        after its beginning than clocks may lie apart: before, nobody could write down in it what was found.
         """
         news: tuple[Event, ...] = ()
         for _ in range(MOST_LOOKS):
@@ -119,14 +119,21 @@ class Loop:
                 if stream.ledger.tenant is None:
                     return stream, look, news
             opens = stream.ledger.tenant is None
+            if opens and self._is_late(stream, at, started):
+                stream = self._load(ref)
+                continue
             stream, said = self._record(stream, given)
             if isinstance(said, Refused):
                 return stream, look, said
             news += said
-            late = opens and stream.at_least(at, started, self._monotonic()) - at > self._policy.licence
+            late = opens and self._is_late(stream, at, started)
             if stream.ledger.payment == look.payment and not late:
                 return stream, look, news
         raise TooContended(OVERTAKEN)
+
+    def _is_late(self, stream: Stream, at: datetime, started: float) -> bool:
+        """Whether a look that began then is longer ago than clocks may lie apart."""
+        return stream.at_least(at, started, self._monotonic()) - at > self._policy.clock_skew
 
     def _drive(self, stream: Stream) -> Stream:
         """Look, and send what a look permits, until nothing is owed."""
