@@ -269,6 +269,16 @@ def test_connection_elsewhere_is_refused(bed: Bed, tmp_path: Path) -> None:
             host.commit()
 
 
+def test_connection_elsewhere_is_left_as_it_was(tmp_path: Path) -> None:
+    """What is refused has no transaction begun on it: others can still write to that file."""
+    with SqliteJournal(tmp_path / "host.db") as journal:
+        for path in (tmp_path / "other.db", ":memory:"):
+            with closing(sqlite3.connect(path)) as host:
+                with pytest.raises(JournalUnavailable, match="another file"):
+                    journal.within(host)
+                assert not host.in_transaction
+
+
 @pytest.mark.parametrize("what", [None, "connection", 7])
 def test_what_is_no_connection_is_refused(bed: Bed, what: object) -> None:
     """Anything but the engine's own driver, or what wraps it, is a programmer's error."""
