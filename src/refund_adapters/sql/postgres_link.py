@@ -77,13 +77,18 @@ class Link:
 
     async def aopen(self, create: bool) -> tuple[AsyncRaw, Opened]:
         """The same for asyncio."""
-        raw: AsyncRaw = await psycopg.AsyncConnection.connect(**self._parameters())
+        raw = await _AsyncBounded.connect(**self._parameters())
+        raw.deadline_s = self.deadline_s
         try:
-            async with asyncio.timeout(self.deadline_s):
-                return raw, await awalk(raw, self._opening(create))
+            return raw, await awalk(raw, self._opening(create))
         except BaseException:
             await raw.close()
             raise
+
+
+class _Silence(psycopg.OperationalError):
+    """The deadline passed without an answer. No TimeoutError: that is an OSError, by which psycopg would
+    understand that the connection was lost."""
 
 
 class _Bounded(psycopg.Connection[tuple[Any, ...]]):
@@ -96,6 +101,25 @@ class _Bounded(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(_until(gen, time.monotonic() + self.deadline_s), *arguments, **named)
 
 
+class _AsyncBounded(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """The same for asyncio. A timeout around the wait would not do: psycopg answers it, as any cancellation, by
+    asking the server to cancel, and then waits on for a server that is silent."""
+
+    deadline_s: float = 60.0
+
+    async def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
+        """Let psycopg wait for `gen`, which gives up at the deadline. A cancellation is passed on all the same."""
+        task = asyncio.current_task()
+        before = 0 if task is None else task.cancelling()
+        try:
+            return await super().wait(_until(gen, time.monotonic() + self.deadline_s), *arguments, **named)
+        except _Silence:
+            # psycopg 3.2 lets an error of its second wait take the cancellation's place.
+            if task is None or task.cancelling() <= before:
+                raise
+        raise asyncio.CancelledError
+
+
 def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
     """The same generator, which psycopg resumes ten times a second, until the deadline has passed."""
     said = None
@@ -103,7 +127,7 @@ def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, 
         while True:
             said = yield gen.send(said)
             if not said and time.monotonic() >= deadline:
-                raise TimeoutError
+                raise _Silence
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 
@@ -235,7 +259,7 @@ def conninfo_of(text: object) -> str:
 
 def journal_error(error: BaseException) -> JournalError:
     """What an error of psycopg means to the caller. Its own text is not repeated, only PostgreSQL's code."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, _Silence):
         return JournalUnavailable("the server fell silent: nobody knows whether what was asked was done")
     state = getattr(error, "sqlstate", None)
     if state in ("40001", "40P01"):

@@ -47,12 +47,11 @@ class AsyncPool:
         trouble: JournalError | None = None
         try:
             raw = await self._connection(lane)
-            async with asyncio.timeout(self._link.deadline_s):
-                said = await aperform(raw, ask)
+            said = await aperform(raw, ask)
         except JournalConflict:
             await self._put_back(lane, raw)
             raise
-        except (Error, TimeoutError) as error:
+        except Error as error:
             await self._drop(raw)
             trouble = journal_error(error)
         except BaseException:
