@@ -171,6 +171,24 @@ def test_refund_is_requested_within_a_host_and_issued_once() -> None:
     assert (before, after, refund.status, made) == (0, 1, Status.SUCCEEDED, 1)
 
 
+def test_host_that_cannot_be_joined_is_told_so() -> None:
+    """A pipeline and an encoding other than UTF8 are refused on an AsyncConnection, too."""
+
+    async def work() -> None:
+        conninfo = shared().database()
+        async with await AsyncPostgresJournal.open(conninfo) as journal:
+            async with await psycopg.AsyncConnection.connect(conninfo) as host:
+                async with host.pipeline():
+                    with pytest.raises(ValueError, match="pipeline"):
+                        await journal.within(host)
+                joined = await journal.within(host)
+                await host.execute("SET client_encoding TO LATIN1")
+                with pytest.raises(JournalUnavailable, match="client_encoding"):
+                    await joined.load(REF)
+
+    asyncio.run(work())
+
+
 def test_tasks_share_few_connections_and_wait_in_turn() -> None:
     """Fifty tasks on two connections: one wins each version, the others are told; none waits for ever."""
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import psycopg
 from psycopg import conninfo
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
@@ -186,9 +186,10 @@ def _gave_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
 def joined(raw: Raw, work: Callable[[], T]) -> T:
     """Do `work` in the transaction that the host has open on `raw`; it is the host's to end, whatever happens.
 
-    Raises ValueError where none is open any more, a `JournalError` for what psycopg raises.
+    Raises ValueError where none is open any more, or a pipeline is; a `JournalError` for what psycopg raises, and
+    for a connection that cannot carry every text.
     """
-    check_in_transaction(raw)
+    _check_joinable(raw)
     try:
         return work()
     except psycopg.Error as error:
@@ -199,7 +200,7 @@ def joined(raw: Raw, work: Callable[[], T]) -> T:
 
 async def ajoined(raw: AsyncRaw, work: Callable[[], Awaitable[T]]) -> T:
     """The same for asyncio."""
-    check_in_transaction(raw)
+    _check_joinable(raw)
     try:
         return await work()
     except psycopg.Error as error:
@@ -230,7 +231,19 @@ def _has_come(socket: int) -> bool:
     return bool(poll.poll(0))
 
 
-def check_in_transaction(raw: Raw | AsyncRaw) -> None:
+def _check_joinable(raw: Raw | AsyncRaw) -> None:
+    """Refuse what would lose or garble what is asked, before anything is."""
+    if raw.pgconn.pipeline_status != PipelineStatus.OFF:
+        # There an answer comes later, or never: an append that is written would be told as lost to another.
+        raise ValueError("the connection is in pipeline mode: leave the pipeline before the journal is used")
+    encoding = raw.pgconn.parameter_status(b"client_encoding")
+    if encoding not in (b"UTF8", b"UTF-8", None):  # the server's word, a proxy's, and none: psycopg's UTF-8, too
+        # It would fail at the first name that the encoding lacks, with an error of Python's that holds the row.
+        raise JournalUnavailable("the host's connection has a client_encoding other than UTF8: set it to UTF8")
+    _check_in_transaction(raw)
+
+
+def _check_in_transaction(raw: Raw | AsyncRaw) -> None:
     """Refuse (ValueError) a connection on which each statement would be committed by itself."""
     status = raw.info.transaction_status
     if status == TransactionStatus.INERROR:
