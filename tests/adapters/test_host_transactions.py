@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -209,6 +210,49 @@ def test_connection_without_a_transaction_is_refused(bed: Bed) -> None:
             within.request(quoted(bed))
 
 
+class Autocommitting(sqlite3.Connection):
+    """A connection as Python 3.12 and newer open it with `autocommit=True`."""
+
+    autocommit = True
+
+    def commit(self) -> None:
+        """There it does nothing."""
+
+
+def test_connection_that_commits_by_itself_is_refused(tmp_path: Path) -> None:
+    """No transaction is begun where the host's `commit` would not end it: the request would be lost with the
+    connection, and the journal locked until then. One that the host itself began is joined."""
+    path = str(tmp_path / "host.db")
+    ref = PaymentRef("platform", "ch_1")
+    with SqliteJournal(path) as journal, closing(sqlite3.connect(path, factory=Autocommitting)) as host:
+        with pytest.raises(ValueError, match="no transaction open"):
+            journal.within(host)
+        assert not host.in_transaction
+        host.execute("BEGIN")
+        event = LookScheduled(at=journal.load(ref).now, due=None, tries=1)
+        journal.within(host).append(
+            ref, [event], expected=0, head=Head(tenant="acme", look_at=None, waiting=False)
+        )
+        host.execute("COMMIT")
+        assert journal.load(ref).events == (event,)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has autocommit from Python 3.12 on")
+def test_connection_that_is_always_in_a_transaction_is_joined(tmp_path: Path) -> None:
+    """With `autocommit=False` a transaction is open at all times, which the host's `commit` ends."""
+    path = str(tmp_path / "host.db")
+    ref = PaymentRef("platform", "ch_1")
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+    with SqliteJournal(path) as journal, closing(connect(path, autocommit=False)) as host:
+        event = LookScheduled(at=journal.load(ref).now, due=None, tries=1)
+        for commits in (False, True):
+            journal.within(host).append(
+                ref, [event], expected=0, head=Head(tenant="acme", look_at=None, waiting=False)
+            )
+            (host.commit if commits else host.rollback)()
+            assert journal.load(ref).version == int(commits)
+
+
 def test_connection_elsewhere_is_refused(bed: Bed, tmp_path: Path) -> None:
     """A connection to another file or database has another journal or none; its transaction is not spoiled."""
     places: list[Callable[[], Any]]
@@ -223,6 +267,16 @@ def test_connection_elsewhere_is_refused(bed: Bed, tmp_path: Path) -> None:
                 bed.world.refunds.within(host)
             host.execute("CREATE TABLE mine (id INTEGER)")
             host.commit()
+
+
+def test_connection_elsewhere_is_left_as_it_was(tmp_path: Path) -> None:
+    """What is refused has no transaction begun on it: others can still write to that file."""
+    with SqliteJournal(tmp_path / "host.db") as journal:
+        for path in (tmp_path / "other.db", ":memory:"):
+            with closing(sqlite3.connect(path)) as host:
+                with pytest.raises(JournalUnavailable, match="another file"):
+                    journal.within(host)
+                assert not host.in_transaction
 
 
 @pytest.mark.parametrize("what", [None, "connection", 7])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import time
+import warnings
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +17,7 @@ import pytest
 
 from refund_adapters.memory import AsyncMemoryGateway, MemoryBank
 from refund_adapters.sql import AsyncPostgresJournal
+from refund_adapters.sql.postgres_link import is_usable
 from refund_domain import Actor, AsyncRefundService, Money, Refund
 from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
@@ -167,6 +171,24 @@ def test_refund_is_requested_within_a_host_and_issued_once() -> None:
     assert (before, after, refund.status, made) == (0, 1, Status.SUCCEEDED, 1)
 
 
+def test_host_that_cannot_be_joined_is_told_so() -> None:
+    """A pipeline and an encoding other than UTF8 are refused on an AsyncConnection, too."""
+
+    async def work() -> None:
+        conninfo = shared().database()
+        async with await AsyncPostgresJournal.open(conninfo) as journal:
+            async with await psycopg.AsyncConnection.connect(conninfo) as host:
+                async with host.pipeline():
+                    with pytest.raises(ValueError, match="pipeline"):
+                        await journal.within(host)
+                joined = await journal.within(host)
+                await host.execute("SET client_encoding TO LATIN1")
+                with pytest.raises(JournalUnavailable, match="client_encoding"):
+                    await joined.load(REF)
+
+    asyncio.run(work())
+
+
 def test_tasks_share_few_connections_and_wait_in_turn() -> None:
     """Fifty tasks on two connections: one wins each version, the others are told; none waits for ever."""
 
@@ -203,6 +225,66 @@ def test_busy_and_cancelled_calls_leave_the_journal_usable() -> None:
             assert (await journal.load(REF)).events == (asked(4, at),)
 
     asyncio.run(work())
+
+
+def counted(conninfo: str) -> int:
+    """How many connections journals have to this database."""
+    name = conninfo.rpartition("dbname=")[2]
+    ((count,),) = shared().execute(
+        f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'refund-domain' AND datname = '{name}'"
+    )
+    assert isinstance(count, int)
+    return count
+
+
+def until_counted(conninfo: str, most: int) -> None:
+    """Wait until the server has noticed that no more than this many connections are left."""
+    give_up = time.monotonic() + 30
+    while counted(conninfo) > most:
+        assert time.monotonic() < give_up, "connections are left open"
+        time.sleep(0.05)
+
+
+async def waited_for(journal: AsyncPostgresJournal) -> None:
+    """Twice as many calls as there are connections, so that some have to wait for one."""
+    await asyncio.gather(*(journal.load(PaymentRef("platform", f"ch_{number}")) for number in range(4)))
+
+
+def test_connections_of_loops_that_are_over_are_closed() -> None:
+    """A host that runs a new loop for each task leaves the connections of one loop at most, however many waited
+    for them; closing the journal leaves none."""
+    conninfo = shared().database()
+    journal = asyncio.run(AsyncPostgresJournal.open(conninfo, connections=2))
+    for _ in range(5):
+        asyncio.run(waited_for(journal))
+    until_counted(conninfo, 2)
+    asyncio.run(journal.aclose())
+    until_counted(conninfo, 0)
+
+
+def test_fork_leaves_the_connections_of_loops_that_are_over_to_the_parent() -> None:
+    """A child sweeps what it inherited from its own view only: the parent's connections stay open."""
+    conninfo = shared().database()
+    journal = asyncio.run(AsyncPostgresJournal.open(conninfo, connections=2))
+    asyncio.run(waited_for(journal))
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of newer Pythons, for forks beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            version = asyncio.run(journal.load(REF)).version
+            os.write(write, f"{version} {len(journal._pool._loops)}".encode())
+        finally:
+            os._exit(0)
+    assert os.read(read, 9) == b"0 1"
+    os.waitpid(child, 0)
+    os.close(read)
+    os.close(write)
+    rested = [raw for lane in journal._pool._loops.values() for raw in lane.idle]
+    assert rested
+    assert all(is_usable(raw) for raw in rested)
+    asyncio.run(journal.aclose())
 
 
 def test_closed_handle_says_so() -> None:

@@ -171,6 +171,37 @@ def test_commit_that_fails_is_no_append(server: Server, conninfo: str, journal: 
     assert journal.load(REF).version == 0
 
 
+def test_host_in_a_pipeline_is_refused(conninfo: str, journal: PostgresJournal) -> None:
+    """There an append that is written was told as a conflict: nothing is asked, and the host goes on without."""
+    with psycopg.connect(conninfo) as host:
+        joined = journal.within(host)
+        with host.pipeline():
+            with pytest.raises(ValueError, match="pipeline"):
+                journal.within(host)
+            with pytest.raises(ValueError, match="pipeline"):
+                joined.append(REF, [asked(1)], expected=0, head=QUIET)
+        joined.append(REF, [asked(2)], expected=0, head=QUIET)
+    assert journal.load(REF).events == (asked(2),)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_host_that_cannot_carry_every_text_is_refused(
+    conninfo: str, journal: PostgresJournal, encoding: str
+) -> None:
+    """No error of Python's that holds a name escapes from an append: the host's encoding is told before."""
+    named = PersonAsked(at=NINE, refund_id="Łódź")
+    with psycopg.connect(conninfo) as host:
+        joined = journal.within(host)
+        host.execute(f"SET client_encoding TO {encoding}")
+        for ask in (lambda: journal.within(host), lambda: joined.append(REF, [named], expected=0, head=QUIET)):
+            with pytest.raises(JournalUnavailable, match="client_encoding") as refused:
+                ask()
+            assert refused.value.__context__ is None
+        host.execute("SET client_encoding TO 'unicode'")
+        joined.append(REF, [named], expected=0, head=QUIET)
+    assert journal.load(REF).events == (named,)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_race_within_a_hosts_transaction(conninfo: str, journal: PostgresJournal, level: str) -> None:
     """Beaten by one who committed meanwhile: at READ COMMITTED the transaction goes on, above it fails."""

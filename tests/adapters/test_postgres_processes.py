@@ -3,6 +3,7 @@ lost after the commit, a server that restarts. One refund each, and nothing that
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -17,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from refund_adapters.sql import PostgresJournal, postgres_schema
+from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal, postgres_schema
 from refund_domain import Actor, PaymentRef, RefundService
 from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalError, JournalUnavailable
@@ -405,6 +406,43 @@ def test_server_that_fell_silent_is_not_waited_for_for_ever(
         with pytest.raises(JournalUnavailable, match="silent"):
             journal.append(ref, [PersonAsked(at=now, refund_id="r1")], expected=0, head=QUIET)
         assert journal.load(ref).version == 1
+
+
+@pytest.mark.parametrize("cancelled", [False, True], ids=["waiting", "cancelled"])
+def test_server_that_fell_silent_is_not_awaited_for_ever(
+    server: Server, proxy: Proxy, conninfo: str, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    """The same for asyncio: the call ends in its time, which psycopg's own way to cancel would multiply, and one
+    that its host cancelled ends as cancelled."""
+    from refund_adapters.sql import postgres_link
+
+    monkeypatch.setattr(postgres_link, "GRACE_S", 0.1)
+    ref = PaymentRef("platform", "ch_1")
+
+    def until_written() -> None:
+        while not proxy.cuts:
+            time.sleep(0.01)
+
+    async def work() -> None:
+        place = through(server, proxy, conninfo)
+        async with await AsyncPostgresJournal.open(place, statement_timeout_s=0.5) as journal:
+            now = (await journal.load(ref)).now
+            proxy.silent = True
+            proxy.cut_after = b"refund_events (tx"
+            asked = PersonAsked(at=now, refund_id="r1")
+            call = asyncio.create_task(journal.append(ref, [asked], expected=0, head=QUIET))
+            if cancelled:
+                await asyncio.to_thread(until_written)
+                call.cancel()
+            # 0.6 s by its settings, and more than 5 s where psycopg waits for what it cancelled.
+            done, _ = await asyncio.wait([call], timeout=4.5)
+            assert done
+            with pytest.raises(asyncio.CancelledError if cancelled else JournalUnavailable) as ended:
+                await call
+            assert cancelled or "silent" in str(ended.value)
+            assert (await journal.load(ref)).version == 1
+
+    asyncio.run(work())
 
 
 def test_many_processes_make_the_tables_at_once(server: Server) -> None:

@@ -662,17 +662,18 @@ def test_a_disputed_charge_without_readable_disputes_is_unread(disputes: list[Ac
 
 def test_a_charge_captured_in_part_is_read_without_what_was_released() -> None:
     """Of 100 authorised 40 were captured; the 60 released stand among the refunds and in the figure, and count
-    for nothing. Where a row does not tell its kind, the look is Unread."""
+    for nothing. Once they are told, every other row is a refund; until then one that may be they is Unread."""
     charge = answer(200, _charge(amount=100_00, amount_captured=40_00, amount_refunded=70_00))
-    released = _refund(
-        "re_0", amount=60_00, balance_transaction={"reporting_category": "partial_capture_reversal"}
-    )
-    real = _refund("re_1", amount=10_00, balance_transaction={"reporting_category": "refund"})
-    seen, _ = _look(charge, _page(released, real))
-    assert isinstance(seen, Picture)
-    assert [refund.id for refund in seen.refunds] == ["re_1"]
-    assert (seen.payment.captured.amount_minor, seen.payment.given_back.amount_minor) == (40_00, 10_00)
-    assert isinstance(_look(charge, _page(released, _refund("re_1", amount=10_00)))[0], Unread)
+    silent = _refund("re_0", amount=60_00)
+    released = {**silent, "balance_transaction": {"reporting_category": "partial_capture_reversal"}}
+    told = {"balance_transaction": {"reporting_category": "refund"}}
+    for real in (_refund("re_1", amount=10_00, **told), _refund("re_1", amount=10_00)):
+        for rows in ((released, real), (real, released)):
+            seen, _ = _look(charge, _page(*rows))
+            assert isinstance(seen, Picture)
+            assert [refund.id for refund in seen.refunds] == ["re_1"]
+            assert (seen.payment.captured.amount_minor, seen.payment.given_back.amount_minor) == (40_00, 10_00)
+        assert isinstance(_look(charge, _page(silent, real))[0], Unread)
 
 
 def test_the_one_named_dispute_stands_for_the_list_in_test_mode_only() -> None:

@@ -610,16 +610,43 @@ def test_a_dispute_in_another_currency_counts_for_all_that_was_captured() -> Non
 def test_what_a_partial_capture_released_is_no_refund() -> None:
     """Stripe lists the released part of an authorisation among the refunds; only its reporting category tells."""
     released = {"balance_transaction": {"reporting_category": "partial_capture_reversal"}}
-    assert words.released_by_capture(released, partly_captured=True)
-    real = {"balance_transaction": {"reporting_category": "refund"}}
-    assert not words.released_by_capture(real, partly_captured=True)
-    assert not words.released_by_capture({"balance_transaction": "txn_1"}, partly_captured=False)
-    for silent in ({}, {"balance_transaction": None}, {"balance_transaction": "txn_1"}):
-        with pytest.raises(Unclear):
-            words.released_by_capture(silent, partly_captured=True)
-    assert words.is_partly_captured(_charge(amount=100, amount_captured=40))
-    assert not words.is_partly_captured(_charge(amount=100, amount_captured=100))
-    assert not words.is_partly_captured(_charge(amount=100, amount_captured=0, captured=False))
+    assert words.released_by_capture(released)
+    for other in ({"reporting_category": "refund"}, {}, None, "txn_1"):
+        assert not words.released_by_capture({"balance_transaction": other})
+    assert words.left_by_capture(_charge(amount=100, amount_captured=40)) == 60
+    assert words.left_by_capture(_charge(amount=100, amount_captured=100)) == 0
+    assert words.left_by_capture(_charge(amount=100, amount_captured=0, captured=False)) == 0
+    assert words.left_by_capture(_charge(amount=ABSENT, amount_captured=40)) == 0
+
+
+@pytest.mark.parametrize("transaction", [ABSENT, None, "txn_1", {}])
+@pytest.mark.parametrize("status", ["succeeded", None, ABSENT])
+def test_a_row_that_may_have_been_released_by_a_capture_decides_nothing(
+    transaction: object, status: object
+) -> None:
+    """Without its kind, a row of no more than was left over is taken neither for a refund nor for none."""
+    row = _refund(amount=60, metadata=ABSENT, status=status, balance_transaction=transaction)
+    with pytest.raises(Unclear, match="the kind cannot be told"):
+        words.check_is_refund(row, 60)
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [
+        {"metadata": {words.MARK: "r-1"}},
+        {"status": "pending", "pending_reason": "insufficient_funds"},
+        {"status": "failed", "failure_reason": "insufficient_funds"},
+        {"status": "canceled", "failure_reason": "merchant_request"},
+        {"status": "requires_action"},
+        {"status": "a_word_of_tomorrow"},
+        {"amount": 61},
+        {"balance_transaction": {"reporting_category": "refund"}},
+    ],
+)
+def test_a_row_that_no_capture_can_have_released_is_a_refund(telling: dict[str, object]) -> None:
+    """Our mark, another status than success, more than was left over: each tells without a balance transaction,
+    which a refund that waits, failed or was cancelled may never have."""
+    words.check_is_refund(_refund(**{"amount": 60, "metadata": {}, **telling}), 60)
 
 
 @pytest.mark.parametrize(

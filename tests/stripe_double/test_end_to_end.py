@@ -9,10 +9,13 @@ import pytest
 
 from refund_adapters.memory import Course, ManualClock, MemoryBank, MemoryJournal
 from refund_adapters.stripe.webhooks import StripeWebhooks
-from refund_domain import Actor, Money, RefundService
+from refund_domain import Actor, Money, Refund, RefundService
+from refund_domain.decider.ledger import Status
+from refund_domain.operations.reconcile import Reconciled
 from refund_domain.payments import PLATFORM
 from refund_domain.service.stream import Handed, Merged, Received, Reported
 from refund_domain.signals import Signal, Subject
+from refund_domain.views import PaymentView
 from tests.adapters.stripe_clients import CLIENTS, stripe_over
 from tests.canaries import WEBHOOK_SECRET
 from tests.stripe_double.double import KEY, StripeDouble
@@ -80,3 +83,30 @@ def test_events_twice_late_and_in_any_order_bring_every_payment_to_the_same_end(
         rest = [result for result in results if isinstance(result, Reported)]
         assert {result.signal.subject for result in rest} <= {Subject.OTHER, Subject.PAYMENT, Subject.PAYOUT}
         assert double.violations == ()
+
+
+@pytest.mark.parametrize("captured", [WHOLE, Money.parse("120.00", "USD")], ids=["whole", "in part"])
+def test_a_refund_that_never_moved_money_is_read_however_much_was_captured(captured: Money) -> None:
+    """A refund that waits for funds, and is then cancelled, has no balance transaction at any time: it is shown as
+    it is all the same where the charge was captured in part, and the amount is open again."""
+    clock = ManualClock(datetime(2026, 3, 2, 9, tzinfo=UTC))
+    bank = MemoryBank(clock)
+    with (
+        StripeDouble(bank) as double,
+        stripe_over("requests", double.base_address, KEY, read_timeout_s=20.0) as gateway,
+    ):
+        refunds = RefundService(gateway, MemoryJournal(clock), allow=lambda *_: True)
+        ref = bank.charge(WHOLE, captured=captured)
+        bank.drain(PLATFORM, Money.parse("0.00", "USD"))
+        issued = refunds.issue(refunds.quote(ref, by=MARIA).verified(by=MARIA))
+        assert isinstance(issued, Refund)
+        assert issued.gateway_id is not None
+        clock.forward(timedelta(days=1))
+        assert isinstance(refunds.reconcile(ref), Reconciled)
+        bank.settle(issued.gateway_id, "canceled", "merchant_request")
+        clock.forward(timedelta(days=1))
+        refunds.recover()
+        shown = refunds.show(ref, by=MARIA)
+        assert isinstance(shown, PaymentView)
+        assert [each.status for each in shown.refunds] == [Status.CANCELED]
+        assert refunds.quote(ref, by=MARIA).amount == captured

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import psycopg
 from psycopg import conninfo
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
@@ -77,13 +77,18 @@ class Link:
 
     async def aopen(self, create: bool) -> tuple[AsyncRaw, Opened]:
         """The same for asyncio."""
-        raw: AsyncRaw = await psycopg.AsyncConnection.connect(**self._parameters())
+        raw = await _AsyncBounded.connect(**self._parameters())
+        raw.deadline_s = self.deadline_s
         try:
-            async with asyncio.timeout(self.deadline_s):
-                return raw, await awalk(raw, self._opening(create))
+            return raw, await awalk(raw, self._opening(create))
         except BaseException:
             await raw.close()
             raise
+
+
+class _Silence(psycopg.OperationalError):
+    """The deadline passed without an answer. No TimeoutError: that is an OSError, by which psycopg would
+    understand that the connection was lost."""
 
 
 class _Bounded(psycopg.Connection[tuple[Any, ...]]):
@@ -96,6 +101,25 @@ class _Bounded(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(_until(gen, time.monotonic() + self.deadline_s), *arguments, **named)
 
 
+class _AsyncBounded(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """The same for asyncio. A timeout around the wait would not do: psycopg answers it, as any cancellation, by
+    asking the server to cancel, and then waits on for a server that is silent."""
+
+    deadline_s: float = 60.0
+
+    async def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
+        """Let psycopg wait for `gen`, which gives up at the deadline. A cancellation is passed on all the same."""
+        task = asyncio.current_task()
+        before = 0 if task is None else task.cancelling()
+        try:
+            return await super().wait(_until(gen, time.monotonic() + self.deadline_s), *arguments, **named)
+        except _Silence:
+            # psycopg 3.2 lets an error of its second wait take the cancellation's place.
+            if task is None or task.cancelling() <= before:
+                raise
+        raise asyncio.CancelledError
+
+
 def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
     """The same generator, which psycopg resumes ten times a second, until the deadline has passed."""
     said = None
@@ -103,7 +127,7 @@ def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, 
         while True:
             said = yield gen.send(said)
             if not said and time.monotonic() >= deadline:
-                raise TimeoutError
+                raise _Silence
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 
@@ -162,9 +186,10 @@ def _gave_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
 def joined(raw: Raw, work: Callable[[], T]) -> T:
     """Do `work` in the transaction that the host has open on `raw`; it is the host's to end, whatever happens.
 
-    Raises ValueError where none is open any more, a `JournalError` for what psycopg raises.
+    Raises ValueError where none is open any more, or a pipeline is; a `JournalError` for what psycopg raises, and
+    for a connection that cannot carry every text.
     """
-    check_in_transaction(raw)
+    _check_joinable(raw)
     try:
         return work()
     except psycopg.Error as error:
@@ -175,7 +200,7 @@ def joined(raw: Raw, work: Callable[[], T]) -> T:
 
 async def ajoined(raw: AsyncRaw, work: Callable[[], Awaitable[T]]) -> T:
     """The same for asyncio."""
-    check_in_transaction(raw)
+    _check_joinable(raw)
     try:
         return await work()
     except psycopg.Error as error:
@@ -206,7 +231,19 @@ def _has_come(socket: int) -> bool:
     return bool(poll.poll(0))
 
 
-def check_in_transaction(raw: Raw | AsyncRaw) -> None:
+def _check_joinable(raw: Raw | AsyncRaw) -> None:
+    """Refuse what would lose or garble what is asked, before anything is."""
+    if raw.pgconn.pipeline_status != PipelineStatus.OFF:
+        # There an answer comes later, or never: an append that is written would be told as lost to another.
+        raise ValueError("the connection is in pipeline mode: leave the pipeline before the journal is used")
+    encoding = raw.pgconn.parameter_status(b"client_encoding")
+    if encoding not in (b"UTF8", b"UTF-8", None):  # the server's word, a proxy's, and none: psycopg's UTF-8, too
+        # It would fail at the first name that the encoding lacks, with an error of Python's that holds the row.
+        raise JournalUnavailable("the host's connection has a client_encoding other than UTF8: set it to UTF8")
+    _check_in_transaction(raw)
+
+
+def _check_in_transaction(raw: Raw | AsyncRaw) -> None:
     """Refuse (ValueError) a connection on which each statement would be committed by itself."""
     status = raw.info.transaction_status
     if status == TransactionStatus.INERROR:
@@ -235,7 +272,7 @@ def conninfo_of(text: object) -> str:
 
 def journal_error(error: BaseException) -> JournalError:
     """What an error of psycopg means to the caller. Its own text is not repeated, only PostgreSQL's code."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, _Silence):
         return JournalUnavailable("the server fell silent: nobody knows whether what was asked was done")
     state = getattr(error, "sqlstate", None)
     if state in ("40001", "40P01"):

@@ -71,7 +71,7 @@ class Pool:
         except JournalConflict:
             self._put_back(raw)
             raise
-        except (Error, TimeoutError) as error:
+        except Error as error:
             self._drop(raw)
             trouble = journal_error(error)
         except BaseException:

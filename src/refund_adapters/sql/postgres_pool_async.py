@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,7 +28,7 @@ class AsyncPool:
         self._size = size
         self.identity = Identity()
         self._closed = False
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = weakref.WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Lane] = {}
 
     async def run(self, ask: Ask[T]) -> T:
         """`Pool.run` for tasks. A cancelled one loses its connection, and what it asked may have been done."""
@@ -47,12 +46,11 @@ class AsyncPool:
         trouble: JournalError | None = None
         try:
             raw = await self._connection(lane)
-            async with asyncio.timeout(self._link.deadline_s):
-                said = await aperform(raw, ask)
+            said = await aperform(raw, ask)
         except JournalConflict:
             await self._put_back(lane, raw)
             raise
-        except (Error, TimeoutError) as error:
+        except Error as error:
             await self._drop(raw)
             trouble = journal_error(error)
         except BaseException:
@@ -68,14 +66,21 @@ class AsyncPool:
     def _lane(self) -> _Lane:
         loop = asyncio.get_running_loop()
         lane = self._loops.get(loop)
-        if lane is not None and lane.pid != os.getpid():
-            from refund_adapters.sql.postgres_link import INHERITED
-
-            INHERITED.append(lane)
-            lane = None
-        if lane is None:
+        if lane is None or lane.pid != os.getpid():
+            if lane is not None:
+                lane.let_go()
+            self._sweep()
             lane = self._loops[loop] = _Lane(self._size)
         return lane
+
+    def _sweep(self) -> None:
+        """Let go of the lanes of loops that are over: a host may run a new loop for each task (`asyncio.run`).
+
+        A dictionary of weak keys would not do: a semaphore for which a task had to wait keeps its loop alive.
+        """
+        for loop in tuple(self._loops):
+            if loop.is_closed() and (lane := self._loops.pop(loop, None)) is not None:
+                lane.let_go()
 
     async def _connection(self, lane: _Lane) -> AsyncRaw:
         from refund_adapters.sql.postgres_link import is_usable
@@ -108,8 +113,9 @@ class AsyncPool:
                 await raw.close()
 
     async def aclose(self) -> None:
-        """Close every connection of this loop, those in use when they are done."""
+        """Close every connection of this loop, those in use when they are done, and of loops that are over."""
         self._closed = True
+        self._sweep()
         lane = self._lane()
         while lane.idle:
             await self._drop(lane.idle.pop())
@@ -122,3 +128,15 @@ class _Lane:
         self.pid = os.getpid()
         self.idle: list[AsyncRaw] = []
         self.free = asyncio.Semaphore(size)
+
+    def let_go(self) -> None:
+        """Give up what rests here, of a loop or a process that is over: awaits nothing, and never raises."""
+        if self.pid != os.getpid():
+            from refund_adapters.sql.postgres_link import INHERITED
+
+            INHERITED.append(self)
+            return
+        for raw in self.idle:
+            with suppress(Exception):
+                raw.pgconn.finish()  # what its own `close` does, which would have to be awaited
+        self.idle.clear()

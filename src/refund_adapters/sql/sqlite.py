@@ -215,10 +215,11 @@ class SqliteJournal:
         host = host_connection(connection, sqlite3.Connection, "sqlite3")
         if host.text_factory is not str:
             raise ValueError("the connection must give text as str: its text_factory is another")
-        begin_where_python_would(host)
         path = main_file(host)
         if not path or schema.file_identity(path) != self._file:
             raise JournalUnavailable("the host's connection leads to another file than the journal's")
+        # Last, for what is refused must be left as it was: a transaction begun elsewhere locks that file.
+        begin_where_python_would(host)
         return JoinedSqliteJournal(host, self._now, self._times)
 
     def close(self) -> None:

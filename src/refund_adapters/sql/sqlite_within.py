@@ -128,9 +128,18 @@ def begin_where_python_would(host: sqlite3.Connection) -> None:
     A connection in sqlite3's default mode begins one by itself, before its first change: it is begun here, for
     otherwise what is read before that change would not belong to it.
     """
-    if not host.in_transaction and host.isolation_level is not None:
+    if not host.in_transaction and _begins_by_itself(host):
         told(lambda: host.execute(schema.BEGIN))
     check_in_transaction(host)
+
+
+def _begins_by_itself(host: sqlite3.Connection) -> bool:
+    """Whether this connection begins a transaction before a change, and its `commit` ends it.
+
+    From Python 3.12 on neither is so with `autocommit=True`, whatever `isolation_level` says: nobody would commit
+    what was begun there.
+    """
+    return host.isolation_level is not None and getattr(host, "autocommit", None) is not True
 
 
 def main_file(host: sqlite3.Connection) -> str:

@@ -115,13 +115,16 @@ def _refunds(
     ref: PaymentRef, charge: JsonObject, captured: Money
 ) -> Steps[tuple[tuple[GatewayRefund, ...], tuple[GatewayRefund, ...]]]:
     """All refunds of the charge, to the last page; and apart from them what a partial capture released."""
-    partly = translate.is_partly_captured(charge)
     rows = yield from every("/v1/refunds", ref.account, charge=ref.charge, expand=["data.balance_transaction"])
     refunds: list[GatewayRefund] = []
     released: list[GatewayRefund] = []
     for row in rows:
-        apart = translate.released_by_capture(row, partly_captured=partly)
+        apart = translate.released_by_capture(row)
         (released if apart else refunds).append(translate.refund_of(row, ref.charge, captured.currency))
+    # After all rows, for those that say they were released leave less that another may be.
+    left = translate.left_by_capture(charge) - sum(part.amount.amount_minor for part in released)
+    for row in rows:
+        translate.check_is_refund(row, left)
     return tuple(refunds), tuple(released)
 
 

@@ -186,18 +186,33 @@ def refund_of(refund: JsonObject, charge: str, currency: Currency) -> GatewayRef
     )
 
 
-def released_by_capture(refund: JsonObject, *, partly_captured: bool) -> bool:
-    """Whether this row is no refund but the part of an authorisation that a capture left over.
+def released_by_capture(refund: JsonObject) -> bool:
+    """Whether this row says that it is no refund but the part of an authorisation that a capture left over.
 
     Stripe keeps such a part among the charge's refunds and in its `amount_refunded`, while `amount_captured`
     does not hold it: counted, it would be taken off twice. Only its balance transaction tells, by its reporting
-    category. Raises Unclear where the charge was captured in part and a row's balance transaction is not there.
+    category.
     """
-    transaction = object_in(refund.get("balance_transaction"))
-    category = transaction.get("reporting_category")
-    if partly_captured and category is None:
+    return _category(refund) == _PARTIAL_CAPTURE
+
+
+def check_is_refund(refund: JsonObject, left_minor: int) -> None:
+    """Raise Unclear for a row that tells no kind and may be what a capture released, of which `left_minor` is
+    not accounted for by other rows.
+
+    A refund that is pending, has failed or was cancelled may have no balance transaction for ever, so what can be
+    no release is taken for the refund it is: what bears our mark, is of more than was left over, or did not
+    succeed, for a release takes no money that it could wait for. Taken for a refund by mistake, a release would
+    make less refundable, never more.
+    """
+    if _category(refund) is not None or as_id(object_in(refund.get("metadata")).get(MARK)) is not None:
+        return
+    if word(refund.get("status")) in (None, "succeeded") and whole(refund, "amount") <= left_minor:
         raise Unclear("a charge captured in part has a refund of which the kind cannot be told")
-    return category == _PARTIAL_CAPTURE
+
+
+def _category(refund: JsonObject) -> object:
+    return object_in(refund.get("balance_transaction")).get("reporting_category")
 
 
 def without_released(payment: Payment, released: tuple[GatewayRefund, ...]) -> Payment:
@@ -211,10 +226,10 @@ def without_released(payment: Payment, released: tuple[GatewayRefund, ...]) -> P
     return attrs.evolve(payment, given_back=money(gone, payment.given_back.currency))
 
 
-def is_partly_captured(charge: JsonObject) -> bool:
-    """Whether less was captured than was authorised, and something was."""
-    authorised = charge.get("amount")
-    return type(authorised) is int and 0 < _captured_minor(charge) < authorised
+def left_by_capture(charge: JsonObject) -> int:
+    """How much of the authorisation was not captured, where something was: no more can have been released."""
+    authorised, captured = charge.get("amount"), _captured_minor(charge)
+    return authorised - captured if type(authorised) is int and 0 < captured < authorised else 0
 
 
 def dispute_of(dispute: JsonObject, charge: str, captured: Money) -> Dispute:
@@ -303,7 +318,7 @@ def mention_of(row: JsonObject, kind: str, *, live: bool) -> Mention:
         raise Unclear("charge is no id")
     return Mention(
         id=id_in(row, "id"),
-        charge=None if released_by_capture(row, partly_captured=False) else charge,
+        charge=None if released_by_capture(row) else charge,
         created_at=time_in(row, "created"),
         mark=as_id(object_in(row.get("metadata")).get(MARK)) if kind == "refund" else None,
     )

@@ -278,8 +278,8 @@ class AsyncRefundService(AsyncBookings):
         A refund of a payment that is known is merged, ours by its mark and amount or another's; a payment nobody
         has quoted yet is handed back and nothing is stored. Doubled, late or in any order: the same ledger in the
         end. Never claims, sends or ends a doubt. Raises `GatewayUnreadable` when the gateway cannot be read,
-        `JournalError` for the journal and `TooContended` where other looks kept finding something else: let your queue
-        bring the signal again, or leave it to `recover`.
+        `TooContended` where other looks kept finding something else, and `JournalError` for the journal: let your
+        queue bring the signal again, or leave it to `recover`.
         """
         check_type(signal, Signal, "signal")
         if signal.ref is None:
@@ -293,7 +293,8 @@ class AsyncRefundService(AsyncBookings):
         `Reconciled` tells what a person should see beside it: drift, evidence against a dispute, marks of ours
         that nothing explains. `Unowned`: nobody has quoted it, nothing was stored. `Unreconciled`: it cannot be
         read now. Never claims, sends or ends a doubt. There is no actor: the result is for whoever operates the
-        host. Raises `JournalError` for the journal, `TooContended` where other looks kept finding something else.
+        host. Raises `JournalError` for the journal, and `TooContended` where other looks kept finding something
+        else.
         """
         check_type(ref, PaymentRef, "ref")
         compared = await self._compare(ref)
