@@ -717,13 +717,13 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         mode=APART,
     ),
     Mutant(
-        name="leg not capped", apply=swap(pulling._still, _as_planned), seeds=40, by=("leg_amount",), mode=APART
+        name="leg not capped", apply=swap(pulling._still, _as_planned), seeds=75, by=("leg_amount",), mode=APART
     ),
     Mutant(
         name="whole refund again when a leg fails",
         apply=swap(_real_steps, _from_the_top),
         seeds=120,
-        by=("amount", "too_late"),
+        by=("amount", "sent_again", "too_late"),
         mode=APART,
     ),
     Mutant(
