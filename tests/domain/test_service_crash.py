@@ -591,6 +591,34 @@ def test_process_that_dies_twice(form: Kind, fault: Fault | Planned, pause: time
     assert reached >= 28
 
 
+@pytest.mark.parametrize("fault", [Fault.ANSWER_LOST, Fault.REQUEST_LOST])
+def test_nothing_is_raised_to_whoever_repeats_what_may_have_been_sent(world: World, fault: Fault) -> None:
+    """The answer was lost, and when the same command comes again the journal cannot be written: it is in doubt as
+    before. An error would look as if nothing had been sent, and the client be paid by other means."""
+    ref, command = ready(world)
+    world.gateway.script(fault)
+    assert refund_of(world.refunds.issue(command)).status is Status.IN_DOUBT
+    world.clock.advance(5 * MINUTE)
+    world.wire.clear()
+    world.wire.each["append"] = unavailable()
+    assert refund_of(world.refunds.issue(command)).status is Status.IN_DOUBT
+    assert world.wire.calls[-1] == "append"
+    world.wire.clear()
+    assert finished(world, ref, command).status is Status.SUCCEEDED
+    assert world.bank.made(ref) == 1
+
+
+def test_what_broke_before_anything_was_sent_is_raised(world: World) -> None:
+    """Nothing has left, so the caller hears of it, and the same command goes on."""
+    ref, command = ready(world)
+    world.wire.after[ISSUE.index("append")] = lambda: world.wire.each.update(append=unavailable())
+    with pytest.raises(JournalUnavailable):
+        world.refunds.issue(command)
+    world.wire.clear()
+    assert finished(world, ref, command).status is Status.SUCCEEDED
+    assert world.bank.made(ref) == 1
+
+
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
 @pytest.mark.parametrize("number", range(1, len(ISSUE)))
 def test_interrupt_passes_at_every_call(world: World, number: int, interrupt: type[BaseException]) -> None:

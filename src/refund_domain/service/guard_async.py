@@ -19,7 +19,7 @@ from refund_domain.rules.eligibility import refundable
 from refund_domain.service.allowance import day_of, limited, taken
 from refund_domain.service.controls import WHY_LIMIT, Switch, account_switch, flipped, switch_of, tenant_switch
 from refund_domain.service.loop_async import AsyncLoop
-from refund_domain.service.stream import CLOCK_FELL_BACK, Decided, Stream
+from refund_domain.service.stream import CLOCK_FELL_BACK, Decided, Stream, may_have_left
 from refund_domain.service.watch import Watch
 from refund_domain.views import Refund, view_refund
 
@@ -51,7 +51,7 @@ class AsyncGuard(AsyncLoop):
             stream, said = await self._command(stream, given, watch)
             if isinstance(said, Refused):
                 return said
-            stream = await self._go_on(stream, watch)
+            stream = await self._go_on(stream, watch, raises=not may_have_left(stream.ledger))
             record = next(record for record in stream.ledger.refunds if record.id == command.refund_id)
             return self._shown(stream, command.payment, record)
 

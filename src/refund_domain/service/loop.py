@@ -140,8 +140,11 @@ class Loop:
         with self._watch.held(stream.ledger.tenant) as watch:
             return self._go_on(stream, watch)
 
-    def _go_on(self, stream: Stream, watch: Watch) -> Stream:
-        """The same, of which is told later: whoever is slow to listen would make a claim too old to send."""
+    def _go_on(self, stream: Stream, watch: Watch, *, raises: bool = True) -> Stream:
+        """The same, of which is told later: whoever is slow to listen would make a claim too old to send.
+
+        What breaks before anything was sent is raised, unless a person asks to whom a refund may be on its way.
+        """
         ref = stream.ref
         if not isinstance(ref, PaymentRef):
             return stream
@@ -151,7 +154,7 @@ class Loop:
             try:
                 stream = self._advance(stream, ref, watch)
             except Exception:
-                if turn == 0:
+                if turn == 0 and raises:
                     raise
                 # A send may have left in an earlier turn: what is known goes back, recovery does the rest.
                 break

@@ -62,6 +62,7 @@ from refund_domain.service.stream import (
     Stream,
     Waiting,
     dealt,
+    may_have_left,
     named,
 )
 from refund_domain.service.watch import Observe, Watch
@@ -183,7 +184,8 @@ class RefundService(Bookings):
             stream, said = self._request(command, watch)
             if isinstance(said, Refused):
                 return said
-            return self._outcome(self._go_on(stream, watch), command)
+            stream = self._go_on(stream, watch, raises=not may_have_left(stream.ledger))
+            return self._outcome(stream, command)
 
     def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.

@@ -59,6 +59,7 @@ from refund_domain.service.stream import (
     Stream,
     Waiting,
     dealt,
+    may_have_left,
     named,
 )
 from refund_domain.service.watch import Observe, Watch
@@ -173,7 +174,8 @@ class AsyncRefundService(AsyncBookings):
             stream, said = await self._request(command, watch)
             if isinstance(said, Refused):
                 return said
-            return self._outcome(await self._go_on(stream, watch), command)
+            stream = await self._go_on(stream, watch, raises=not may_have_left(stream.ledger))
+            return self._outcome(stream, command)
 
     async def request(self, command: IssueRefund) -> Refund | Refused:
         """Write the decision down without touching the network; `dispatch` sends it.

@@ -24,7 +24,7 @@ from refund_domain.answers import (
 )
 from refund_domain.decider.attention import Attention, attention
 from refund_domain.decider.inputs import GatewayAnswered, LegReplied
-from refund_domain.decider.ledger import EMPTY, Ledger, Status, evolve, fold, status_of
+from refund_domain.decider.ledger import EMPTY, Ledger, Status, evolve, fold, shown, status_of
 from refund_domain.decider.pulling import LegState, state_of
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import Event, LegAnswered, LegClaimed, SendAnswered, SendClaimed
@@ -189,6 +189,11 @@ def doubt_since(ledger: Ledger) -> datetime | None:
         if leg.doubted_since is not None and state_of(ledger, record, leg) is LegState.IN_DOUBT
     ]
     return min((*sends, *legs), default=None)
+
+
+def may_have_left(ledger: Ledger) -> bool:
+    """Whether a refund of ours may be at the gateway: it is shown there, or a send may have been executed."""
+    return any(record.doubted_since is not None or shown(ledger, record) is not None for record in ledger.refunds)
 
 
 def dealt(refs: Sequence[PaymentRef], order: str) -> list[PaymentRef]:
