@@ -287,6 +287,35 @@ def test_going_on_after_an_alarm_of_the_looking_looks_at_once() -> None:
     assert story.ledger.due == story.now
 
 
+def test_an_answer_takes_away_what_it_answers_and_no_more() -> None:
+    """A refund that no look shows, what stopped its sending, and a looking that fails wait for a word each."""
+    both = Story().claimed()
+    both.answer(OutcomeUnknown(why="not ours", resend=False, alarm="not_our_refund"))
+    both.wait(28 * HOUR).look()
+    assert set(waiting(both)) == {"alarm_not_our_refund", "not_shown"}
+    both.settle("r1", "alarm_not_our_refund", Choice.KEEP_LOOKING)
+    assert (set(waiting(both)), both.ledger.due) == ({"not_shown"}, both.now)
+    looking = asked()
+    looking.until_due().look(Unread(why="401", alarm="bad_key"))
+    assert set(waiting(looking)) == {"look_alarm_bad_key", "not_shown"}
+    looking.settle("r1", "not_shown", Choice.KEEP_LOOKING)
+    assert set(waiting(looking)) == {"look_alarm_bad_key"}
+    looking.settle("payment", "look_alarm_bad_key", Choice.KEEP_LOOKING)
+    assert not waiting(looking)
+
+
+def test_keeping_on_looking_puts_no_earlier_look_off() -> None:
+    """Another's refund is pending and looked at soon: that a doubt goes on daily changes nothing about it."""
+    story = asked()
+    story.shows(refund("re_other", 1_00, status="pending"))
+    story.quote()
+    due = story.ledger.due
+    assert due is not None
+    assert due < story.now + DAY
+    story.settle("r1", "not_shown", Choice.KEEP_LOOKING)
+    assert story.ledger.due == due
+
+
 def test_keeping_on_looking_clears_what_was_asked_and_asks_again_if_it_stays_unseen() -> None:
     """A person who wants to wait is asked again at the next complete look, a day later."""
     story = asked()

@@ -363,10 +363,10 @@ def test_a_yes_to_a_leg_begins_the_rhythm_anew() -> None:
     story.until_due().look(Unread(why="timeout"))
     assert story.ledger.tries == 2
     story.until_due().look()
-    made = TransferReversal(id="trr_1", amount=usd(15_000), mark="r1:tr_1:1")
-    reply(story, Reversed(reversal=made))
-    assert (state(story), story.ledger.tries) == (LegState.DONE, 0)
-    assert story.ledger.latest == story.now
+    made = TransferReversal(id="trr_2", amount=usd(3_000), mark="r1:tr_2:1")
+    reply(story, Reversed(reversal=made), transfer="tr_2")
+    assert (leg_in(story, "tr_2").made, story.ledger.tries) == (made, 0)
+    assert (state(story), story.ledger.latest) == (LegState.IN_DOUBT, story.now)
 
 
 def leg_times_of(story: Story) -> list[datetime]:
@@ -431,3 +431,52 @@ def test_a_no_is_tried_again_in_a_day_and_not_before(wait: timedelta) -> None:
     assert len(claims(story)) == 1
     story.until_due().look()
     assert claims(story) == [(1, 1, 15_000), (2, 2, 15_000)]
+
+
+# --- legs beside each other, and a leg that comes to nothing -------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [NotSent(why="429"), TIMEOUT, SHORT])
+def test_a_leg_that_fails_keeps_no_other_from_its_turn(answer: Answer) -> None:
+    """Of two legs the first is answered no, or nothing, again and again: the second has its turn at once, and the
+    first is asked for again no sooner than its own backing off says."""
+    story = owing(10_000, 5_000)
+    story.look()
+    reply(story, answer)
+    story.look()
+    (second,) = leg_in(story, "tr_2").claims
+    assert second.at == START
+    reply(story, NotSent(why="429"), transfer="tr_2")
+    assert story.ledger.due is not None
+    assert story.ledger.due > START
+
+
+def test_a_leg_that_cannot_be_asked_for_is_told_to_a_person() -> None:
+    """Refused connections alarm nobody at first; after more of them than weather explains somebody must know that
+    the client has the money and the transfer still its own."""
+    story = asked()
+    reply(story, NotSent(why="refused"))
+    assert not [item for item in attention(story.ledger) if item.code == "transfer_not_reversed"]
+    for _ in range(8):
+        story.until_due().look()
+        reply(story, NotSent(why="refused"))
+    (item,) = (item for item in attention(story.ledger) if item.code == "transfer_not_reversed")
+    assert "could not be asked for" in item.says
+    assert item.choices == (Choice.KEEP_LOOKING, Choice.LEAVE, Choice.NOTED)
+
+
+@pytest.mark.parametrize("choice", [Choice.LEAVE, Choice.KEEP_LOOKING])
+def test_a_leg_that_was_noted_can_still_be_decided(choice: Choice) -> None:
+    """Who noted it has only heard of it: as long as it is so, it can be left, or tried again."""
+    story = asked()
+    reply(story, SHORT)
+    story.settle("r1:tr_1", "transfer_not_reversed", Choice.NOTED)
+    assert not attention(story.ledger)
+    assert codes(story.settle("r1:tr_1", "transfer_not_reversed", Choice.NOTED)) == {"not_asked_for"}
+    assert "AttentionSettled" in kinds(story.settle("r1:tr_1", "transfer_not_reversed", choice))
+    if choice is Choice.LEAVE:
+        assert state(story) is LegState.LEFT
+    else:
+        assert len(claims(story)) == 1
+        story.look()
+        assert len(claims(story)) == 2

@@ -58,7 +58,7 @@ def test_no_seed_breaks_an_invariant_over_the_memory_journal(mode: str) -> None:
     tally = run_batch(mode, Journal.MEMORY.value, 0, 200, STEPS)
     never = [] if MODES[mode].reconciles else list(PAGE_FAULTS)
     if _missing(tally) != never:  # a fault that so many seeds happened not to draw comes in a few more
-        tally.merge(run_batch(mode, Journal.MEMORY.value, 200, 400, STEPS))
+        tally.merge(run_batch(mode, Journal.MEMORY.value, 200, 500, STEPS))
     assert (tally.failing, dict(tally.broken)) == ([], {})
     assert tally.refunds > 200
     missing = _missing(tally)

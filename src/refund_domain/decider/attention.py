@@ -15,7 +15,7 @@ from refund_domain.answers import Declined
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
 from refund_domain.decider.evidence import Evidence, evidence
-from refund_domain.decider.ledger import Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.decider.ledger import NOT_SHOWN, Ledger, RefundRecord, Status, is_shown_by, shown, status_of
 from refund_domain.decider.pulling import legs_told
 from refund_domain.refusals import Move
 from refund_domain.rules.eligibility import INQUIRIES, disputed_minor, listed_minor
@@ -98,6 +98,11 @@ def attention(ledger: Ledger) -> tuple[Attention, ...]:
     return tuple(item for item in _items(ledger) if (item.subject, item.code) not in settled)
 
 
+def answerable(ledger: Ledger) -> tuple[Attention, ...]:
+    """All that a person may still decide: what waits, and what was noted and nothing more."""
+    return tuple(_items(ledger))
+
+
 def _items(ledger: Ledger) -> Iterator[Attention]:
     for record in ledger.refunds:
         yield from _of_refund(ledger, record)
@@ -110,7 +115,7 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         says = "No complete look shows this refund. Check the gateway's dashboard: was it made?"
         yield Attention(
             subject=record.id,
-            code="not_shown",
+            code=NOT_SHOWN,
             choices=(Choice.NOT_MADE, Choice.KEEP_LOOKING),
             move=Move.STAFF,
             says=says,

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from refund_domain.answers import Accepted, Ask, Look, OutcomeUnknown, Picture, Reversed, Unread
 from refund_domain.commands import Choice
-from refund_domain.decider.attention import attention
+from refund_domain.decider.attention import answerable, attention
 from refund_domain.decider.doubt import steps, unreadable
 from refund_domain.decider.inputs import (
     ApproveRequest,
@@ -25,6 +25,7 @@ from refund_domain.decider.inputs import (
     SettleAttention,
 )
 from refund_domain.decider.ledger import (
+    NOT_SHOWN,
     Ledger,
     Observed,
     Status,
@@ -214,7 +215,9 @@ def _record_outside(ledger: Ledger, given: RecordOutside) -> Events | Refused:
 def _settle(ledger: Ledger, given: SettleAttention, policy: Policy) -> Events | Refused:
     if ledger.tenant != given.by.tenant:
         return Refused((NotFound(),))
-    waiting = [i for i in attention(ledger) if (i.subject, i.code) == (given.subject, given.code)]
+    # Who noted something has heard of it; it may be decided all the same, as long as it is so.
+    items = attention(ledger) if given.choice is Choice.NOTED else answerable(ledger)
+    waiting = [i for i in items if (i.subject, i.code) == (given.subject, given.code)]
     if not waiting or given.choice not in waiting[0].choices:
         return Refused((NotAskedFor(),))
     settled = AttentionSettled(
@@ -226,11 +229,19 @@ def _settle(ledger: Ledger, given: SettleAttention, policy: Policy) -> Events | 
         denied = (ApprovalDenied(by=given.by),)
         return (settled, RefundDropped(at=given.at, refund_id=given.subject, reasons=denied))
     if given.choice is Choice.KEEP_LOOKING:
-        # An alarm that was mended may go on at once; a doubt past its last edge is looked at daily.
-        asked = (record := record_of(ledger, given.subject)) is not None and record.asked_at is not None
-        due = given.at + policy.look_daily if asked else given.at
-        return (settled, LookScheduled(at=given.at, due=due))
+        return (settled, _looked_for_again(ledger, given, policy))
     return (settled,)
+
+
+def _looked_for_again(ledger: Ledger, given: SettleAttention, policy: Policy) -> LookScheduled:
+    """When to look after a person said to go on: at once where something was mended; daily, or when it is due
+    anyway, for a doubt past its last edge. Only who answers for the looking takes its alarm away."""
+    due = given.at
+    if given.code == NOT_SHOWN:
+        due = min(filter(None, (ledger.due, given.at + policy.look_daily)))
+    if given.subject == "payment":
+        return LookScheduled(at=given.at, due=due)
+    return LookScheduled(at=given.at, due=due, tries=ledger.tries, alarm=ledger.alarm)
 
 
 # --- what the gateway showed --------------------------------------------------------------------------

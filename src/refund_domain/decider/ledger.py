@@ -82,6 +82,9 @@ OBSERVED: Final[dict[str, tuple[int, Status]]] = {
 DISPUTE_FAILURE: Final = "charge_for_pending_refund_disputed"
 """A refund that failed so must never be tried again: the dispute decides, or the client is paid twice."""
 
+NOT_SHOWN: Final = "not_shown"
+"""The code of a refund that no complete look shows, past the last edge of its doubt: a person is asked."""
+
 _UNKNOWN_WORD: Final = (1, Status.PENDING)
 _SHOWN: Final = (Status.PENDING, Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
 
@@ -465,6 +468,9 @@ def _settled(ledger: Ledger, latest: datetime, event: AttentionSettled) -> Ledge
         return ledger
     record = record_of(ledger, event.subject)
     if record is not None:
-        return _with(ledger, latest, attrs.evolve(record, asked_at=None, alarm=None))
+        # Each answer takes away what it answers: whether the refund was made, or what stopped sending.
+        if event.code == NOT_SHOWN:
+            return _with(ledger, latest, attrs.evolve(record, asked_at=None))
+        return _with(ledger, latest, attrs.evolve(record, alarm=None))
     refunds = (attrs.evolve(other, legs=urged(other.id, other.legs, event.subject)) for other in ledger.refunds)
     return attrs.evolve(ledger, refunds=tuple(refunds))

@@ -9,17 +9,17 @@ by the next, for as long as the refund lives: the person who issued it was shown
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
 import attrs
 
 from refund_domain._checks import is_id
-from refund_domain.answers import Declined, Picture, Reversal
+from refund_domain.answers import Declined, NotSent, Picture, Reversal
 from refund_domain.commands import Choice
 from refund_domain.connect import Transfer
-from refund_domain.decider.doubt import STEPS, Step, Verdict, Zone, fell_back, without_effect, zone_of
+from refund_domain.decider.doubt import MOST_UNREAD, STEPS, Step, Verdict, Zone, fell_back, without_effect, zone_of
 from refund_domain.decider.inputs import OwedLook
 from refund_domain.decider.ledger import Ledger, RefundRecord, Status, status_of
 from refund_domain.decider.legs import LegRecord, subject_of
@@ -107,11 +107,15 @@ def legs_seen(ledger: Ledger, payment: Payment, at: datetime) -> Events:
 
 
 def leg_steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
-    """What this owed look does to the first leg that it can do anything for: claim it, or end its doubt."""
+    """What this owed look does to the first leg that it can do anything for: claim it, or end its doubt.
+
+    Legs that were never asked for come first, and then the one asked for longest ago: one that fails and fails
+    keeps no other from its turn.
+    """
     payment = ledger.payment
     if not isinstance(given.look, Picture) or payment is None or fell_back(given.at, given.latest, policy):
         return ()
-    for record, leg in _legs(ledger):
+    for record, leg in sorted(_legs(ledger), key=_asked_last):
         moves: Events = ()
         match state_of(ledger, record, leg):
             case LegState.OWED if given.at >= _not_before(leg, given.at, policy):
@@ -123,6 +127,11 @@ def leg_steps(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
         if moves:
             return moves
     return ()
+
+
+def _asked_last(entry: tuple[RefundRecord, LegRecord]) -> tuple[bool, datetime]:
+    claims = entry[1].claims
+    return (True, claims[-1].at) if claims else (False, datetime.min.replace(tzinfo=UTC))
 
 
 def _legs(ledger: Ledger) -> Iterator[tuple[RefundRecord, LegRecord]]:
@@ -287,5 +296,7 @@ def _stuck(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> str | None:
         return codes[-1]
     if leg.burnt or leg.not_made:
         return "no answer"
+    if sum(isinstance(claim.answer, NotSent) for claim in leg.tries) > MOST_UNREAD:
+        return "it could not be asked for"
     stuck = leg.doubted_since is None and _next_reversal(record, leg, ledger.payment) is None
     return "nothing can be asked of it now" if stuck else None
