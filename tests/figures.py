@@ -459,7 +459,10 @@ def benchmarked(figures: Any) -> str:
 
 def _anew(measured: Any) -> str:
     """When and of what a benchmark was measured by itself, after the others."""
-    return "" if measured is None else f" Measured at {measured['at']} at commit `{measured['commit'][:12]}`."
+    if measured is None:
+        return ""
+    python = f", by Python {measured['python']}" if "python" in measured else ""
+    return f" Measured at {measured['at']} at commit `{measured['commit'][:12]}`{python}."
 
 
 def _figure(time_us: float) -> str:

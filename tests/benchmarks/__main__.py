@@ -77,7 +77,8 @@ def put_among_figures(results: dict[str, list[dict[str, Any]]], path: Path = JSO
     among = figures["benchmarks"]
     rows = among["benchmarks"] | results
     among["benchmarks"] = {name: rows[name] for name in BENCHMARKS if name in rows}
-    measured = {"commit": commit(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M}Z"}
+    at, python = f"{datetime.now(UTC):%Y-%m-%dT%H:%M}Z", platform.python_version()
+    measured = {"commit": commit(), "at": at, "python": python}
     among["measured"] = among.get("measured", {}) | dict.fromkeys(results, measured)
     path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
 
