@@ -60,4 +60,4 @@ def test_one_benchmark_is_measured_anew_without_the_others(tmp_path: Path) -> No
     shown = benchmarked(among)
     assert shown.count(" Measured at ") == 3
     assert f"{ABOUT['B10']}\n" in shown
-    assert re.search(r"B5: .* Measured at \d{4}-.*Z at commit `[0-9a-f]{12}`\.", shown)
+    assert re.search(r"B5: .* Measured at \d{4}-.*Z at commit `[0-9a-f]{12}`, by Python 3\.\d+\.\d+\.", shown)

@@ -72,6 +72,14 @@ def mismatched() -> Story:
     return story
 
 
+def waits_for_funds() -> Story:
+    """A refund that waits until the balance holds enough."""
+    story = standing(Status.IN_DOUBT)
+    story.shows(attrs.evolve(story.ours(status="pending"), pending_reason="insufficient_funds"))
+    story.quote()
+    return story
+
+
 def doubled() -> Story:
     """Two live refunds with our mark and our amount."""
     story = standing(Status.SUCCEEDED)
@@ -106,6 +114,7 @@ KINDS: dict[str, tuple[Callable[[], Story], str, tuple[Choice, ...], Move]] = {
     "not_made": (lambda: standing(Status.NOT_MADE), "r1", NOTED, Move.STAFF),
     "dropped": (lambda: standing(Status.DROPPED), "r1", NOTED, Move.STAFF),
     "declined": (lambda: standing(Status.DECLINED), "r1", NOTED, Move.STAFF),
+    "waits_for_funds": (waits_for_funds, "r1", NOTED, Move.STAFF),
     "mark_mismatch": (mismatched, "re_odd", NOTED, Move.STAFF),
     "doubled": (doubled, "r1", NOTED, Move.STAFF),
     f"over_refunded_{2 * WHOLE}": (doubled, "payment", NOTED, Move.STAFF),
@@ -209,6 +218,16 @@ def test_only_disputes_that_count_are_held_against_a_refund() -> None:
     ]
     assert "disputed_after_refund" not in waiting(disputed(standing(Status.SUCCEEDED), "won"))
     assert "disputed_after_refund" not in waiting(disputed(standing(Status.FAILED), "lost"))
+
+
+def test_only_a_refund_that_waits_for_funds_asks_for_a_top_up() -> None:
+    """Another that is pending goes its way, and one that had waited is told no more."""
+    story = waits_for_funds()
+    assert "top it up" in waiting(story)["waits_for_funds"].says
+    story.shows(story.ours(status="succeeded"))
+    story.quote()
+    assert "waits_for_funds" not in waiting(story)
+    assert "waits_for_funds" not in waiting(standing(Status.PENDING))
 
 
 def test_an_inquiry_that_was_noted_is_told_again_as_the_chargeback_it_becomes() -> None:

@@ -27,6 +27,13 @@ _PULLED_BACK: Final = (
     "and the platform's fee perhaps returned: check both in the dashboard and pass on what is owed."
 )
 
+_FUNDS: Final = "insufficient_funds"
+"""The gateway's word for a refund that waits until the balance holds enough (Stripe facts, "Reasons")."""
+
+_WAITS_FOR_FUNDS: Final = (
+    "The refund waits for money in the gateway's balance: top it up. Where it waits too long, it fails."
+)
+
 _NO_PLAN: Final = (
     "This refund is known by its mark alone, as its journal was lost, and transfers of the payment still hold "
     "money: check in the dashboard which of them to reverse."
@@ -161,6 +168,8 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         case Status.DECLINED:
             codes = [claim.answer.code for claim in record.claims if isinstance(claim.answer, Declined)]
             yield _note(record.id, status, f"The gateway declined it ({', '.join(codes)}); nothing was made.")
+        case Status.PENDING if seen is not None and seen.refund.pending_reason == _FUNDS:
+            yield _note(record.id, "waits_for_funds", _WAITS_FOR_FUNDS)
         case Status.REQUESTED | Status.IN_DOUBT | Status.PENDING | Status.SUCCEEDED:
             pass
 
