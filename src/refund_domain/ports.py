@@ -255,8 +255,9 @@ class OperatedJournal(RefundJournal, Protocol):
 
     `begin_erasure(tenant, scope, key)` gives the key of the tenant's erasure that was begun and not ended, or
     keeps this one; it is another scope's: `JournalBusy`, unless the scope is empty, which takes any over.
-    `end_erasure(tenant)` forgets key and scope, and when it returns nothing of what was erased is left in the
-    journal's own files, as far as the database lets that be seen to.
+    `end_erasure(tenant, key)` forgets key and scope of the erasure that has this key, and no other's: a run that
+    is late must not end the next one. When it returns nothing of what was erased is left in the journal's own
+    files, as far as the database lets that be seen to.
     """
 
     def figures(self, young: timedelta, /) -> Figures: ...
@@ -269,7 +270,7 @@ class OperatedJournal(RefundJournal, Protocol):
 
     def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str: ...
 
-    def end_erasure(self, tenant: str, /) -> None: ...
+    def end_erasure(self, tenant: str, key: str, /) -> None: ...
 
 
 class AsyncRefundJournal(Protocol):
@@ -311,4 +312,4 @@ class AsyncOperatedJournal(AsyncRefundJournal, Protocol):
 
     async def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str: ...
 
-    async def end_erasure(self, tenant: str, /) -> None: ...
+    async def end_erasure(self, tenant: str, key: str, /) -> None: ...

@@ -68,7 +68,7 @@ def _erase(journal: OperatedJournal, tenant: str, scope: str) -> int:
         count += found
     else:
         raise JournalUnavailable("this actor goes on acting: take the right to act away, then run it again")
-    journal.end_erasure(tenant)
+    journal.end_erasure(tenant, key)
     return count
 
 
