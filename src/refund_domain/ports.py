@@ -238,6 +238,16 @@ class JoiningJournal(RefundJournal, Protocol):
     def within(self, connection: object, /) -> RefundJournal: ...
 
 
+class LeavingJournal(RefundJournal, Protocol):
+    """What `JoiningJournal.within` gives where it may have begun the host's transaction itself.
+
+    `leave()` rolls back what `within` began on the host's connection, and nothing that the host began. It is asked
+    for only before anything was read or written there: by a service that refuses the connection after all.
+    """
+
+    def leave(self) -> None: ...
+
+
 class OperatedJournal(RefundJournal, Protocol):
     """A journal that an operator may watch, export and have personal data erased from.
 
@@ -297,6 +307,12 @@ class AsyncJoiningJournal(AsyncRefundJournal, Protocol):
     """`JoiningJournal` for the async service; the contract is the same."""
 
     async def within(self, connection: object, /) -> AsyncRefundJournal: ...
+
+
+class AsyncLeavingJournal(AsyncRefundJournal, Protocol):
+    """`LeavingJournal` for the async service; the contract is the same."""
+
+    async def leave(self) -> None: ...
 
 
 class AsyncOperatedJournal(AsyncRefundJournal, Protocol):

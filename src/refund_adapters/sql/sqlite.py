@@ -220,8 +220,8 @@ class SqliteJournal:
         if not path or schema.file_identity(path) != self._file:
             raise JournalUnavailable("the host's connection leads to another file than the journal's")
         # Last, for what is refused must be left as it was: a transaction begun elsewhere locks that file.
-        begin_where_python_would(host)
-        return JoinedSqliteJournal(host, self._now, self._times)
+        begun = begin_where_python_would(host)
+        return JoinedSqliteJournal(host, self._now, self._times, begun=begun)
 
     def close(self) -> None:
         """Close the connections of all threads. Every later call raises `JournalUnavailable`."""
