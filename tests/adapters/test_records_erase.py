@@ -234,6 +234,28 @@ def test_what_is_appended_meanwhile_goes_too(journal: OperatedJournal, monkeypat
     assert len(set(actors(journal)) - {BEN.id}) == 1
 
 
+def test_what_the_last_pass_had_gone_by_goes_with_another_run(
+    journal: OperatedJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is appended at the very end keeps the name; one more run takes it, under another random name."""
+    service, _ = lived(journal)
+    end = journal.end_erasure
+
+    def late(*values: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "end_erasure", end)
+            service.record_outside(CASH, Money.parse("3.00", "USD"), by=MARIA, how="cash")
+        end(*values)
+
+    monkeypatch.setattr(journal, "end_erasure", late)
+    assert erase_actor(journal, "acme", MARIA.id) == 2
+    assert MARIA.id in actors(journal)
+    monkeypatch.setattr(journal, "end_erasure", end)
+    assert erase_actor(journal, "acme", MARIA.id) == 1
+    names = set(actors(journal)) - {BEN.id}
+    assert (len(names), MARIA.id in names) == (2, False)
+
+
 def test_an_actor_who_goes_on_acting_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the name comes back as fast as it goes, the erasure gives up and says what to do."""
     made = MemoryJournal()
