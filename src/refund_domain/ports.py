@@ -238,6 +238,16 @@ class JoiningJournal(RefundJournal, Protocol):
     def within(self, connection: object, /) -> RefundJournal: ...
 
 
+class LeavingJournal(RefundJournal, Protocol):
+    """What `JoiningJournal.within` gives where it may have begun the host's transaction itself.
+
+    `leave()` rolls back what `within` began on the host's connection, and nothing that the host began. It is asked
+    for only before anything was read or written there: by a service that refuses the connection after all.
+    """
+
+    def leave(self) -> None: ...
+
+
 class OperatedJournal(RefundJournal, Protocol):
     """A journal that an operator may watch, export and have personal data erased from.
 
@@ -255,8 +265,9 @@ class OperatedJournal(RefundJournal, Protocol):
 
     `begin_erasure(tenant, scope, key)` gives the key of the tenant's erasure that was begun and not ended, or
     keeps this one; it is another scope's: `JournalBusy`, unless the scope is empty, which takes any over.
-    `end_erasure(tenant)` forgets key and scope, and when it returns nothing of what was erased is left in the
-    journal's own files, as far as the database lets that be seen to.
+    `end_erasure(tenant, key)` forgets key and scope of the erasure that has this key, and no other's: a run that
+    is late must not end the next one. When it returns nothing of what was erased is left in the journal's own
+    files, as far as the database lets that be seen to.
     """
 
     def figures(self, young: timedelta, /) -> Figures: ...
@@ -269,7 +280,7 @@ class OperatedJournal(RefundJournal, Protocol):
 
     def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str: ...
 
-    def end_erasure(self, tenant: str, /) -> None: ...
+    def end_erasure(self, tenant: str, key: str, /) -> None: ...
 
 
 class AsyncRefundJournal(Protocol):
@@ -298,6 +309,12 @@ class AsyncJoiningJournal(AsyncRefundJournal, Protocol):
     async def within(self, connection: object, /) -> AsyncRefundJournal: ...
 
 
+class AsyncLeavingJournal(AsyncRefundJournal, Protocol):
+    """`LeavingJournal` for the async service; the contract is the same."""
+
+    async def leave(self) -> None: ...
+
+
 class AsyncOperatedJournal(AsyncRefundJournal, Protocol):
     """`OperatedJournal` for the async service; the contract is the same."""
 
@@ -311,4 +328,4 @@ class AsyncOperatedJournal(AsyncRefundJournal, Protocol):
 
     async def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str: ...
 
-    async def end_erasure(self, tenant: str, /) -> None: ...
+    async def end_erasure(self, tenant: str, key: str, /) -> None: ...

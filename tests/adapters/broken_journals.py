@@ -145,8 +145,9 @@ class PlainJournal:
         self.erasures[tenant] = (scope, begun[1])
         return begun[1]
 
-    def end_erasure(self, tenant: str, /) -> None:
-        self.erasures.pop(tenant, None)
+    def end_erasure(self, tenant: str, key: str, /) -> None:
+        if self.erasures.get(tenant, ("", ""))[1] == key:
+            del self.erasures[tenant]
 
     def within(self, connection: object, /) -> RefundJournal:
         assert isinstance(connection, PlainHost)
@@ -731,8 +732,15 @@ class AnyScopeTakesOver(PlainJournal):
 class KeepsTheKey(PlainJournal):
     """Never forgets a key: whoever finds it tells who was erased."""
 
-    def end_erasure(self, tenant: str, /) -> None:
+    def end_erasure(self, tenant: str, key: str, /) -> None:
         return
+
+
+class EndsAnyErasure(PlainJournal):
+    """Lets a run that is late end the erasure that was begun after its own."""
+
+    def end_erasure(self, tenant: str, key: str, /) -> None:
+        self.erasures.pop(tenant, None)
 
 
 class ErasesWhatItRead(PlainJournal):
@@ -808,6 +816,7 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("erasure_is_resumed", NewKeyEachTime),
     ("erasure_is_resumed", AnyScopeTakesOver),
     ("erasure_is_resumed", KeepsTheKey),
+    ("erasure_is_resumed", EndsAnyErasure),
     ("erasing_beside_appends", ErasesWhatItRead),
     ("recovery_is_noted", NotesNothing),
     ("recovery_is_noted", NotesTheFirst),

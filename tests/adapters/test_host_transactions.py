@@ -311,6 +311,28 @@ def test_live_gateway_needs_a_durable_commit_of_the_host(bed: Bed) -> None:
         bed.world.refunds.within(host)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("service", KINDS)
+def test_a_refused_connection_is_left_as_it_was(service: Kind, tmp_path: Path, begun: bool) -> None:
+    """Refused for its weak commits, a host's connection has no transaction that it did not begin, and keeps one
+    that it did; others can write to the journal."""
+    path, world = str(tmp_path / "host.db"), World(service)
+    with SqliteJournal(path, clock=world.clock, busy_timeout_s=0.2) as journal:
+        world.refunds = world.service(journal=journal)
+        live = world.service(journal=journal, gateway=MemoryGateway(world.bank, live=True))
+        with closing(sqlite3.connect(path)) as host:
+            host.execute("PRAGMA synchronous = NORMAL")
+            host.execute("CREATE TABLE bookings (id INTEGER)")
+            if begun:
+                host.execute("INSERT INTO bookings VALUES (1)")
+            with pytest.raises(ValueError, match="durable"):
+                live.within(host)
+            assert host.in_transaction is begun
+            host.commit()
+            assert host.execute("SELECT count(*) FROM bookings").fetchone() == (int(begun),)
+            assert refund_of(world.refunds.issue(world.decision(world.pay()))).status is Status.SUCCEEDED
+
+
 def test_a_journal_that_cannot_join_says_so(kind: Kind) -> None:
     """The memory journal has no connection to share."""
     with pytest.raises(TypeError, match="cannot join"):

@@ -191,8 +191,8 @@ class DrivenJournal:
     def begin_erasure(self, tenant: str, scope: str, key: str, /) -> str:
         return driven(self._inner.begin_erasure(tenant, scope, key))
 
-    def end_erasure(self, tenant: str, /) -> None:
-        driven(self._inner.end_erasure(tenant))
+    def end_erasure(self, tenant: str, key: str, /) -> None:
+        driven(self._inner.end_erasure(tenant, key))
 
 
 # --- ours keep them -----------------------------------------------------------------------------------------

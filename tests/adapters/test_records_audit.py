@@ -23,9 +23,22 @@ from refund_adapters.records.audit import audit_row
 from refund_adapters.sql import SqliteJournal
 from refund_adapters.sql.codec import decode
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
-from refund_domain.events import EVENTS, Event, StreamOpened
+from refund_domain.answers import Reversed
+from refund_domain.commands import Choice
+from refund_domain.events import (
+    EVENTS,
+    AttentionSettled,
+    Event,
+    LegAnswered,
+    LegClaimed,
+    LegNotMade,
+    LegObserved,
+    RefundDropped,
+    StreamOpened,
+)
 from refund_domain.operations.erasure import WRITTEN, actors_in
 from refund_domain.ports import Head, Tailed
+from refund_domain.refusals import AmountChanged, NothingLeft
 from refund_domain.testing import strategies
 from refund_domain.testing.laws_samples import sample_events
 
@@ -118,6 +131,65 @@ def test_a_decision_can_be_followed() -> None:
     answered = rows["SendAnswered"]
     assert (answered["refund"], answered["status"]) == (asked["refund"], "succeeded")
     assert answered["gateway_refund"].startswith("re_")
+
+
+def columns(event: Event, *names: str) -> tuple[str, ...]:
+    """These columns of one event's row."""
+    row = audit_row(told(event))
+    return tuple(row[name] for name in names)
+
+
+def test_a_leg_can_be_followed() -> None:
+    """What was asked of a leg, answered and seen stands beside its refund with amount and currency."""
+    asked, back = ("r1", "0.01", "USD"), {"answered": 0, "not": 0}
+    for event in sample_events(NINE):
+        match event:
+            case LegClaimed() | LegObserved():
+                assert columns(event, "refund", "amount", "currency") == asked
+            case LegAnswered(answer=Reversed()):
+                assert columns(event, "refund", "amount", "currency") == asked
+                back["answered"] += 1
+            case LegAnswered():
+                assert columns(event, "refund", "amount", "currency") == ("r1", "", "")
+                assert columns(event, "code") != ("",)
+                back["not"] += 1
+            case LegNotMade():
+                assert columns(event, "refund") == ("r1",)
+            case _:
+                pass
+    assert back == {"answered": 1, "not": 3}
+
+
+@pytest.mark.parametrize(
+    ("subject", "code", "refund", "gateway_refund"),
+    [
+        ("r1", "not_shown", "r1", ""),
+        ("r:1", "transfers_unknown", "r:1", ""),
+        ("r1", "transfer_pulled_back", "r1", ""),
+        ("r1:tr_1", "transfer_pulled_back", "r1", ""),
+        ("r:1:tr_1", "transfer_not_reversed", "r:1", ""),
+        ("re_1", "mark_mismatch", "", "re_1"),
+        ("payment", "over_refunded_20001", "", ""),
+        ("payment", "look_alarm_credentials", "", ""),
+        ("du_1", "disputed_after_refund", "", ""),
+        ("du_1", "inquired_after_refund", "", ""),
+    ],
+)
+def test_an_answer_stands_beside_the_refund_it_is_about(
+    subject: str, code: str, refund: str, gateway_refund: str
+) -> None:
+    """What a person settled is found by the refund where it was about one; a payment or dispute is none."""
+    event = AttentionSettled(at=NINE, subject=subject, code=code, choice=Choice.NOTED, by=MARIA)
+    wanted = (refund, gateway_refund, code, "noted", "maria")
+    assert columns(event, "refund", "gateway_refund", "code", "decision", "who") == wanted
+
+
+def test_a_dropped_refund_tells_why() -> None:
+    """Each rule that said no stands there by its code, once."""
+    (one, two) = (Money.parse("1.00", "USD"), Money.parse("2.00", "USD"))
+    changed = AmountChanged(verified=one, current=two)
+    event = RefundDropped(at=NINE, refund_id="r1", reasons=(changed, NothingLeft(), changed))
+    assert columns(event, "refund", "code") == ("r1", "amount_changed, nothing_left")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "＝", "'="])

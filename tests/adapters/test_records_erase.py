@@ -188,6 +188,37 @@ def test_killed_halfway_it_goes_on_with_the_same_name(
     assert erase_actor(journal, "acme", BEN.id) == 2
 
 
+def test_a_run_that_is_late_leaves_the_next_erasure_its_key(
+    journal: OperatedJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two run the same erasure; the second ends when another's was begun and broke off, who stays one name."""
+    service, _ = lived(journal)
+    service.record_outside(CASH, Money.parse("3.00", "USD"), by=BEN, how="cash")
+    monkeypatch.setattr(erasing, "PAGE", 2)
+    put, end, put_of_ben, ends = journal.erase, journal.end_erasure, list[object](), list[object]()
+
+    def dies(tenant: str, events: Sequence[Tailed], /) -> None:
+        put_of_ben.append(events)
+        if len(put_of_ben) == 2:
+            raise KeyboardInterrupt
+        put(tenant, events)
+
+    def late(*values: str) -> None:
+        ends.append(values)
+        if len(ends) == 1:
+            erase_actor(journal, "acme", MARIA.id)
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(journal, "erase", dies)
+                erase_actor(journal, "acme", BEN.id)
+        end(*values)
+
+    monkeypatch.setattr(journal, "end_erasure", late)
+    assert erase_actor(journal, "acme", MARIA.id) == 2
+    assert BEN.id in actors(journal)
+    assert erase_actor(journal, "acme", BEN.id) >= 1
+    assert len(set(actors(journal))) == 2
+
+
 def test_what_is_appended_meanwhile_goes_too(journal: OperatedJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that comes behind a place already passed is found before the erasure ends, under the same name."""
     service, _ = lived(journal)
@@ -201,6 +232,28 @@ def test_what_is_appended_meanwhile_goes_too(journal: OperatedJournal, monkeypat
     monkeypatch.setattr(journal, "erase", meanwhile)
     assert erase_actor(journal, "acme", MARIA.id) == 3
     assert len(set(actors(journal)) - {BEN.id}) == 1
+
+
+def test_what_the_last_pass_had_gone_by_goes_with_another_run(
+    journal: OperatedJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is appended at the very end keeps the name; one more run takes it, under another random name."""
+    service, _ = lived(journal)
+    end = journal.end_erasure
+
+    def late(*values: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "end_erasure", end)
+            service.record_outside(CASH, Money.parse("3.00", "USD"), by=MARIA, how="cash")
+        end(*values)
+
+    monkeypatch.setattr(journal, "end_erasure", late)
+    assert erase_actor(journal, "acme", MARIA.id) == 2
+    assert MARIA.id in actors(journal)
+    monkeypatch.setattr(journal, "end_erasure", end)
+    assert erase_actor(journal, "acme", MARIA.id) == 1
+    names = set(actors(journal)) - {BEN.id}
+    assert (len(names), MARIA.id in names) == (2, False)
 
 
 def test_an_actor_who_goes_on_acting_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

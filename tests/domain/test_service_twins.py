@@ -77,6 +77,7 @@ NAMES = {
     "AsyncRefundJournal": "RefundJournal",
     "AsyncRefundFeed": "RefundFeed",
     "AsyncJoiningJournal": "JoiningJournal",
+    "AsyncLeavingJournal": "LeavingJournal",
     "AsyncOperatedJournal": "OperatedJournal",
     "AsyncPayoutSource": "PayoutSource",
     "AsyncPayoutReading": "PayoutReading",
@@ -216,6 +217,7 @@ def test_every_await_is_of_a_port_or_of_allow_in_the_end() -> None:
         owners = ("self._journal", "self._gateway", "feed", "source", "self._source", "self._payouts")
         of_port = owner in owners and node.func.attr in ports
         of_port |= owner == "cast(AsyncJoiningJournal, self._journal)" and node.func.attr == "within"
+        of_port |= owner == "cast(AsyncLeavingJournal, joined)" and node.func.attr == "leave"
         of_port |= owner in ("journal", "operated(journal)") and node.func.attr in {"load", *OPERATED}
         of_self = owner == "self" and node.func.attr in (coroutines | {"_allow", "_sleep"})
         assert (id(node) in awaited) is (of_port or of_self), ast.unparse(node)

@@ -38,7 +38,7 @@ from refund_domain.payments import AnyPayment, ControlRef, Ref
 from refund_domain.payouts.entries import EntryPage
 from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.policy import DEFAULT_POLICY
-from refund_domain.ports import Head, JoiningJournal, Loaded, PayoutSource, RefundFeed, Tailed
+from refund_domain.ports import Head, JoiningJournal, LeavingJournal, Loaded, PayoutSource, RefundFeed, Tailed
 from refund_domain.quotes import Booking, BookingQuote, IssueBooking, NotTried
 from refund_domain.rules.arrival import weekdays
 from refund_domain.service.controls import Switch
@@ -314,6 +314,12 @@ class AwaitedJournal:
                 return call(*arguments)
 
             return awaited
+        if name == "leave" and hasattr(self._inner, name):
+
+            async def leave() -> None:
+                cast(LeavingJournal, self._inner).leave()
+
+            return leave
         if name != "within" or not hasattr(self._inner, "within"):
             raise AttributeError(name)
 

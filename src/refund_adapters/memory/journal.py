@@ -153,10 +153,11 @@ class MemoryJournal:
             self._erasures[tenant] = (scope, begun[1])
             return begun[1]
 
-    def end_erasure(self, tenant: str, /) -> None:
-        """Forget key and scope; see the port."""
+    def end_erasure(self, tenant: str, key: str, /) -> None:
+        """Forget key and scope of the erasure that has this key; see the port."""
         with self._lock:
-            self._erasures.pop(tenant, None)
+            if self._erasures.get(tenant, ("", ""))[1] == key:
+                del self._erasures[tenant]
 
     def _tick(self) -> datetime:
         now = self._clock()
@@ -214,6 +215,6 @@ class AsyncMemoryJournal:
         """See `MemoryJournal.begin_erasure`."""
         return self._journal.begin_erasure(tenant, scope, key)
 
-    async def end_erasure(self, tenant: str, /) -> None:
+    async def end_erasure(self, tenant: str, key: str, /) -> None:
         """See `MemoryJournal.end_erasure`."""
-        self._journal.end_erasure(tenant)
+        self._journal.end_erasure(tenant, key)

@@ -17,6 +17,7 @@ import attrs
 from refund_adapters.cells import safe_cell, write_row
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
+from refund_domain.events import AttentionSettled, Event, RefundDropped
 from refund_domain.money import Money
 from refund_domain.operations.erasure import actors_in, written_in
 from refund_domain.ports import OperatedJournal, Tailed
@@ -25,9 +26,17 @@ PAGE: Final = 500
 """How many events are asked for at once."""
 
 PATHS: Final[dict[str, tuple[str, ...]]] = {
-    "refund": ("refund_id", "send.refund_id", "refund.mark"),
+    "refund": ("refund_id", "send.refund_id", "refund.mark", "reversal.refund_id"),
     "gateway_refund": ("refund.id", "answer.refund.id"),
-    "amount": ("amount", "send.amount", "refund.amount", "answer.refund.amount", "payment.captured"),
+    "amount": (
+        "amount",
+        "send.amount",
+        "refund.amount",
+        "answer.refund.amount",
+        "reversal.amount",
+        "answer.reversal.amount",
+        "payment.captured",
+    ),
     "status": ("refund.status", "answer.refund.status", "payment.status"),
     "reason": ("reason", "send.reason", "refund.failure_reason", "answer.refund.failure_reason"),
     "decision": ("choice",),
@@ -35,6 +44,12 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "seen_at": ("quoted_at",),
 }
 """Where each column is found in an event: the first of these that holds anything."""
+
+PAYMENT: Final = "payment"
+OF_DISPUTES: Final = ("disputed_after_refund", "inquired_after_refund")
+OF_GATEWAY_REFUNDS: Final = "mark_mismatch"
+OF_LEGS: Final = ("transfer_not_reversed", "transfer_pulled_back")
+"""What a person may answer that is not about a refund of ours as a whole: by its subject, or by its code."""
 
 COLUMNS: Final = (
     "payment",
@@ -90,7 +105,25 @@ def audit_row(told: Tailed) -> dict[str, str]:
         "who": ", ".join(dict.fromkeys(actor.id for actor in actors_in(event))),
         "data": encode(event),
         "position": told.position,
+        **_named(event),
     }
+
+
+def _named(event: Event) -> dict[str, str]:
+    """What two kinds of event tell otherwise: the rules that said no, and what a person's answer was about."""
+    match event:
+        case RefundDropped():
+            return {"code": ", ".join(dict.fromkeys(reason.code for reason in event.reasons))}
+        case AttentionSettled(subject=subject, code=code):
+            if subject == PAYMENT or code in OF_DISPUTES:
+                return {}
+            if code == OF_GATEWAY_REFUNDS:
+                return {"gateway_refund": subject}
+            # A leg is named by its refund's id and its transfer's; one of the codes is a whole refund's, too.
+            refund, _, _ = subject.rpartition(":") if code in OF_LEGS else ("", "", "")
+            return {"refund": refund or subject}
+        case _:
+            return {}
 
 
 def _first(event: object, paths: tuple[str, ...]) -> object:

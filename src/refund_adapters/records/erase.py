@@ -31,7 +31,8 @@ def erase_actor(journal: OperatedJournal, tenant: str, actor: str) -> int:
     Gives in how many events something went. In place of the id comes one random name, the same wherever this actor
     acted; nobody can find it from the id, or the id from it, once the erasure is done. Take the right to act away
     first: who acts later stands there under the id again. Killed or broken off, run it again: it goes on with the
-    same name. Doing it twice changes nothing.
+    same name. Run it once more when all that was allowed before has ended: what came where the last pass had been
+    is left till then, and goes under another name. Doing it twice changes nothing else.
 
     Raises ValueError for a name that is erased already, `JournalBusy` while another of this tenant was begun and
     not ended, `JournalUnavailable` where the actor goes on acting, `JournalError` for the journal.
@@ -68,7 +69,7 @@ def _erase(journal: OperatedJournal, tenant: str, scope: str) -> int:
         count += found
     else:
         raise JournalUnavailable("this actor goes on acting: take the right to act away, then run it again")
-    journal.end_erasure(tenant)
+    journal.end_erasure(tenant, key)
     return count
 
 

@@ -143,10 +143,11 @@ class PostgresJournal:
         """The key of the tenant's erasure that was begun and not ended; this one where there is none."""
         return self._pool.run(self._asks.begin_erasure(tenant, scope, key))
 
-    def end_erasure(self, tenant: str, /) -> None:
-        """Forget key and scope. What was erased is in no row any more; the dead rows of before are the server's to
-        overwrite: `VACUUM FULL` on `refund_events` and `refund_erasures` leaves none of them."""
-        self._pool.run(self._asks.end_erasure(tenant))
+    def end_erasure(self, tenant: str, key: str, /) -> None:
+        """Forget key and scope of the erasure that has this key. What was erased is in no row any more; the dead
+        rows of before are the server's to overwrite: `VACUUM FULL` on `refund_events` and `refund_erasures` leaves
+        none of them."""
+        self._pool.run(self._asks.end_erasure(tenant, key))
 
     def within(self, connection: object, /) -> JoinedPostgresJournal:
         """This journal within the transaction that is open on a host's psycopg connection, or on what Django

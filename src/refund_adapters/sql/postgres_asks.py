@@ -182,10 +182,11 @@ class Asks:
         values = {"tenant": tenant, "scope": scope, "key": key}
         return Ask(statement("begin_erasure", self._schema), values, read, writes=True)
 
-    def end_erasure(self, tenant: str) -> Ask[None]:
-        """Forget key and scope."""
+    def end_erasure(self, tenant: str, key: str) -> Ask[None]:
+        """Forget key and scope of the erasure that has this key."""
         check_text(tenant, "tenant", 255)
-        return Ask(statement("end_erasure", self._schema), {"tenant": tenant}, lambda rows: None, writes=True)
+        values = {"tenant": tenant, "key": key}
+        return Ask(statement("end_erasure", self._schema), values, lambda rows: None, writes=True)
 
     def tail(self, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
         """What was appended behind a position, up to the oldest open transaction."""

@@ -116,9 +116,9 @@ class AsyncPostgresJournal:
         """See `PostgresJournal.begin_erasure`."""
         return await self._pool.run(self._asks.begin_erasure(tenant, scope, key))
 
-    async def end_erasure(self, tenant: str, /) -> None:
+    async def end_erasure(self, tenant: str, key: str, /) -> None:
         """See `PostgresJournal.end_erasure`."""
-        await self._pool.run(self._asks.end_erasure(tenant))
+        await self._pool.run(self._asks.end_erasure(tenant, key))
 
     async def within(self, connection: object, /) -> AsyncJoinedPostgresJournal:
         """See `PostgresJournal.within`: on a psycopg AsyncConnection."""

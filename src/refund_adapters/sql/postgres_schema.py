@@ -249,7 +249,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
             SET scope = CASE WHEN excluded.scope = '' THEN '' ELSE stands.scope END
         RETURNING scope, key
     """,
-    "end_erasure": "DELETE FROM {schema}.refund_erasures WHERE tenant = %(tenant)s",
+    "end_erasure": "DELETE FROM {schema}.refund_erasures WHERE tenant = %(tenant)s AND key = %(key)s",
     "tail": """
         SELECT tx, seq, stream, version, event FROM {schema}.refund_events
         WHERE (tx, seq) > (%(tx)s, %(seq)s) AND tx < (

@@ -145,7 +145,7 @@ BEGIN_ERASURE: Final = """
     ON CONFLICT (tenant) DO UPDATE SET scope = excluded.scope WHERE excluded.scope = ''
 """
 READ_ERASURE: Final = "SELECT scope, key FROM refund_erasures WHERE tenant = ?"
-END_ERASURE: Final = "DELETE FROM refund_erasures WHERE tenant = ?"
+END_ERASURE: Final = "DELETE FROM refund_erasures WHERE tenant = ? AND key = ?"
 REWRITE_FILE: Final = "VACUUM"
 EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 READ_TAIL: Final = "SELECT seq, stream, version, event FROM refund_events WHERE seq > ? ORDER BY seq LIMIT ?"

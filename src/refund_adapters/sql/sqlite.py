@@ -194,14 +194,15 @@ class SqliteJournal:
         check_text(tenant, "tenant", 255)
         return self._write(lambda connection: begin_erasure(connection, tenant, scope, key))
 
-    def end_erasure(self, tenant: str, /) -> None:
-        """Forget key and scope, and rewrite the whole file: nothing of what was erased is left in it or its log.
+    def end_erasure(self, tenant: str, key: str, /) -> None:
+        """Forget key and scope of the erasure that has this key, and rewrite the whole file: nothing of what was
+        erased is left in it or its log.
 
         Takes as long as a copy of the file, room for one more, and makes appends wait. Raises `JournalBusy` where
         another connection reads all the while: end it again.
         """
         check_text(tenant, "tenant", 255)
-        self._write(lambda connection: connection.execute(schema.END_ERASURE, (tenant,)))
+        self._write(lambda connection: connection.execute(schema.END_ERASURE, (tenant, key)))
         self._run(forget)
 
     def within(self, connection: object, /) -> JoinedSqliteJournal:
@@ -219,8 +220,8 @@ class SqliteJournal:
         if not path or schema.file_identity(path) != self._file:
             raise JournalUnavailable("the host's connection leads to another file than the journal's")
         # Last, for what is refused must be left as it was: a transaction begun elsewhere locks that file.
-        begin_where_python_would(host)
-        return JoinedSqliteJournal(host, self._now, self._times)
+        begun = begin_where_python_would(host)
+        return JoinedSqliteJournal(host, self._now, self._times, begun=begun)
 
     def close(self) -> None:
         """Close the connections of all threads. Every later call raises `JournalUnavailable`."""

@@ -32,12 +32,15 @@ Row = tuple[str, int, int, str]
 
 
 class JoinedSqliteJournal:
-    """A `SqliteJournal` within a host's transaction, as `SqliteJournal.within` gives it. Ends nothing."""
+    """A `SqliteJournal` within a host's transaction, as `SqliteJournal.within` gives it. Never ends that."""
 
     in_transaction = True
 
-    def __init__(self, host: sqlite3.Connection, now: Callable[[], datetime], times: Times) -> None:
+    def __init__(
+        self, host: sqlite3.Connection, now: Callable[[], datetime], times: Times, *, begun: bool = False
+    ) -> None:
         self._host = host
+        self._begun = begun
         self._now = now
         self._times = times
         (strength,) = self._run(lambda cursor: cursor.execute("PRAGMA main.synchronous").fetchone())
@@ -47,6 +50,11 @@ class JoinedSqliteJournal:
     def durable(self) -> bool:
         """Whether the host's commit survives a crash of the machine, by `synchronous` of its connection."""
         return self._durable
+
+    def leave(self) -> None:
+        """Roll back what `SqliteJournal.within` began on the host's connection, before anything is written."""
+        if self._begun and self._host.in_transaction:
+            told(lambda: self._host.execute("ROLLBACK"))
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
         """As `SqliteJournal.load`, as the host's transaction sees it."""
@@ -122,15 +130,19 @@ def check_in_transaction(host: sqlite3.Connection) -> None:
         raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
 
 
-def begin_where_python_would(host: sqlite3.Connection) -> None:
-    """See that the host's connection has a transaction open. Raises ValueError where none is and none would be.
+def begin_where_python_would(host: sqlite3.Connection) -> bool:
+    """See that the host's connection has a transaction open, and say whether it was begun here.
+
+    Raises ValueError where none is open and none would be.
 
     A connection in sqlite3's default mode begins one by itself, before its first change: it is begun here, for
     otherwise what is read before that change would not belong to it.
     """
-    if not host.in_transaction and _begins_by_itself(host):
+    begins = not host.in_transaction and _begins_by_itself(host)
+    if begins:
         told(lambda: host.execute(schema.BEGIN))
     check_in_transaction(host)
+    return begins
 
 
 def _begins_by_itself(host: sqlite3.Connection) -> bool:

@@ -43,6 +43,7 @@ from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import (
     JoiningJournal,
+    LeavingJournal,
     PaymentGateway,
     PayoutSource,
     RefundFeed,
@@ -271,9 +272,13 @@ class RefundService(Bookings):
         """
         if not hasattr(self._journal, "within"):
             raise TypeError("this journal cannot join a host's transaction")
+        joined = cast(JoiningJournal, self._journal).within(connection)
+        if self._gateway.live and not joined.durable and hasattr(joined, "leave"):
+            # It is refused below, and a transaction that joining began would go on locking an SQLite file.
+            cast(LeavingJournal, joined).leave()
         service = RefundService(
             self._gateway,
-            cast(JoiningJournal, self._journal).within(connection),
+            joined,
             allow=self._allow,
             policy=self._policy,
             is_business_day=self._is_business_day,

@@ -39,6 +39,7 @@ from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
 from refund_domain.policy import DEFAULT_POLICY, Policy
 from refund_domain.ports import (
     AsyncJoiningJournal,
+    AsyncLeavingJournal,
     AsyncPaymentGateway,
     AsyncPayoutSource,
     AsyncRefundFeed,
@@ -261,9 +262,13 @@ class AsyncRefundService(AsyncBookings):
         """
         if not hasattr(self._journal, "within"):
             raise TypeError("this journal cannot join a host's transaction")
+        joined = await cast(AsyncJoiningJournal, self._journal).within(connection)
+        if self._gateway.live and not joined.durable and hasattr(joined, "leave"):
+            # It is refused below, and a transaction that joining began would go on locking an SQLite file.
+            await cast(AsyncLeavingJournal, joined).leave()
         service = AsyncRefundService(
             self._gateway,
-            await cast(AsyncJoiningJournal, self._journal).within(connection),
+            joined,
             allow=self._allow,
             policy=self._policy,
             is_business_day=self._is_business_day,

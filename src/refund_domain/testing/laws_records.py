@@ -202,7 +202,7 @@ def only_erasing(desk: Desk) -> None:
 
 
 def erasure_is_resumed(desk: Desk) -> None:
-    """The key of an erasure stays until that is ended; another scope waits for it, the empty one takes over."""
+    """The key of an erasure stays until that is ended by it; another scope waits, the empty one takes over."""
     journal = operated(desk)
     must(journal.begin_erasure("acme", "maria", "k1") == "k1", "another key than the first")
     must(journal.begin_erasure("acme", "maria", "k2") == "k1", "another key when resumed")
@@ -210,10 +210,14 @@ def erasure_is_resumed(desk: Desk) -> None:
     must(_is_busy(journal, "ben"), "another scope beside an erasure that was not ended")
     must(journal.begin_erasure("acme", "", "k4") == "k1", "another key when everybody's took over")
     must(_is_busy(journal, "maria"), "a scope that was taken over")
-    journal.end_erasure("acme")
+    journal.end_erasure("acme", "k2")
+    must(journal.begin_erasure("acme", "", "k4") == "k1", "an erasure ended by another one's key")
+    journal.end_erasure("acme", "k1")
     must(journal.begin_erasure("acme", "ben", "k5") == "k5", "a key that was not forgotten")
     must(journal.begin_erasure("other", "maria", "k6") == "k3", "another tenant's key forgotten")
-    journal.end_erasure("nobody")
+    journal.end_erasure("acme", "k1")
+    must(journal.begin_erasure("acme", "ben", "k7") == "k5", "an erasure ended by that of before, which was late")
+    journal.end_erasure("nobody", "k1")
 
 
 def _is_busy(journal: OperatedJournal, scope: str) -> bool:
