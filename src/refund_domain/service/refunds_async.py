@@ -13,14 +13,14 @@ from typing import Final, cast
 from refund_domain._checks import check_count, check_id, check_text, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decider.attention import attention
+from refund_domain.decider.attention import UNREADABLE, attention
 from refund_domain.decider.decide import owed
 from refund_domain.decider.inputs import (
     RecordOutside,
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.errors import GatewayUnreadable
+from refund_domain.errors import GatewayUnreadable, UnknownEvent
 from refund_domain.money import Money
 from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.operations.health import Health
@@ -222,14 +222,22 @@ class AsyncRefundService(AsyncBookings):
         return said if isinstance(said, Refused) else self._view(stream)
 
     async def attention(self, *, by: Actor, limit: int = 100) -> tuple[Waiting, ...] | Refused:
-        """What waits for a person in the actor's tenant, each with the choices `settle` takes."""
+        """What waits for a person in the actor's tenant, each with the choices `settle` takes.
+
+        A payment whose stream this worker cannot read stops no other: it is named, as `unreadable_stream`.
+        """
         check_type(by, Actor, "by")
         check_count(limit, "limit", 1)
         if not await self._may(by, Action.ATTENTION, None):
             return Refused((NotAllowed(action=Action.ATTENTION),))
         waiting = []
         for ref in await self._journal.waiting(by.tenant, limit):
-            stream = await self._load(ref)
+            try:
+                stream = await self._load(ref)
+            except UnknownEvent:
+                # Whose it is stands in events that cannot be read: the journal named it for this tenant.
+                waiting.append(Waiting(payment=ref, items=(UNREADABLE,)))
+                continue
             items = attention(stream.ledger)
             if items and stream.ledger.tenant == by.tenant:
                 waiting.append(Waiting(payment=ref, items=items))
