@@ -16,6 +16,7 @@ from refund_domain import AsyncRefundService, Money, PaymentRef, Refund, Refused
 from refund_domain.money import Currency
 from refund_domain.operations.bulk import SAYS, BulkItem, BulkProgress, BulkReport
 from refund_domain.payouts.funds import Funds, Payout
+from refund_domain.policy import Policy
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.refusals import NotFound
 from refund_domain.rules.funding import FromBankAccount, FromPayout
@@ -125,7 +126,8 @@ def test_report_tells_each_payment_and_adds_up(world: World) -> None:
         "refused: 2, 30.00 USD (a rule said no and nothing was sent)\n"
         "in_doubt: 1, 30.00 USD (the money may have moved: recovery finds out, repay nothing by other means)\n"
         "requested: 1, 40.00 USD (not sent yet: recovery sends what still may be sent)\n"
-        "not_tried: 1, 60.00 USD (something broke: run the same bookings again)\n"
+        "not_tried: 1, 60.00 USD (nothing was heard of it, it may be on record and may still be sent: "
+        "run the same bookings again, repay nothing by other means)\n"
         f"- B1, {refs[0]}, 10.00 USD: refused. {report.items[0].result}\n"
         f"- B2, {refs[1]}, 20.00 USD: refused. {report.items[1].result}\n"
         f"- B3, {refs[2]}, 30.00 USD: in_doubt\n"
@@ -151,7 +153,7 @@ def test_detail_of_a_refund_is_told() -> None:
 
 def test_every_outcome_that_leaves_something_to_do_says_so() -> None:
     """No outcome's sentence is of a word that is none, and only what is over and well has none."""
-    assert set(SAYS) <= {*Status, "refused", "not_tried"}
+    assert set(SAYS) <= {*Status, "waits_for_second", "refused", "not_tried"}
     assert {*Status} - set(SAYS) == {Status.SUCCEEDED, Status.DROPPED, Status.NOT_MADE, Status.CANCELED}
 
 
@@ -172,6 +174,36 @@ def test_sums_are_exact(amounts: list[tuple[str, int, bool]]) -> None:
         told = [money.amount_minor for total in totals for money in total.sums if money.currency.code == code]
         assert sum(told) == sum(10 * minor for each, minor, _ in amounts if each == code)
         assert len(told) <= len(totals)
+
+
+def test_what_a_second_person_must_approve_is_nothing_that_recovery_sends(world: World) -> None:
+    """A refund that waits for another person has an outcome of its own and is not among what goes on by itself."""
+    world = World(world.kind, policy=Policy(second_person_from=(usd("500.00"),)), cap=False)
+    commands = storm(world, "800.00", "20.00")
+    world.gateway.script(Fault.LOOK_WORKS, Fault.RATE_LIMITED)
+    report = world.refunds.issue_bookings(commands)
+    assert outcomes(report) == ["waits_for_second", "requested"]
+    assert report.waits_for_second == report.items[:1]
+    assert report.unfinished == report.items[1:]
+    assert str(report).splitlines()[1] == (
+        "waits_for_second: 1, 800.00 USD (nothing is sent unless another person approves it)"
+    )
+    world.settle_down(until=HOUR)
+    assert [world.bank.made(ref) for ref in payments(commands)] == [0, 1]
+
+
+def test_what_broke_may_be_on_record_and_says_so(world: World) -> None:
+    """A refund whose claim could not be written is sent by recovery, so its report never calls it not refunded."""
+    commands = storm(world, "200.00")
+    appends = iter(range(99))
+    world.wire.each["append"] = lambda: unavailable()() if next(appends) == 1 else None
+    report = world.refunds.issue_bookings(commands)
+    assert outcomes(report) == ["not_tried"]
+    assert "may still be sent" in str(report)
+    assert "repay nothing by other means" in str(report)
+    world.wire.clear()
+    world.settle_down(until=HOUR)
+    assert [world.bank.made(ref) for ref in payments(commands)] == [1]
 
 
 # --- resumed --------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from refund_domain.views import Refund
 
 REFUSED: Final = "refused"
 NOT_TRIED: Final = "not_tried"
+WAITS_FOR_SECOND: Final = "waits_for_second"
 
 SAYS: Final[dict[str, str]] = {
     Status.REQUESTED: "not sent yet: recovery sends what still may be sent",
@@ -25,8 +26,12 @@ SAYS: Final[dict[str, str]] = {
     Status.PENDING: "on its way",
     Status.DECLINED: "the gateway said no",
     Status.FAILED: "it came back: a person is waited for",
+    WAITS_FOR_SECOND: "nothing is sent unless another person approves it",
     REFUSED: "a rule said no and nothing was sent",
-    NOT_TRIED: "something broke: run the same bookings again",
+    NOT_TRIED: (
+        "nothing was heard of it, it may be on record and may still be sent: "
+        "run the same bookings again, repay nothing by other means"
+    ),
 }
 """What a report adds to an outcome that leaves something to do."""
 
@@ -42,8 +47,10 @@ class BulkItem:
 
     @property
     def outcome(self) -> str:
-        """The refund's status, `refused` or `not_tried`."""
+        """The refund's status, or `waits_for_second`, `refused`, `not_tried`."""
         match self.result:
+            case Refund(waits_for_second=True):
+                return WAITS_FOR_SECOND
             case Refund(status=status):
                 return str(status)
             case Refused():
@@ -114,13 +121,18 @@ class BulkReport:
         return self._with(Status.REQUESTED, Status.IN_DOUBT)
 
     @property
+    def waits_for_second(self) -> tuple[BulkItem, ...]:
+        """What only another person can let go (`approve`); what nobody approves is dropped, never sent."""
+        return self._with(WAITS_FOR_SECOND)
+
+    @property
     def refused(self) -> tuple[BulkItem, ...]:
         """What a rule said no to; each needs a new quote and a new decision, or another way."""
         return self._with(REFUSED)
 
     @property
     def not_tried(self) -> tuple[BulkItem, ...]:
-        """What broke: run the same bookings again."""
+        """What broke, and may be on record and be sent all the same: run the same bookings again."""
         return self._with(NOT_TRIED)
 
     def __str__(self) -> str:
