@@ -138,6 +138,17 @@ def test_allow_is_asked_once_and_first(world: World, action: Action) -> None:
     assert world.wire.asked == [(MARIA, action, ASKED_OF.get(action, ref))]
 
 
+@pytest.mark.parametrize("action", Action)
+def test_nobody_acts_under_the_name_of_an_erased_actor(world: World, action: Action) -> None:
+    """An actor whose id is one that erasing makes may do nothing, whatever `allow` says, and nothing is read."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+    said = CALLS[action](world, ref, command, attrs.evolve(MARIA, id="erased:7f3a"))
+    assert codes_of(said) == ("not_allowed",)
+    assert world.wire.calls == world.wire.controls == []
+
+
 def _raises(actor: Actor, action: Action, ref: Ref | None) -> bool:
     raise LookupError("the rights database is gone")
 

@@ -13,6 +13,7 @@ from refund_domain.decider.inputs import ApproveRequest, RequestRefund
 from refund_domain.decider.ledger import RefundRecord, Status
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
+from refund_domain.operations.erasure import is_erased
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import NotAllowed, Refusal, Refused
 from refund_domain.rules.eligibility import refundable
@@ -90,6 +91,10 @@ class AsyncGuard(AsyncLoop):
     # --- small parts --------------------------------------------------------------------------------
 
     async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+        if is_erased(by):
+            # The name that erasing gives is nobody's to act under: it would never be erased, and what it asks for
+            # would count against everybody's own limit.
+            return False
         try:
             return await self._allow(by, action, ref) is True
         except Exception:
