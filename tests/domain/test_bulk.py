@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refund_adapters.memory import Fault
-from refund_domain import AsyncRefundService, Money, PaymentRef, Refund, Refused, Status
+from refund_domain import Actor, AsyncRefundService, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.money import Currency
 from refund_domain.operations.bulk import SAYS, BulkItem, BulkProgress, BulkReport
 from refund_domain.payouts.funds import Funds, Payout
@@ -446,6 +446,36 @@ def test_payment_in_two_bookings_is_refunded_once(world: World) -> None:
     assert isinstance(report.items[0].result, Refund)
     assert codes_of(report.items[1].result) == ("already_refunded",)
     assert world.bank.made(ref) == 1
+
+
+@pytest.mark.parametrize("disputed", [False, True])
+def test_command_given_twice_is_counted_once(world: World, disputed: bool) -> None:
+    """Of the same command twice the sums and lists say what became of it, and not twice that; each has an item."""
+    commands = storm(world, "10.00", "20.00")
+    if disputed:
+        world.bank.dispute(payments(commands)[0])
+    report = world.refunds.issue_bookings([commands[0], *commands, commands[1]])
+    assert [item.payment for item in report.items] == payments([commands[0], *commands, commands[1]])
+    assert str(report) == str(world.refunds.issue_bookings(commands))
+    assert [len(report.refused), report.bookings] == [int(disputed), 2]
+    sums = {total.outcome: total.sums for total in report.totals}
+    refused = {"refused": (usd("10.00"),), "succeeded": (usd("20.00"),)}
+    assert sums == (refused if disputed else {"succeeded": (usd("30.00"),)})
+
+
+def test_two_commands_of_one_request_are_counted_as_one_refund(world: World) -> None:
+    """Two people's commands of one quote lead to one refund, each is told of it, and its sum is counted once."""
+    (command,) = storm(world, "10.00")
+    (refund,) = command.refunds
+    again = attrs.evolve(command, refunds=(attrs.evolve(refund, by=Actor(id="paul", tenant="acme")),))
+    report = world.refunds.issue_bookings([command, again])
+    assert outcomes(report) == ["succeeded", "succeeded"]
+    assert [(total.count, total.sums) for total in report.totals] == [(1, (usd("10.00"),))]
+    world.allow = lambda actor, action, ref: actor.id != "paul"
+    mixed = world.refunds.issue_bookings([command, again])
+    assert outcomes(mixed) == ["succeeded", "refused"]
+    assert str(mixed) == "2 bookings, 1 payment\nsucceeded: 1, 10.00 USD"
+    assert world.bank.made(refund.payment) == 1
 
 
 def test_nothing_is_sent_that_nobody_verified(world: World) -> None:

@@ -38,12 +38,16 @@ SAYS: Final[dict[str, str]] = {
 
 @attrs.frozen(kw_only=True)
 class BulkItem:
-    """What became of one payment of one booking; `verified` is the amount that a person verified."""
+    """What became of one payment of one booking; `verified` is the amount that a person verified.
+
+    Items of one `request_id` are of one refund.
+    """
 
     label: str
     payment: PaymentRef
     verified: Money
     result: Refund | Refused | NotTried
+    request_id: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -98,6 +102,7 @@ class BulkProgress:
 class BulkReport:
     """What one run did: an item for each payment, in the order of the run. `str(report)` is for people.
 
+    Each command has its item. What was given twice is one request, and is counted and listed once.
     Nothing has to be kept to go on: the same bookings again finish the rest and repeat nothing.
     """
 
@@ -106,9 +111,12 @@ class BulkReport:
 
     @property
     def totals(self) -> tuple[BulkTotal, ...]:
-        """One total for each outcome: what succeeded, then the others in the order in which they first came."""
+        """One total for each outcome: what succeeded, then the others in the order in which they first came.
+
+        A request is counted once, however often it was given.
+        """
         groups: dict[str, list[Money]] = {}
-        for item in self.items:
+        for item in self._once:
             groups.setdefault(item.outcome, []).append(item.verified)
         return tuple(
             BulkTotal(outcome=outcome, count=len(amounts), sums=_sums(amounts))
@@ -136,12 +144,23 @@ class BulkReport:
         return self._with(NOT_TRIED)
 
     def __str__(self) -> str:
-        counted = f"{_counted(self.bookings, 'booking')}, {_counted(len(self.items), 'payment')}"
-        odd = [item for item in self.items if item.outcome not in (Status.SUCCEEDED, Status.PENDING)]
+        counted = f"{_counted(self.bookings, 'booking')}, {_counted(len(self._once), 'payment')}"
+        odd = [item for item in self._once if item.outcome not in (Status.SUCCEEDED, Status.PENDING)]
         return "\n".join([counted, *map(str, self.totals), *(f"- {item}" for item in odd)])
 
     def _with(self, *outcomes: str) -> tuple[BulkItem, ...]:
-        return tuple(item for item in self.items if item.outcome in outcomes)
+        return tuple(item for item in self._once if item.outcome in outcomes)
+
+    @property
+    def _once(self) -> tuple[BulkItem, ...]:
+        """One item of each request: it is one refund, and twice in the sums it would say twice what was sent."""
+        kept: dict[object, BulkItem] = {}
+        for place, item in enumerate(self.items):
+            request = place if item.request_id is None else (item.payment, item.request_id, item.verified)
+            # The refund itself tells best what became of it: what was refused or broke beside it changes nothing.
+            if isinstance(item.result, Refund) or request not in kept:
+                kept[request] = item
+        return tuple(kept.values())
 
 
 def _counted(number: int, what: str) -> str:
@@ -174,7 +193,7 @@ class BulkRun:
         if on_progress is not None and not callable(on_progress):
             raise TypeError("on_progress must be callable")
         self._gap_s = 0.0 if most_per_second is None else _gap_s(most_per_second, sleep)
-        self._bookings, self._on_progress = len(bookings), on_progress
+        self._bookings, self._on_progress = len(dict.fromkeys(bookings)), on_progress
         self.refunds: tuple[tuple[str, IssueRefund], ...] = tuple(
             (booking.label, refund) for booking in bookings for refund in booking.in_order
         )
@@ -189,7 +208,13 @@ class BulkRun:
 
     def took(self, label: str, refund: IssueRefund, result: Refund | Refused | NotTried) -> None:
         """What came of this refund; the host is told, and what its function raises stops nothing."""
-        item = BulkItem(label=label, payment=refund.payment, verified=refund.amount, result=result)
+        item = BulkItem(
+            label=label,
+            payment=refund.payment,
+            verified=refund.amount,
+            result=result,
+            request_id=refund.request_id,
+        )
         self._items.append(item)
         if self._on_progress is not None:
             try:
