@@ -105,10 +105,9 @@ class Guard(Loop):
             return False
 
     def _command(
-        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch | None = None
+        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch
     ) -> tuple[Stream, Decided]:
         """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
-        watch = watch or self._watch
         said = decide(stream.ledger, given, self._policy)
         if said and not isinstance(said, Refused):
             if fell_back(stream.now, stream.latest, self._policy):
@@ -116,7 +115,7 @@ class Guard(Loop):
             command = given.command
             held = self._pauses(command.payment.account, command.by.tenant)
             if isinstance(given, RequestRefund) and not held:
-                held = self._reserve(_asked(given.command, given.at))
+                held = self._reserve(_asked(given.command, given.at), watch)
             if not held:
                 return self._record(stream, given, watch, said)
             said = Refused(held)
@@ -124,7 +123,7 @@ class Guard(Loop):
             watch.refused(stream, said)
         return stream, said
 
-    def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+    def _reserve(self, asked: AllowanceTaken, watch: Watch) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""
         if not limited(self._policy):
             return ()
@@ -132,7 +131,7 @@ class Guard(Loop):
         def decided(events: tuple[Event, ...], at: datetime) -> Decided:
             return taken(events, asked, self._policy)
 
-        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
+        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided, watch)
         return said.reasons if isinstance(said, Refused) else ()
 
     def _held(self, stream: Stream, payment: PaymentRef, *, request_id: str, by: Actor) -> tuple[Refusal, ...]:
@@ -156,7 +155,7 @@ class Guard(Loop):
             wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
             return flipped(switch_of(ref, events), wanted)
 
-        events, _ = self._keep(ref, by.tenant, decided)
+        events, _ = self._keep(ref, by.tenant, decided, self._watch)
         return switch_of(ref, events)
 
 

@@ -126,7 +126,7 @@ class AsyncRefundService(AsyncBookings):
 
     # --- for people ---------------------------------------------------------------------------------
 
-    async def _quote(self, ref: AnyPayment, by: Actor) -> Quote:
+    async def _quote(self, ref: AnyPayment, by: Actor, watch: Watch) -> Quote:
         """What `quote` shows, but where the money will come from."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
@@ -141,7 +141,7 @@ class AsyncRefundService(AsyncBookings):
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
         if isinstance(ref, PaymentRef):
-            stream, look, said = await self._sight(stream, ref, by.tenant)
+            stream, look, said = await self._sight(stream, ref, watch, by.tenant)
             if isinstance(look, Unread):
                 raise GatewayUnreadable(look.why)
             if isinstance(look, Missing) or isinstance(said, Refused):
@@ -183,10 +183,11 @@ class AsyncRefundService(AsyncBookings):
         check_type(command, IssueRefund, "command")
         if not await self._may(command.by, Action.REQUEST, command.payment):
             return Refused((NotAllowed(action=Action.REQUEST),))
-        stream, said = await self._request(command)
-        if isinstance(said, Refused):
-            return said
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = await self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(stream, command)
 
     async def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """The payment and its refunds as the journal has them; no network."""
@@ -218,8 +219,9 @@ class AsyncRefundService(AsyncBookings):
             return Refused((NotAllowed(action=Action.RECORD_OUTSIDE),))
         stream = await self._load(ref)
         given = RecordOutside(at=stream.now, record_id=record_id, ref=ref, amount=amount, how=how, by=by)
-        stream, said = await self._record(stream, given)
-        return said if isinstance(said, Refused) else self._view(stream)
+        with self._watch.held(by.tenant) as watch:
+            stream, said = await self._record(stream, given, watch)
+            return said if isinstance(said, Refused) else self._view(stream)
 
     async def attention(self, *, by: Actor, limit: int = 100) -> tuple[Waiting, ...] | Refused:
         """What waits for a person in the actor's tenant, each with the choices `settle` takes.
@@ -256,8 +258,9 @@ class AsyncRefundService(AsyncBookings):
             return Refused((NotAllowed(action=Action.SETTLE),))
         stream = await self._load(ref)
         given = SettleAttention(at=stream.now, subject=subject, code=code, choice=choice, by=by)
-        stream, said = await self._record(stream, given)
-        return said if isinstance(said, Refused) else self._view(stream)
+        with self._watch.held(by.tenant) as watch:
+            stream, said = await self._record(stream, given, watch)
+            return said if isinstance(said, Refused) else self._view(stream)
 
     async def within(self, connection: object) -> AsyncRefundsWithin:
         """`request` and `record_outside` in the transaction that is open on the host's `connection`.
@@ -398,7 +401,7 @@ class AsyncRefundService(AsyncBookings):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(self, command: IssueRefund, watch: Watch | None = None) -> tuple[Stream, Decided]:
+    async def _request(self, command: IssueRefund, watch: Watch) -> tuple[Stream, Decided]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
         return await self._command(stream, given, watch)
