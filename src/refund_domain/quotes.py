@@ -314,7 +314,9 @@ def fund_bookings(
 
 @attrs.frozen(kw_only=True)
 class NotTried:
-    """This payment of a booking was not refunded because something broke; run the booking again.
+    """Something broke, so nothing was heard of this payment's refund: it may be on record and may still be sent.
+
+    Run the booking again, and repay nothing by other means.
 
     `error` is the name of the error's class; its text may hold what must not be shown.
     """

@@ -291,7 +291,7 @@ class NotAskedFor(_Sentence):
 
 @attrs.frozen(kw_only=True)
 class NotAllowed(_Sentence):
-    """The host's `allow` said no, or raised."""
+    """The host's `allow` said no, or raised; or the actor's name is one that erasing gives."""
 
     code = "not_allowed"
     http_status = 403

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refund_adapters.memory import Fault
-from refund_domain import AsyncRefundService, Money, PaymentRef, Refund, Refused, Status
+from refund_domain import Actor, AsyncRefundService, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.money import Currency
 from refund_domain.operations.bulk import SAYS, BulkItem, BulkProgress, BulkReport
 from refund_domain.payouts.funds import Funds, Payout
+from refund_domain.policy import Policy
 from refund_domain.quotes import Booking, IssueBooking, NotTried
 from refund_domain.refusals import NotFound
 from refund_domain.rules.funding import FromBankAccount, FromPayout
@@ -125,7 +126,8 @@ def test_report_tells_each_payment_and_adds_up(world: World) -> None:
         "refused: 2, 30.00 USD (a rule said no and nothing was sent)\n"
         "in_doubt: 1, 30.00 USD (the money may have moved: recovery finds out, repay nothing by other means)\n"
         "requested: 1, 40.00 USD (not sent yet: recovery sends what still may be sent)\n"
-        "not_tried: 1, 60.00 USD (something broke: run the same bookings again)\n"
+        "not_tried: 1, 60.00 USD (nothing was heard of it, it may be on record and may still be sent: "
+        "run the same bookings again, repay nothing by other means)\n"
         f"- B1, {refs[0]}, 10.00 USD: refused. {report.items[0].result}\n"
         f"- B2, {refs[1]}, 20.00 USD: refused. {report.items[1].result}\n"
         f"- B3, {refs[2]}, 30.00 USD: in_doubt\n"
@@ -151,7 +153,7 @@ def test_detail_of_a_refund_is_told() -> None:
 
 def test_every_outcome_that_leaves_something_to_do_says_so() -> None:
     """No outcome's sentence is of a word that is none, and only what is over and well has none."""
-    assert set(SAYS) <= {*Status, "refused", "not_tried"}
+    assert set(SAYS) <= {*Status, "waits_for_second", "refused", "not_tried"}
     assert {*Status} - set(SAYS) == {Status.SUCCEEDED, Status.DROPPED, Status.NOT_MADE, Status.CANCELED}
 
 
@@ -172,6 +174,36 @@ def test_sums_are_exact(amounts: list[tuple[str, int, bool]]) -> None:
         told = [money.amount_minor for total in totals for money in total.sums if money.currency.code == code]
         assert sum(told) == sum(10 * minor for each, minor, _ in amounts if each == code)
         assert len(told) <= len(totals)
+
+
+def test_what_a_second_person_must_approve_is_nothing_that_recovery_sends(world: World) -> None:
+    """A refund that waits for another person has an outcome of its own and is not among what goes on by itself."""
+    world = World(world.kind, policy=Policy(second_person_from=(usd("500.00"),)), cap=False)
+    commands = storm(world, "800.00", "20.00")
+    world.gateway.script(Fault.LOOK_WORKS, Fault.RATE_LIMITED)
+    report = world.refunds.issue_bookings(commands)
+    assert outcomes(report) == ["waits_for_second", "requested"]
+    assert report.waits_for_second == report.items[:1]
+    assert report.unfinished == report.items[1:]
+    assert str(report).splitlines()[1] == (
+        "waits_for_second: 1, 800.00 USD (nothing is sent unless another person approves it)"
+    )
+    world.settle_down(until=HOUR)
+    assert [world.bank.made(ref) for ref in payments(commands)] == [0, 1]
+
+
+def test_what_broke_may_be_on_record_and_says_so(world: World) -> None:
+    """A refund whose claim could not be written is sent by recovery, so its report never calls it not refunded."""
+    commands = storm(world, "200.00")
+    appends = iter(range(99))
+    world.wire.each["append"] = lambda: unavailable()() if next(appends) == 1 else None
+    report = world.refunds.issue_bookings(commands)
+    assert outcomes(report) == ["not_tried"]
+    assert "may still be sent" in str(report)
+    assert "repay nothing by other means" in str(report)
+    world.wire.clear()
+    world.settle_down(until=HOUR)
+    assert [world.bank.made(ref) for ref in payments(commands)] == [1]
 
 
 # --- resumed --------------------------------------------------------------------------------------------------
@@ -414,6 +446,36 @@ def test_payment_in_two_bookings_is_refunded_once(world: World) -> None:
     assert isinstance(report.items[0].result, Refund)
     assert codes_of(report.items[1].result) == ("already_refunded",)
     assert world.bank.made(ref) == 1
+
+
+@pytest.mark.parametrize("disputed", [False, True])
+def test_command_given_twice_is_counted_once(world: World, disputed: bool) -> None:
+    """Of the same command twice the sums and lists say what became of it, and not twice that; each has an item."""
+    commands = storm(world, "10.00", "20.00")
+    if disputed:
+        world.bank.dispute(payments(commands)[0])
+    report = world.refunds.issue_bookings([commands[0], *commands, commands[1]])
+    assert [item.payment for item in report.items] == payments([commands[0], *commands, commands[1]])
+    assert str(report) == str(world.refunds.issue_bookings(commands))
+    assert [len(report.refused), report.bookings] == [int(disputed), 2]
+    sums = {total.outcome: total.sums for total in report.totals}
+    refused = {"refused": (usd("10.00"),), "succeeded": (usd("20.00"),)}
+    assert sums == (refused if disputed else {"succeeded": (usd("30.00"),)})
+
+
+def test_two_commands_of_one_request_are_counted_as_one_refund(world: World) -> None:
+    """Two people's commands of one quote lead to one refund, each is told of it, and its sum is counted once."""
+    (command,) = storm(world, "10.00")
+    (refund,) = command.refunds
+    again = attrs.evolve(command, refunds=(attrs.evolve(refund, by=Actor(id="paul", tenant="acme")),))
+    report = world.refunds.issue_bookings([command, again])
+    assert outcomes(report) == ["succeeded", "succeeded"]
+    assert [(total.count, total.sums) for total in report.totals] == [(1, (usd("10.00"),))]
+    world.allow = lambda actor, action, ref: actor.id != "paul"
+    mixed = world.refunds.issue_bookings([command, again])
+    assert outcomes(mixed) == ["succeeded", "refused"]
+    assert str(mixed) == "2 bookings, 1 payment\nsucceeded: 1, 10.00 USD"
+    assert world.bank.made(refund.payment) == 1
 
 
 def test_nothing_is_sent_that_nobody_verified(world: World) -> None:

@@ -24,6 +24,7 @@ from refund_domain.errors import JournalConflict, JournalUnavailable, TooContend
 from refund_domain.events import EVENTS, Event, RefundNotMade
 from refund_domain.payments import Ref
 from refund_domain.policy import Policy
+from refund_domain.quotes import Booking
 from refund_domain.service.observations import ANSWERS, MEANINGS, Kind, Observation, written
 from refund_domain.service.stream import Stream, opened
 from refund_domain.service.watch import UNWATCHED, Watch, tell
@@ -372,6 +373,56 @@ def test_nothing_is_told_between_look_and_answer(world: World, ear: Ear) -> None
     assert calls == ["allow", "load", "append", "look", "append", "send", "append"]
     of_step = [number for kind, number in heard_at if kind not in (Kind.REQUESTED, Kind.LOOK_SCHEDULED)]
     assert set(of_step) == {len(calls)}
+
+
+@pytest.mark.parametrize("form", KINDS)
+def test_nothing_is_told_before_a_call_is_over(form: Form, ear: Ear) -> None:
+    """Whatever a person or a worker asks for, the observer hears of it when no port is asked any more."""
+    policy = Policy(second_person_from=(), most_a_day=(Money.parse("900.00", "USD"),))
+    world = World(form, policy=policy, observe=ear)
+    refs = [world.pay() for _ in range(3)]
+    heard: list[list[str]] = []
+    ear.then = lambda told: heard.append([*world.wire.calls, *world.wire.controls])
+
+    def over(call: Callable[[], object]) -> None:
+        """Nothing was asked of a port once the observer was told the first thing."""
+        heard.clear()
+        call()
+        assert heard
+        assert heard == [[*world.wire.calls, *world.wire.controls]] * len(heard)
+
+    over(lambda: world.refunds.quote(refs[0], by=MARIA))
+    over(lambda: world.refunds.quote_bookings([Booking(label="1", payments=tuple(refs))], by=MARIA))
+    first, second, third = (world.decision(ref) for ref in refs)
+    over(lambda: world.refunds.issue(first))
+    over(lambda: world.refunds.request(second))
+    world.bank.elsewhere(refs[2], USD_20)
+    over(lambda: world.refunds.reconcile(refs[2]))
+    over(lambda: world.refunds.issue(third))
+    over(lambda: world.refunds.pause(by=MARIA, why="a storm"))
+
+
+def test_slow_observer_makes_no_first_quote_late(world: World, ear: Ear) -> None:
+    """An observer that takes longer than clocks may lie apart costs a payment's first quote nothing."""
+    ear.then = lambda told: world.clock.advance(7 * MINUTE)
+    world.wire.clear()
+    assert str(world.refunds.quote(world.pay(), by=MARIA).amount) == "200.00 USD"
+    assert world.wire.calls.count("look") == 1
+    assert ear.kinds() == [Kind.LOOKED, Kind.OPENED, Kind.PAYMENT_SEEN]
+
+
+def test_append_that_was_beaten_is_told_when_its_call_is_over(world: World, ear: Ear) -> None:
+    """A record of outside money that others were faster with is decided again before the observer hears of it."""
+    ref = world.pay()
+    world.refunds.quote(ref, by=MARIA)
+    ear.told.clear()
+    world.wire.clear()
+    world.wire.before[2] = raising(JournalConflict("x"))
+    heard: list[int] = []
+    ear.then = lambda told: heard.append(len(world.wire.calls))
+    world.refunds.record_outside(ref, USD_20, by=MARIA, how="cash")
+    assert ear.kinds()[:2] == [Kind.BEATEN, Kind.OUTSIDE_RECORDED]
+    assert set(heard) == {len(world.wire.calls)}
 
 
 def test_slow_observer_costs_no_licence(world: World, ear: Ear) -> None:

@@ -14,6 +14,7 @@ from refund_domain import Actor, AsyncRefundService, IssueRefund, OutsideRef, Pa
 from refund_domain.answers import Answer, Ask, Declined, Send
 from refund_domain.commands import Action, ApproveRefund, Choice, Reason
 from refund_domain.connect import PlatformCharge
+from refund_domain.decider.attention import UNREADABLE
 from refund_domain.decider.ledger import EMPTY
 from refund_domain.errors import (
     GatewayUnreadable,
@@ -22,6 +23,7 @@ from refund_domain.errors import (
     OpenTransaction,
     RefundError,
     TooContended,
+    UnknownEvent,
 )
 from refund_domain.events import LookScheduled, RefundRequested, SendAnswered, SendClaimed
 from refund_domain.money import Money
@@ -30,7 +32,15 @@ from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.policy import Policy
 from refund_domain.ports import Loaded
 from refund_domain.quotes import Quote, make_quote
-from refund_domain.refusals import AlreadyRefunded, AmountChanged, InFlight, NotAllowed, Refused, RequestReused
+from refund_domain.refusals import (
+    AlreadyRefunded,
+    AmountChanged,
+    InFlight,
+    Move,
+    NotAllowed,
+    Refused,
+    RequestReused,
+)
 from refund_domain.rules.funding import FromPayout
 from refund_domain.service.stream import MOST_LOOKS, Recovery, Stream, Waiting
 from refund_domain.views import PaymentView
@@ -126,6 +136,17 @@ def test_allow_is_asked_once_and_first(world: World, action: Action) -> None:
     assert world.wire.calls.count("allow") == 1
     assert len(world.wire.calls) + len(world.wire.controls) > 1
     assert world.wire.asked == [(MARIA, action, ASKED_OF.get(action, ref))]
+
+
+@pytest.mark.parametrize("action", Action)
+def test_nobody_acts_under_the_name_of_an_erased_actor(world: World, action: Action) -> None:
+    """An actor whose id is one that erasing makes may do nothing, whatever `allow` says, and nothing is read."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+    said = CALLS[action](world, ref, command, attrs.evolve(MARIA, id="erased:7f3a"))
+    assert codes_of(said) == ("not_allowed",)
+    assert world.wire.calls == world.wire.controls == []
 
 
 def _raises(actor: Actor, action: Action, ref: Ref | None) -> bool:
@@ -874,6 +895,38 @@ def test_attention_is_of_the_actors_tenant(world: World) -> None:
     others = world.refunds.attention(by=EVE)
     assert isinstance(others, tuple)
     assert [payment.payment for payment in others] == [theirs]
+
+
+def test_stream_that_cannot_be_read_stops_no_other(kind: Kind) -> None:
+    """A payment whose events only a newer worker knows is named as just that; the others are listed as ever."""
+
+    class Newer(MemoryJournal):
+        unreadable: PaymentRef | None = None
+
+        def load(self, ref: Ref, /, after: int = 0) -> Loaded:
+            if ref == self.unreadable:
+                raise UnknownEvent("written by a newer version")
+            return super().load(ref, after)
+
+    world = World(kind)
+    journal = Newer(world.clock)
+    service = world.service(journal=journal)
+    refs = [world.pay() for _ in range(3)]
+    for ref in refs:
+        world.gateway.script(Fault.UNAUTHORIZED)
+        service.issue(service.quote(ref, by=MARIA).verified(by=MARIA))
+    before = service.attention(by=MARIA)
+    assert isinstance(before, tuple)
+    journal.unreadable = refs[1]
+    told = service.attention(by=MARIA)
+    assert isinstance(told, tuple)
+    assert [waits.payment for waits in told] == [waits.payment for waits in before]
+    for waits, was in zip(told, before, strict=True):
+        assert waits.items == ((UNREADABLE,) if waits.payment == refs[1] else was.items)
+    assert (UNREADABLE.code, UNREADABLE.choices, UNREADABLE.move) == ("unreadable_stream", (), Move.HOST)
+    assert service.attention(by=EVE) == ()
+    with pytest.raises(UnknownEvent):
+        service.settle(refs[1], subject="payment", code="unreadable_stream", choice=Choice.NOTED, by=MARIA)
 
 
 def test_journal_that_names_too_much_shows_nobody_elses(kind: Kind) -> None:

@@ -664,7 +664,7 @@ def _own_word_counts(given_ledger: Any, given: ApproveRequest, policy: Any) -> A
     return _real_approve(given_ledger, given, policy)
 
 
-async def _limit_read_only(self: Any, asked: AllowanceTaken) -> Any:
+async def _limit_read_only(self: Any, asked: AllowanceTaken, watch: Any) -> Any:
     """There was room when it was looked at; by when the request is on record others have taken it."""
     loaded = await self._journal.load(allowance.day_of(asked.by.tenant, asked.at))
     said = allowance.taken(loaded.events, asked, self._policy)

@@ -71,7 +71,8 @@ class Pages:
     def result(self, result: Refund | Refused | NotTried) -> str:
         """What became of one payment."""
         if isinstance(result, NotTried):
-            return f"{name(result.payment)} was not tried ({result.error}). Press the button again."
+            said = "Press the button again, and repay nothing by other means."
+            return f"{name(result.payment)}: {result.error}; its refund may still be sent. {said}"
         return to_staff(result)
 
     # --- how it stands ----------------------------------------------------------------------------------

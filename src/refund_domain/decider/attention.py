@@ -45,7 +45,8 @@ class Attention:
     """One thing a person should know or decide: `subject` and `code` name it in `settle`.
 
     `subject` is the refund's id, the gateway's refund id, "payment", or a refund's id and a transfer's. `choices`
-    are the answers it takes. `says` is a sentence without any client's data.
+    are the answers it takes; without any, only what `says` says ends it. `says` is a sentence without any client's
+    data.
     """
 
     subject: str
@@ -53,6 +54,16 @@ class Attention:
     choices: tuple[Choice, ...]
     move: Move
     says: str
+
+
+UNREADABLE: Final = Attention(
+    subject="payment",
+    code="unreadable_stream",
+    choices=(),
+    move=Move.HOST,
+    says="This worker cannot read the payment's stream: a newer version wrote in it. Upgrade this worker.",
+)
+"""What stands in the list for a payment whose events this version does not know, and until it does."""
 
 
 @attrs.frozen(kw_only=True)

@@ -18,6 +18,7 @@ from refund_domain.views import Refund
 
 REFUSED: Final = "refused"
 NOT_TRIED: Final = "not_tried"
+WAITS_FOR_SECOND: Final = "waits_for_second"
 
 SAYS: Final[dict[str, str]] = {
     Status.REQUESTED: "not sent yet: recovery sends what still may be sent",
@@ -25,25 +26,35 @@ SAYS: Final[dict[str, str]] = {
     Status.PENDING: "on its way",
     Status.DECLINED: "the gateway said no",
     Status.FAILED: "it came back: a person is waited for",
+    WAITS_FOR_SECOND: "nothing is sent unless another person approves it",
     REFUSED: "a rule said no and nothing was sent",
-    NOT_TRIED: "something broke: run the same bookings again",
+    NOT_TRIED: (
+        "nothing was heard of it, it may be on record and may still be sent: "
+        "run the same bookings again, repay nothing by other means"
+    ),
 }
 """What a report adds to an outcome that leaves something to do."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkItem:
-    """What became of one payment of one booking; `verified` is the amount that a person verified."""
+    """What became of one payment of one booking; `verified` is the amount that a person verified.
+
+    Items of one `request_id` are of one refund.
+    """
 
     label: str
     payment: PaymentRef
     verified: Money
     result: Refund | Refused | NotTried
+    request_id: str | None = None
 
     @property
     def outcome(self) -> str:
-        """The refund's status, `refused` or `not_tried`."""
+        """The refund's status, or `waits_for_second`, `refused`, `not_tried`."""
         match self.result:
+            case Refund(waits_for_second=True):
+                return WAITS_FOR_SECOND
             case Refund(status=status):
                 return str(status)
             case Refused():
@@ -91,6 +102,7 @@ class BulkProgress:
 class BulkReport:
     """What one run did: an item for each payment, in the order of the run. `str(report)` is for people.
 
+    Each command has its item. What was given twice is one request, and is counted and listed once.
     Nothing has to be kept to go on: the same bookings again finish the rest and repeat nothing.
     """
 
@@ -99,9 +111,12 @@ class BulkReport:
 
     @property
     def totals(self) -> tuple[BulkTotal, ...]:
-        """One total for each outcome: what succeeded, then the others in the order in which they first came."""
+        """One total for each outcome: what succeeded, then the others in the order in which they first came.
+
+        A request is counted once, however often it was given.
+        """
         groups: dict[str, list[Money]] = {}
-        for item in self.items:
+        for item in self._once:
             groups.setdefault(item.outcome, []).append(item.verified)
         return tuple(
             BulkTotal(outcome=outcome, count=len(amounts), sums=_sums(amounts))
@@ -114,22 +129,38 @@ class BulkReport:
         return self._with(Status.REQUESTED, Status.IN_DOUBT)
 
     @property
+    def waits_for_second(self) -> tuple[BulkItem, ...]:
+        """What only another person can let go (`approve`); what nobody approves is dropped, never sent."""
+        return self._with(WAITS_FOR_SECOND)
+
+    @property
     def refused(self) -> tuple[BulkItem, ...]:
         """What a rule said no to; each needs a new quote and a new decision, or another way."""
         return self._with(REFUSED)
 
     @property
     def not_tried(self) -> tuple[BulkItem, ...]:
-        """What broke: run the same bookings again."""
+        """What broke, and may be on record and be sent all the same: run the same bookings again."""
         return self._with(NOT_TRIED)
 
     def __str__(self) -> str:
-        counted = f"{_counted(self.bookings, 'booking')}, {_counted(len(self.items), 'payment')}"
-        odd = [item for item in self.items if item.outcome not in (Status.SUCCEEDED, Status.PENDING)]
+        counted = f"{_counted(self.bookings, 'booking')}, {_counted(len(self._once), 'payment')}"
+        odd = [item for item in self._once if item.outcome not in (Status.SUCCEEDED, Status.PENDING)]
         return "\n".join([counted, *map(str, self.totals), *(f"- {item}" for item in odd)])
 
     def _with(self, *outcomes: str) -> tuple[BulkItem, ...]:
-        return tuple(item for item in self.items if item.outcome in outcomes)
+        return tuple(item for item in self._once if item.outcome in outcomes)
+
+    @property
+    def _once(self) -> tuple[BulkItem, ...]:
+        """One item of each request: it is one refund, and twice in the sums it would say twice what was sent."""
+        kept: dict[object, BulkItem] = {}
+        for place, item in enumerate(self.items):
+            request = place if item.request_id is None else (item.payment, item.request_id, item.verified)
+            # The refund itself tells best what became of it: what was refused or broke beside it changes nothing.
+            if isinstance(item.result, Refund) or request not in kept:
+                kept[request] = item
+        return tuple(kept.values())
 
 
 def _counted(number: int, what: str) -> str:
@@ -162,7 +193,7 @@ class BulkRun:
         if on_progress is not None and not callable(on_progress):
             raise TypeError("on_progress must be callable")
         self._gap_s = 0.0 if most_per_second is None else _gap_s(most_per_second, sleep)
-        self._bookings, self._on_progress = len(bookings), on_progress
+        self._bookings, self._on_progress = len(dict.fromkeys(bookings)), on_progress
         self.refunds: tuple[tuple[str, IssueRefund], ...] = tuple(
             (booking.label, refund) for booking in bookings for refund in booking.in_order
         )
@@ -177,7 +208,13 @@ class BulkRun:
 
     def took(self, label: str, refund: IssueRefund, result: Refund | Refused | NotTried) -> None:
         """What came of this refund; the host is told, and what its function raises stops nothing."""
-        item = BulkItem(label=label, payment=refund.payment, verified=refund.amount, result=result)
+        item = BulkItem(
+            label=label,
+            payment=refund.payment,
+            verified=refund.amount,
+            result=result,
+            request_id=refund.request_id,
+        )
         self._items.append(item)
         if self._on_progress is not None:
             try:

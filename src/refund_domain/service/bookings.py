@@ -24,6 +24,7 @@ from refund_domain.quotes import (
 from refund_domain.refusals import Refused
 from refund_domain.service.guard import Guard
 from refund_domain.service.stream import named
+from refund_domain.service.watch import Watch
 from refund_domain.views import Refund
 
 Sleep = Callable[[float], object]
@@ -38,7 +39,7 @@ class Bookings(Guard):
 
     if TYPE_CHECKING:
 
-        def _quote(self, ref: AnyPayment, by: Actor) -> Quote: ...
+        def _quote(self, ref: AnyPayment, by: Actor, watch: Watch) -> Quote: ...
 
         def issue(self, command: IssueRefund) -> Refund | Refused: ...
 
@@ -49,8 +50,9 @@ class Bookings(Guard):
         for the forecast of where the money comes from; where they cannot be read there is none. Raises
         `GatewayUnreadable` when the gateway cannot be read, `JournalError` for the journal.
         """
-        quotes = (self._quote(ref, by),)
-        return fund_together(quotes, self._funds(quotes), self._policy)[0]
+        with self._watch.held(None) as watch:
+            quotes = (self._quote(ref, by, watch),)
+            return fund_together(quotes, self._funds(quotes), self._policy)[0]
 
     def quote_booking(self, booking: Booking, *, by: Actor) -> BookingQuote:
         """A quote for each payment of the booking, outside payments included, funded together."""
@@ -65,13 +67,14 @@ class Bookings(Guard):
         bookings = tuple(bookings)
         check_tuple(bookings, Booking, "bookings")
         quotes = []
-        for booking in bookings:
-            each = []
-            for ref in sorted(booking.payments, key=str):
-                each.append(self._quote(ref, by))
-            quotes.append(BookingQuote(label=booking.label, quotes=tuple(each)))
-        funds = self._funds(tuple(each for quote in quotes for each in quote.quotes))
-        return fund_bookings(tuple(quotes), funds, self._policy)
+        with self._watch.held(None) as watch:
+            for booking in bookings:
+                each = []
+                for ref in sorted(booking.payments, key=str):
+                    each.append(self._quote(ref, by, watch))
+                quotes.append(BookingQuote(label=booking.label, quotes=tuple(each)))
+            funds = self._funds(tuple(each for quote in quotes for each in quote.quotes))
+            return fund_bookings(tuple(quotes), funds, self._policy)
 
     def _funds(self, quotes: tuple[Quote, ...]) -> dict[str, Funds]:
         """What each account holds, as far as it can be read: a forecast is not worth failing a quote for."""

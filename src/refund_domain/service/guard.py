@@ -17,6 +17,7 @@ from refund_domain.decider.inputs import ApproveRequest, RequestRefund
 from refund_domain.decider.ledger import RefundRecord, Status
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
+from refund_domain.operations.erasure import is_erased
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import NotAllowed, Refusal, Refused
 from refund_domain.rules.eligibility import refundable
@@ -94,16 +95,19 @@ class Guard(Loop):
     # --- small parts --------------------------------------------------------------------------------
 
     def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+        if is_erased(by):
+            # The name that erasing gives is nobody's to act under: it would never be erased, and what it asks for
+            # would count against everybody's own limit.
+            return False
         try:
             return self._allow(by, action, ref) is True
         except Exception:
             return False
 
     def _command(
-        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch | None = None
+        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch
     ) -> tuple[Stream, Decided]:
         """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
-        watch = watch or self._watch
         said = decide(stream.ledger, given, self._policy)
         if said and not isinstance(said, Refused):
             if fell_back(stream.now, stream.latest, self._policy):
@@ -111,7 +115,7 @@ class Guard(Loop):
             command = given.command
             held = self._pauses(command.payment.account, command.by.tenant)
             if isinstance(given, RequestRefund) and not held:
-                held = self._reserve(_asked(given.command, given.at))
+                held = self._reserve(_asked(given.command, given.at), watch)
             if not held:
                 return self._record(stream, given, watch, said)
             said = Refused(held)
@@ -119,7 +123,7 @@ class Guard(Loop):
             watch.refused(stream, said)
         return stream, said
 
-    def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+    def _reserve(self, asked: AllowanceTaken, watch: Watch) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""
         if not limited(self._policy):
             return ()
@@ -127,7 +131,7 @@ class Guard(Loop):
         def decided(events: tuple[Event, ...], at: datetime) -> Decided:
             return taken(events, asked, self._policy)
 
-        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
+        _, said = self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided, watch)
         return said.reasons if isinstance(said, Refused) else ()
 
     def _held(self, stream: Stream, payment: PaymentRef, *, request_id: str, by: Actor) -> tuple[Refusal, ...]:
@@ -151,7 +155,7 @@ class Guard(Loop):
             wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
             return flipped(switch_of(ref, events), wanted)
 
-        events, _ = self._keep(ref, by.tenant, decided)
+        events, _ = self._keep(ref, by.tenant, decided, self._watch)
         return switch_of(ref, events)
 
 

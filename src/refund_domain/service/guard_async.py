@@ -13,6 +13,7 @@ from refund_domain.decider.inputs import ApproveRequest, RequestRefund
 from refund_domain.decider.ledger import RefundRecord, Status
 from refund_domain.errors import JournalUnavailable
 from refund_domain.events import AllowanceTaken, Event, Paused, Resumed
+from refund_domain.operations.erasure import is_erased
 from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import NotAllowed, Refusal, Refused
 from refund_domain.rules.eligibility import refundable
@@ -90,16 +91,19 @@ class AsyncGuard(AsyncLoop):
     # --- small parts --------------------------------------------------------------------------------
 
     async def _may(self, by: Actor, action: Action, ref: Ref | None) -> bool:
+        if is_erased(by):
+            # The name that erasing gives is nobody's to act under: it would never be erased, and what it asks for
+            # would count against everybody's own limit.
+            return False
         try:
             return await self._allow(by, action, ref) is True
         except Exception:
             return False
 
     async def _command(
-        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch | None = None
+        self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch
     ) -> tuple[Stream, Decided]:
         """Decide on what may lead to a send. What the rules allow and is news may yet be held back."""
-        watch = watch or self._watch
         said = decide(stream.ledger, given, self._policy)
         if said and not isinstance(said, Refused):
             if fell_back(stream.now, stream.latest, self._policy):
@@ -107,7 +111,7 @@ class AsyncGuard(AsyncLoop):
             command = given.command
             held = await self._pauses(command.payment.account, command.by.tenant)
             if isinstance(given, RequestRefund) and not held:
-                held = await self._reserve(_asked(given.command, given.at))
+                held = await self._reserve(_asked(given.command, given.at), watch)
             if not held:
                 return await self._record(stream, given, watch, said)
             said = Refused(held)
@@ -115,7 +119,7 @@ class AsyncGuard(AsyncLoop):
             watch.refused(stream, said)
         return stream, said
 
-    async def _reserve(self, asked: AllowanceTaken) -> tuple[Refusal, ...]:
+    async def _reserve(self, asked: AllowanceTaken, watch: Watch) -> tuple[Refusal, ...]:
         """Take this request's part of its day's allowance; the limits it would pass, if there is no room."""
         if not limited(self._policy):
             return ()
@@ -123,7 +127,7 @@ class AsyncGuard(AsyncLoop):
         def decided(events: tuple[Event, ...], at: datetime) -> Decided:
             return taken(events, asked, self._policy)
 
-        _, said = await self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided)
+        _, said = await self._keep(day_of(asked.by.tenant, asked.at), asked.by.tenant, decided, watch)
         return said.reasons if isinstance(said, Refused) else ()
 
     async def _held(
@@ -149,7 +153,7 @@ class AsyncGuard(AsyncLoop):
             wanted = Resumed(at=at, by=by) if why is None else Paused(at=at, by=by, why=why)
             return flipped(switch_of(ref, events), wanted)
 
-        events, _ = await self._keep(ref, by.tenant, decided)
+        events, _ = await self._keep(ref, by.tenant, decided, self._watch)
         return switch_of(ref, events)
 
 

@@ -95,10 +95,13 @@ class Loop:
     def _compare(self, ref: PaymentRef) -> Compared:
         """A look nobody owed, merged if the stream has an owner: it never claims, sends or ends a doubt."""
         self._outside_transactions()
-        stream, look, news = self._sight(self._load(ref), ref)
-        return Compared(stream, look, bool(news))
+        with self._watch.held(None) as watch:
+            stream, look, news = self._sight(self._load(ref), ref, watch)
+            return Compared(stream, look, bool(news))
 
-    def _sight(self, stream: Stream, ref: PaymentRef, tenant: str | None = None) -> tuple[Stream, Look, Decided]:
+    def _sight(
+        self, stream: Stream, ref: PaymentRef, watch: Watch, tenant: str | None = None
+    ) -> tuple[Stream, Look, Decided]:
         """A look nobody owed, merged if the stream has an owner or `tenant` is to be it.
 
         One that another look has overtaken is made again, and so is one that would open the stream, or has, later
@@ -107,7 +110,7 @@ class Loop:
         news: tuple[Event, ...] = ()
         for _ in range(MOST_LOOKS):
             started, at = self._monotonic(), stream.now
-            look = self._look(ref)
+            look = self._look(ref, watch)
             if not isinstance(look, Picture):
                 return stream, look, news
             sightings, seen_at = stream.ledger.sightings, stream.seen_from
@@ -122,7 +125,7 @@ class Loop:
             if opens and self._is_late(stream, at, started):
                 stream = self._load(ref)
                 continue
-            stream, said = self._record(stream, given)
+            stream, said = self._record(stream, given, watch)
             if isinstance(said, Refused):
                 return stream, look, said
             news += said
@@ -210,7 +213,11 @@ class Loop:
         return tuple(refusals)
 
     def _keep(
-        self, ref: ControlRef, tenant: str, decided: Callable[[tuple[Event, ...], datetime], Decided]
+        self,
+        ref: ControlRef,
+        tenant: str,
+        decided: Callable[[tuple[Event, ...], datetime], Decided],
+        watch: Watch,
     ) -> tuple[tuple[Event, ...], Decided]:
         """Decide on a control's stream and append what that means; beaten to it, decide again on all of it."""
         for _ in range(MOST_CONFLICTS):
@@ -226,7 +233,7 @@ class Loop:
                 if self._journal.in_transaction:
                     raise
                 continue
-            self._watch.kept(ref, owner, said)
+            watch.kept(ref, owner, said)
             return (*loaded.events, *said), said
         raise TooContended("other workers keep appending to this stream; try again")
 

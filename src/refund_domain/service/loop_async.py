@@ -89,11 +89,12 @@ class AsyncLoop:
     async def _compare(self, ref: PaymentRef) -> Compared:
         """A look nobody owed, merged if the stream has an owner: it never claims, sends or ends a doubt."""
         self._outside_transactions()
-        stream, look, news = await self._sight(await self._load(ref), ref)
-        return Compared(stream, look, bool(news))
+        with self._watch.held(None) as watch:
+            stream, look, news = await self._sight(await self._load(ref), ref, watch)
+            return Compared(stream, look, bool(news))
 
     async def _sight(
-        self, stream: Stream, ref: PaymentRef, tenant: str | None = None
+        self, stream: Stream, ref: PaymentRef, watch: Watch, tenant: str | None = None
     ) -> tuple[Stream, Look, Decided]:
         """A look nobody owed, merged if the stream has an owner or `tenant` is to be it.
 
@@ -103,7 +104,7 @@ class AsyncLoop:
         news: tuple[Event, ...] = ()
         for _ in range(MOST_LOOKS):
             started, at = self._monotonic(), stream.now
-            look = await self._look(ref)
+            look = await self._look(ref, watch)
             if not isinstance(look, Picture):
                 return stream, look, news
             sightings, seen_at = stream.ledger.sightings, stream.seen_from
@@ -118,7 +119,7 @@ class AsyncLoop:
             if opens and self._is_late(stream, at, started):
                 stream = await self._load(ref)
                 continue
-            stream, said = await self._record(stream, given)
+            stream, said = await self._record(stream, given, watch)
             if isinstance(said, Refused):
                 return stream, look, said
             news += said
@@ -208,7 +209,11 @@ class AsyncLoop:
         return tuple(refusals)
 
     async def _keep(
-        self, ref: ControlRef, tenant: str, decided: Callable[[tuple[Event, ...], datetime], Decided]
+        self,
+        ref: ControlRef,
+        tenant: str,
+        decided: Callable[[tuple[Event, ...], datetime], Decided],
+        watch: Watch,
     ) -> tuple[tuple[Event, ...], Decided]:
         """Decide on a control's stream and append what that means; beaten to it, decide again on all of it."""
         for _ in range(MOST_CONFLICTS):
@@ -224,7 +229,7 @@ class AsyncLoop:
                 if self._journal.in_transaction:
                     raise
                 continue
-            self._watch.kept(ref, owner, said)
+            watch.kept(ref, owner, said)
             return (*loaded.events, *said), said
         raise TooContended("other workers keep appending to this stream; try again")
 

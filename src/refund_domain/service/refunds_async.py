@@ -13,14 +13,14 @@ from typing import Final, cast
 from refund_domain._checks import check_count, check_id, check_text, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decider.attention import attention
+from refund_domain.decider.attention import UNREADABLE, attention
 from refund_domain.decider.decide import owed
 from refund_domain.decider.inputs import (
     RecordOutside,
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.errors import GatewayUnreadable
+from refund_domain.errors import GatewayUnreadable, UnknownEvent
 from refund_domain.money import Money
 from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.operations.health import Health
@@ -128,7 +128,7 @@ class AsyncRefundService(AsyncBookings):
 
     # --- for people ---------------------------------------------------------------------------------
 
-    async def _quote(self, ref: AnyPayment, by: Actor) -> Quote:
+    async def _quote(self, ref: AnyPayment, by: Actor, watch: Watch) -> Quote:
         """What `quote` shows, but where the money will come from."""
         check_type(ref, (PaymentRef, OutsideRef), "ref")
         check_type(by, Actor, "by")
@@ -143,7 +143,7 @@ class AsyncRefundService(AsyncBookings):
         if stream.ledger.tenant not in (None, by.tenant):
             return not_found
         if isinstance(ref, PaymentRef):
-            stream, look, said = await self._sight(stream, ref, by.tenant)
+            stream, look, said = await self._sight(stream, ref, watch, by.tenant)
             if isinstance(look, Unread):
                 raise GatewayUnreadable(look.why)
             if isinstance(look, Missing) or isinstance(said, Refused):
@@ -186,10 +186,11 @@ class AsyncRefundService(AsyncBookings):
         check_type(command, IssueRefund, "command")
         if not await self._may(command.by, Action.REQUEST, command.payment):
             return Refused((NotAllowed(action=Action.REQUEST),))
-        stream, said = await self._request(command)
-        if isinstance(said, Refused):
-            return said
-        return self._outcome(stream, command)
+        with self._watch.held(command.by.tenant) as watch:
+            stream, said = await self._request(command, watch)
+            if isinstance(said, Refused):
+                return said
+            return self._outcome(stream, command)
 
     async def show(self, ref: AnyPayment, *, by: Actor) -> PaymentView | Refused:
         """The payment and its refunds as the journal has them; no network."""
@@ -221,18 +222,27 @@ class AsyncRefundService(AsyncBookings):
             return Refused((NotAllowed(action=Action.RECORD_OUTSIDE),))
         stream = await self._load(ref)
         given = RecordOutside(at=stream.now, record_id=record_id, ref=ref, amount=amount, how=how, by=by)
-        stream, said = await self._record(stream, given)
-        return said if isinstance(said, Refused) else self._view(stream)
+        with self._watch.held(by.tenant) as watch:
+            stream, said = await self._record(stream, given, watch)
+            return said if isinstance(said, Refused) else self._view(stream)
 
     async def attention(self, *, by: Actor, limit: int = 100) -> tuple[Waiting, ...] | Refused:
-        """What waits for a person in the actor's tenant, each with the choices `settle` takes."""
+        """What waits for a person in the actor's tenant, each with the choices `settle` takes.
+
+        A payment whose stream this worker cannot read stops no other: it is named, as `unreadable_stream`.
+        """
         check_type(by, Actor, "by")
         check_count(limit, "limit", 1)
         if not await self._may(by, Action.ATTENTION, None):
             return Refused((NotAllowed(action=Action.ATTENTION),))
         waiting = []
         for ref in await self._journal.waiting(by.tenant, limit):
-            stream = await self._load(ref)
+            try:
+                stream = await self._load(ref)
+            except UnknownEvent:
+                # Whose it is stands in events that cannot be read: the journal named it for this tenant.
+                waiting.append(Waiting(payment=ref, items=(UNREADABLE,)))
+                continue
             items = attention(stream.ledger)
             if items and stream.ledger.tenant == by.tenant:
                 waiting.append(Waiting(payment=ref, items=items))
@@ -251,8 +261,9 @@ class AsyncRefundService(AsyncBookings):
             return Refused((NotAllowed(action=Action.SETTLE),))
         stream = await self._load(ref)
         given = SettleAttention(at=stream.now, subject=subject, code=code, choice=choice, by=by)
-        stream, said = await self._record(stream, given)
-        return said if isinstance(said, Refused) else self._view(stream)
+        with self._watch.held(by.tenant) as watch:
+            stream, said = await self._record(stream, given, watch)
+            return said if isinstance(said, Refused) else self._view(stream)
 
     async def within(self, connection: object) -> AsyncRefundsWithin:
         """`request` and `record_outside` in the transaction that is open on the host's `connection`.
@@ -397,7 +408,7 @@ class AsyncRefundService(AsyncBookings):
         except Exception as error:
             return Unreconciled(payment=ref, why=named(error))
 
-    async def _request(self, command: IssueRefund, watch: Watch | None = None) -> tuple[Stream, Decided]:
+    async def _request(self, command: IssueRefund, watch: Watch) -> tuple[Stream, Decided]:
         stream = await self._load(command.payment)
         given = RequestRefund(at=stream.now, refund_id=self._mint(), command=command)
         return await self._command(stream, given, watch)
