@@ -97,8 +97,9 @@ class FoldingService(AsyncRefundService):
         if book is None:  # a forged signal's
             return await super()._load(ref)
         known = Stream(ref, book.ledger, book.version, self._world.now, self._world.now, 0.0)
+        began = self._monotonic()
         loaded = await self._journal.load(ref, known.version)
-        return caught_up(known, loaded, self._monotonic())
+        return caught_up(known, loaded, began)
 
 
 class Worker:

@@ -62,7 +62,8 @@ class Loop:
             raise OpenTransaction("commit the open transaction first: no network call is made inside one")
 
     def _load(self, ref: AnyPayment) -> Stream:
-        return opened(ref, self._journal.load(ref), self._monotonic())
+        began = self._monotonic()  # before: a process may stand still once it was told the time
+        return opened(ref, self._journal.load(ref), began)
 
     def _record(
         self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
@@ -84,8 +85,9 @@ class Loop:
                 watch.beaten(stream)
                 if self._journal.in_transaction:
                     raise
+                began = self._monotonic()
                 news = self._journal.load(stream.ref, stream.version)
-                stream, said = caught_up(stream, news, self._monotonic()), None
+                stream, said = caught_up(stream, news, began), None
                 continue
             after = appended(stream, ledger, len(said), now, self._monotonic())
             watch.wrote(stream, said)
@@ -109,7 +111,7 @@ class Loop:
         """
         news: tuple[Event, ...] = ()
         for _ in range(MOST_LOOKS):
-            started, at = self._monotonic(), stream.now
+            started, at = stream.read_at, stream.now
             look = self._look(ref, watch)
             if not isinstance(look, Picture):
                 return stream, look, news
@@ -165,7 +167,7 @@ class Loop:
 
     def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
         """One owed look; and if its decision claimed a call, that call and its answer."""
-        started, at = self._monotonic(), stream.now
+        started, at = stream.read_at, stream.now
         look = self._look(ref, watch)
         owing = OwedLook(
             at=at,

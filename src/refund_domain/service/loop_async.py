@@ -56,7 +56,8 @@ class AsyncLoop:
             raise OpenTransaction("commit the open transaction first: no network call is made inside one")
 
     async def _load(self, ref: AnyPayment) -> Stream:
-        return opened(ref, await self._journal.load(ref), self._monotonic())
+        began = self._monotonic()  # before: a process may stand still once it was told the time
+        return opened(ref, await self._journal.load(ref), began)
 
     async def _record(
         self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
@@ -78,8 +79,9 @@ class AsyncLoop:
                 watch.beaten(stream)
                 if self._journal.in_transaction:
                     raise
+                began = self._monotonic()
                 news = await self._journal.load(stream.ref, stream.version)
-                stream, said = caught_up(stream, news, self._monotonic()), None
+                stream, said = caught_up(stream, news, began), None
                 continue
             after = appended(stream, ledger, len(said), now, self._monotonic())
             watch.wrote(stream, said)
@@ -103,7 +105,7 @@ class AsyncLoop:
         """
         news: tuple[Event, ...] = ()
         for _ in range(MOST_LOOKS):
-            started, at = self._monotonic(), stream.now
+            started, at = stream.read_at, stream.now
             look = await self._look(ref, watch)
             if not isinstance(look, Picture):
                 return stream, look, news
@@ -159,7 +161,7 @@ class AsyncLoop:
 
     async def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
         """One owed look; and if its decision claimed a call, that call and its answer."""
-        started, at = self._monotonic(), stream.now
+        started, at = stream.read_at, stream.now
         look = await self._look(ref, watch)
         owing = OwedLook(
             at=at,
