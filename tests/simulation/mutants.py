@@ -763,7 +763,9 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         seeds=30,
         by=("unasked",),
     ),
-    Mutant(name="look judged by its end", apply=method("_advance", _look_at_end), seeds=770, by=("lost",)),
+    Mutant(
+        name="look judged by its end", apply=method("_advance", _look_at_end), seeds=430, by=("lost",), mode=TOLD
+    ),
     Mutant(
         name="a no with an open claim",
         apply=lambda: patch.object(ledger.RefundRecord, "belief", property(_hasty_belief)),
