@@ -113,15 +113,11 @@ def after_failure(reason: str | None) -> AfterFailure:
 def attention(ledger: Ledger) -> tuple[Attention, ...]:
     """All that waits for a person in this ledger and was not answered yet."""
     settled = {(done.subject, done.code) for done in ledger.settled if done.choice is not Choice.KEEP_LOOKING}
-    return tuple(item for item in _items(ledger) if (item.subject, item.code) not in settled)
+    return tuple(item for item in answerable(ledger) if (item.subject, item.code) not in settled)
 
 
-def answerable(ledger: Ledger) -> tuple[Attention, ...]:
+def answerable(ledger: Ledger) -> Iterator[Attention]:
     """All that a person may still decide: what waits, and what was noted and nothing more."""
-    return tuple(_items(ledger))
-
-
-def _items(ledger: Ledger) -> Iterator[Attention]:
     for record in ledger.refunds:
         yield from _of_refund(ledger, record)
     yield from _of_payment(ledger)

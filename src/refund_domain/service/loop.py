@@ -65,6 +65,11 @@ class Loop:
         began = self._monotonic()  # before: a process may stand still once it was told the time
         return opened(ref, self._journal.load(ref), began)
 
+    def _catch_up(self, stream: Stream) -> Stream:
+        """The stream with what others appended meanwhile."""
+        began = self._monotonic()  # before, as in `_load`
+        return caught_up(stream, self._journal.load(stream.ref, stream.version), began)
+
     def _record(
         self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
     ) -> tuple[Stream, Decided]:
@@ -85,9 +90,7 @@ class Loop:
                 watch.beaten(stream)
                 if self._journal.in_transaction:
                     raise
-                began = self._monotonic()
-                news = self._journal.load(stream.ref, stream.version)
-                stream, said = caught_up(stream, news, began), None
+                stream, said = self._catch_up(stream), None
                 continue
             after = appended(stream, ledger, len(said), now, self._monotonic())
             watch.wrote(stream, said)
@@ -119,8 +122,7 @@ class Loop:
             given = FreeLook(at=at, picture=look, tenant=tenant, sightings=sightings, seen_at=seen_at)
             if stream.ledger.tenant is None and tenant is None:
                 # A quote may have opened the stream while we looked; its own look can be older than this one.
-                loaded = self._journal.load(ref, stream.version)
-                stream = caught_up(stream, loaded, self._monotonic())
+                stream = self._catch_up(stream)
                 if stream.ledger.tenant is None:
                     return stream, look, news
             opens = stream.ledger.tenant is None

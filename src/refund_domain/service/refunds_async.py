@@ -274,18 +274,21 @@ class AsyncRefundService(AsyncBookings):
         if not hasattr(self._journal, "within"):
             raise TypeError("this journal cannot join a host's transaction")
         joined = await cast(AsyncJoiningJournal, self._journal).within(connection)
-        if self._gateway.live and not joined.durable and hasattr(joined, "leave"):
-            # It is refused below, and a transaction that joining began would go on locking an SQLite file.
-            await cast(AsyncLeavingJournal, joined).leave()
-        service = AsyncRefundService(
-            self._gateway,
-            joined,
-            allow=self._allow,
-            policy=self._policy,
-            is_business_day=self._is_business_day,
-            new_id=self._new_id,
-            monotonic=self._monotonic,
-        )
+        try:
+            service = AsyncRefundService(
+                self._gateway,
+                joined,
+                allow=self._allow,
+                policy=self._policy,
+                is_business_day=self._is_business_day,
+                new_id=self._new_id,
+                monotonic=self._monotonic,
+            )
+        except ValueError:
+            if hasattr(joined, "leave"):
+                # A transaction that joining began, on a connection that is refused, would go on locking its file.
+                await cast(AsyncLeavingJournal, joined).leave()
+            raise
         return AsyncRefundsWithin(service)
 
     # --- for workers --------------------------------------------------------------------------------
