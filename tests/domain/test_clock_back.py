@@ -36,6 +36,26 @@ def test_dispute_that_opens_after_a_small_step_back_stops_the_send(world: World)
     assert world.bank.made(ref) == len(world.bank.received) == 0
 
 
+def test_process_that_stood_still_once_it_was_told_the_time_sends_nothing(world: World) -> None:
+    """For a day, between the journal's word on the time and its look, and then the clock falls back: neither the
+    word nor the clock tells how old its claim is by then; what has passed since does."""
+    ref = world.pay()
+    world.refunds.request(world.decision(ref))
+    world.wire.clear()
+
+    def stands_still() -> None:
+        world.clock.elapsed += (22 * HOUR).total_seconds()
+        world.clock.now -= 8 * HOUR
+
+    world.wire.after[0] = stands_still
+    world.refunds.dispatch(ref)
+    assert world.wire.calls[:3] == ["load", "look", "append"]
+    assert world.bank.made(ref) == len(world.bank.received) == 0
+    world.clock.now += 30 * HOUR
+    world.refunds.recover()
+    assert world.bank.made(ref) == len(world.bank.received) == 1
+
+
 def disputes(world: World, ref: PaymentRef) -> list[str]:
     """The disputes of this payment that are on record."""
     shown = world.view(ref).payment
