@@ -10,7 +10,7 @@ from refund_adapters.simulation.crashes import crash_everywhere
 from refund_adapters.simulation.exhaustive import Case, run_case, try_everything, try_signals
 from tests.simulation.mutants import MUTANTS
 
-RUNS = 7196
+RUNS = 6609
 """How many runs the small world has: more or fewer port calls in an issue change it, and somebody should know."""
 TOLD_RUNS = 642
 """The same, where one of the two receives a signal."""
