@@ -14,21 +14,21 @@ PAGE = (ROOT / "docs" / "explanation" / "failures.md").read_text()
 ROWS = dict(re.findall(r"^\| ([A-H]\d\d) \|(.*)\|$", PAGE, re.MULTILINE))
 GROUPS = {
     "A": "01 03 04 05 07 08 10 11 13 14 15 17 18 20",
-    "B": "11",
+    "B": "01 02 03 04 06 07 09 11 12 13 15",
     "C": "01 02 04 05 07 09 10 11 13 14 15 16",
     "D": "01 03 05 06 07 08 09 10 12 15 16",
     "E": "01 02 04 05 07",
     "F": "01 02 03 04 06 09",
-    "G": "04",
-    "H": "01 04 05 06 08 09",
+    "G": "01 02 04 05 06 07 09 12",
+    "H": "01 04 05 06 08 09 11 13 14",
 }
-"""The failures this version answers for, by group."""
+"""All failures that were collected, by group."""
 
 
 def test_every_failure_of_these_groups_has_its_row() -> None:
-    """No failure is left out."""
+    """No failure is left out, and none is made up."""
     wanted = {group + number for group, numbers in GROUPS.items() for number in numbers.split()}
-    assert wanted <= set(ROWS)
+    assert wanted == set(ROWS)
 
 
 @pytest.mark.parametrize("failure", sorted(ROWS))

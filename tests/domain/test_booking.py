@@ -22,7 +22,7 @@ from refund_domain import (
     Refused,
     Status,
 )
-from refund_domain.commands import Action, FormError
+from refund_domain.commands import Action, FormError, Reason
 from refund_domain.errors import GatewayUnreadable, OpenTransaction
 from refund_domain.money import Currency
 from refund_domain.payments import AnyPayment
@@ -199,6 +199,20 @@ def test_booking_is_refunded_payment_by_payment(world: World) -> None:
     ]
     assert [world.bank.live(ref) for ref in refs] == [usd("200.00"), usd("150.00"), usd("80.00")]
     assert [received.amount_minor for received in world.bank.received] == [20_000, 10_000]
+
+
+def test_a_payment_made_twice_goes_back_alone(world: World) -> None:
+    """What was paid too much is refunded as a duplicate; the other payment stays, and refundable."""
+    # failure: H13
+    booking = booked(world, "200.00", "200.00")
+    kept, twice = platform_refs(booking)
+    quote = world.refunds.quote_booking(booking, by=MARIA)
+    (excess,) = [each for each in quote.refundable if each.ref == twice]
+    refund = refund_of(world.refunds.issue(excess.verified(by=MARIA, reason=Reason.DUPLICATE, note="paid twice")))
+    assert (refund.payment, refund.reason, refund.status) == (twice, Reason.DUPLICATE, Status.SUCCEEDED)
+    assert [world.bank.made(ref) for ref in (kept, twice)] == [0, 1]
+    again = world.refunds.quote_booking(booking, by=MARIA)
+    assert [(each.ref, each.amount) for each in again.refundable] == [(kept, usd("200.00"))]
 
 
 def test_cash_of_a_booking_is_never_sent(world: World) -> None:
