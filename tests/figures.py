@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from refund_domain.policy import Policy
+from tests.campaign.plan import BROKEN_SEEDS, FIRST_SEED
 from tests.docs.reference import table
 
 ROOT = Path(__file__).parents[1]
@@ -69,9 +71,10 @@ def page(figures: Figures) -> str:
     parts = [
         NOTE,
         "# What was measured\n",
-        "One command makes everything here, `python -m tests.campaign`: it runs for hours, may be killed "
-        "at any moment and goes on from there; the tests of every day do the same things at a smaller size. It "
-        "ran on a shared machine with two cores: of times only ratios within one table mean anything.\n",
+        "One command makes everything here but the changes to the core, which have their own: `python -m "
+        "tests.campaign`. It runs for hours, may be killed at any moment and goes on from there; the tests of "
+        "every day do the same things at a smaller size. It ran on a shared machine with two cores: of times only "
+        "ratios within one table mean anything. Each part says of which commit it is.\n",
         "## In short\n",
         _short(figures),
         "## The simulator\n",
@@ -84,7 +87,8 @@ def page(figures: Figures) -> str:
         "possible point. Again: `python -m refund_adapters.simulation --exhaustive`.\n",
         _part(figures, "exhaustive", lambda: f"{figures['exhaustive']}.\n"),
         "### With an assumption broken\n",
-        "Each of these worlds breaks one assumption of the policy, and must fail.\n",
+        "Each of these worlds breaks one assumption of the policy, and must fail. Again: `python -m "
+        f"refund_adapters.simulation --mode MODE --seeds {FIRST_SEED}:{FIRST_SEED + BROKEN_SEEDS}`.\n",
         _part(figures, "broken", lambda: _broken(figures["broken"])),
         "## Mutants\n",
         "The library with one thing wrong. Each must be found within its number of seeds. Again: "
@@ -240,7 +244,8 @@ _REAL = (
         "## PostgreSQL",
         "A real server under processes: eight that issue the same payments, at both levels of isolation, "
         "backends and workers killed, answers to commits lost, restarts and crashes of the server under load, "
-        "four workers that recover the same payments. Again: `REFUND_PG_PAYMENTS=N … pytest "
+        "four workers that recover the same payments. Again: `REFUND_PG_PAYMENTS=200 REFUND_PG_KILLS=100 "
+        "REFUND_PG_CUTS=100 REFUND_PG_RESTARTS=6 REFUND_PG_DUE=400 REFUND_ROUND=N pytest "
         "tests/adapters/test_postgres_processes.py`.",
     ),
 )
@@ -360,8 +365,8 @@ def _mutation(report: Figures) -> str:
     names = ("mutants", "types", "tests", "hung", "survived", "no test", "to do")
     shown = [name for name in names if sums["**all**"][name] or name in names[:3]]
     counted = table(
-        ("where", *(_MUTATION_WORDS[name] for name in shown), "noticed"),
-        [(where, *(f"{row[name]:,}" for name in shown), _share(row)) for where, row in sums.items()],
+        ("where", *(_MUTATION_WORDS[name] for name in shown), "noticed of all", "noticed of what types let pass"),
+        [(where, *(f"{row[name]:,}" for name in shown), *_shares(row)) for where, row in sums.items()],
     )
     survivors = report["survivors"]
     read = [
@@ -382,10 +387,14 @@ _MUTATION_WORDS = {
 }
 
 
-def _share(row: Counter[str]) -> str:
-    """How much of what was run or refused was noticed."""
-    done = row["mutants"] - row["to do"]
-    return f"{100 * (row['types'] + row['tests'] + row['hung']) / done:.1f} %" if done else ""
+def _shares(row: Counter[str]) -> tuple[str, str]:
+    """How much was noticed: of what was run or refused by types, and by a test alone of what was run."""
+    done, by_tests = row["mutants"] - row["to do"], row["tests"] + row["hung"]
+    return _percent(row["types"] + by_tests, done), _percent(by_tests, done - row["types"])
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""
 
 
 def _function(name: str) -> str:
@@ -447,7 +456,7 @@ def benchmarked(figures: Any) -> str:
             *(name, row["name"], _figure(row["median_us"])),
             f"{_figure(row['least_us'])} to {_figure(row['most_us'])}",
             _compared(row),
-            row["reach"],
+            row["reach"] + (", **missed**" if missed(row) else ""),
         )
         for name, timed in figures["benchmarks"].items()
         for row in timed
@@ -455,6 +464,27 @@ def benchmarked(figures: Any) -> str:
     measured = figures.get("measured", {})
     about = "".join(f"- {name}: {ABOUT[name]}{_anew(measured.get(name))}\n" for name in figures["benchmarks"])
     return table(("", "work", "median", "spread", "compared", "to reach"), rows) + "\n" + about
+
+
+_REACH = re.compile(r"([≤<≥]) ([\d,.]+)(×| µs)")
+
+
+def missed(row: Any) -> bool:
+    """Whether a row of a benchmark is beyond what it should reach: a ratio, or a time.
+
+    >>> missed({"reach": "≥ 70 % of bare (≤ 1.43×)", "ratio": 1.47, "median_us": 2.0})
+    True
+    >>> missed({"reach": "≤ 45,000 µs", "ratio": None, "median_us": 44_000.0})
+    False
+    >>> missed({"reach": "≥ 1×", "ratio": 0.9, "median_us": 2.0})
+    True
+    """
+    found = _REACH.search(row["reach"])
+    if found is None:
+        return False
+    sign, limit, unit = found[1], float(found[2].replace(",", "")), found[3]
+    value = row["ratio"] if unit == "×" else row["median_us"]
+    return bool(value < limit if sign == "≥" else value > limit)
 
 
 def _anew(measured: Any) -> str:

@@ -22,7 +22,8 @@ _LOT: Final = 250
 """Seeds of one unit."""
 _SQLITE_SHARE: Final = 100
 """One seed of so many runs over SQLite files, too."""
-_BROKEN_SEEDS: Final = 400
+BROKEN_SEEDS: Final = 400
+"""Of each world with an assumption broken."""
 
 _KILLS: Final = 5_000
 _KILLS_A_UNIT: Final = 100  # for each of two tests
@@ -56,7 +57,7 @@ def plan(steps: int) -> tuple[Unit, ...]:
     parts = [
         _lots("memory", [mode.name for mode in SOUND], FIRST_SEED, seeds),
         _lots("sqlite", [mode.name for mode in SOUND], FIRST_SEED, _scaled(seeds, 1 / _SQLITE_SHARE)),
-        _lots("broken", [mode.name for mode in BROKEN], 0, _BROKEN_SEEDS),
+        _lots("broken", [mode.name for mode in BROKEN], FIRST_SEED, BROKEN_SEEDS),
         [Unit(part="mutants", number=number) for number in range(len(MUTANTS))],
         [Unit(part="exhaustive", number=0)],
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.campaign.__main__ import wrong
-from tests.figures import JSON, MODES, PAGE, page
+from tests.figures import JSON, MODES, PAGE, missed, page
 
 FIGURES = json.loads(JSON.read_text())
 
@@ -42,3 +42,9 @@ def test_every_broken_assumption_was_found_and_every_mutant_killed() -> None:
     """A simulator that finds no harm in a broken world would prove nothing."""
     assert all(mode["broken"] for mode in FIGURES["broken"]["modes"])
     assert all(mutant["seed"] is not None for mutant in FIGURES["mutants"])
+
+
+def test_a_target_that_was_missed_says_so() -> None:
+    """Whatever is beyond what it should reach is marked on the page, and nothing else is."""
+    rows = [row for timed in FIGURES["benchmarks"]["benchmarks"].values() for row in timed]
+    assert PAGE.read_text().count("**missed** |") == sum(missed(row) for row in rows) < len(rows)
