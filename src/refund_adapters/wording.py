@@ -20,7 +20,7 @@ from refund_domain.quotes import Quote
 from refund_domain.refusals import Move, Refusal, Refused
 from refund_domain.rules.eligibility import METHODS, Family
 from refund_domain.rules.funding import AtGateway, FromBalance, Funding, NotCovered, Shortfall
-from refund_domain.views import Refund
+from refund_domain.views import LegView, Refund
 
 
 class Tone(StrEnum):
@@ -244,8 +244,15 @@ def to_staff(said: Refund | Refused) -> str:
         lines.append(_detail(said.status, said.detail))
     if said.next_step is not None:
         lines.append(said.next_step.says)
-    lines += [f"Transfer {leg.transfer}, {leg.amount}: {LEG[leg.state]}." for leg in said.legs]
+    lines += [f"Transfer {leg.transfer}, {_pulled(leg)}: {LEG[leg.state]}." for leg in said.legs]
     return " ".join(lines)
+
+
+def _pulled(leg: LegView) -> Money:
+    """What of the transfer this is about: what came back, what is still to come, or what was planned."""
+    if leg.state is LegState.OWED and leg.still is not None:
+        return leg.still
+    return leg.pulled_back or leg.amount
 
 
 def _detail(status: Status, detail: str) -> str:

@@ -170,7 +170,7 @@ class WindowOver(_Sentence):
     move = Move.STAFF
     says = (
         "The payment was taken on {self.taken_at:%Y-%m-%d}; the {self.days} days for a refund are "
-        "over. Give the money back outside."
+        "over. Only what is still owed can be given back outside."
     )
 
     taken_at: datetime

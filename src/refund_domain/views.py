@@ -10,9 +10,9 @@ import attrs
 
 from refund_domain.answers import Declined
 from refund_domain.commands import Reason
-from refund_domain.decider.attention import AfterFailure, after_failure
+from refund_domain.decider.attention import AfterFailure, next_step
 from refund_domain.decider.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
-from refund_domain.decider.pulling import LegState, state_of
+from refund_domain.decider.pulling import LegState, state_of, still_of
 from refund_domain.events import OutsideRecorded
 from refund_domain.money import Money
 from refund_domain.payments import AnyPayment, GatewayRefund, Payment, PaymentRef, Trace
@@ -21,13 +21,15 @@ from refund_domain.refusals import Refusal
 from refund_domain.rules.arrival import ArrivalWindow, arrival_window
 from refund_domain.rules.eligibility import drift_minor, outside_left, refundable
 
-_FAILED: Final = (Status.FAILED, Status.CANCELED)
+_WAITING: Final = ("insufficient_funds", "charge_pending", "requires_action")
+"""The gateway's words for a refund that is made and not on its way yet (Stripe facts, "Reasons")."""
 
 
 @attrs.frozen(kw_only=True)
 class LegView:
     """What a refund pulls back of one transfer: `amount` as planned, how it stands, and what has done it.
 
+    `still` is what of it remains to be pulled back, less what others did; None where the transfer is not shown.
     `pulled_back` and `reversal_id` are the reversal's own, None until one is shown. It may be less than planned
     where others pulled back a part.
     """
@@ -35,6 +37,7 @@ class LegView:
     transfer: str
     amount: Money
     state: LegState
+    still: Money | None = None
     pulled_back: Money | None = None
     reversal_id: str | None = None
 
@@ -136,7 +139,9 @@ def view_refund(
     if amount is None:
         raise ValueError("a refund that was neither requested nor shown cannot be viewed")
     arrives = None
-    if seen is not None and seen.status in (Status.PENDING, Status.SUCCEEDED):
+    # What waits for funds, for the payment or for a person is not on its way, and nobody knows when it will be.
+    live = (Status.PENDING, Status.SUCCEEDED)
+    if seen is not None and seen.status in live and seen.refund.pending_reason not in _WAITING:
         arrives = forecast_arrival(seen.refund.created_at.date(), policy, is_business_day)
     return Refund(
         id=record.id,
@@ -152,7 +157,7 @@ def view_refund(
         arrives=arrives,
         trace=None if seen is None else seen.refund.trace,
         gateway_id=None if seen is None else seen.refund.id,
-        next_step=after_failure(seen.refund.failure_reason) if seen and status in _FAILED else None,
+        next_step=next_step(ledger, record),
         waits_for_second=record.awaits_second and status is Status.REQUESTED,
         approved_by=None if record.approved is None else record.approved.by.id,
         legs=_legs(ledger, record),
@@ -165,6 +170,7 @@ def _legs(ledger: Ledger, record: RefundRecord) -> tuple[LegView, ...]:
             transfer=leg.leg.transfer,
             amount=leg.leg.amount,
             state=state_of(ledger, record, leg),
+            still=still_of(ledger.payment, leg),
             pulled_back=None if leg.made is None else leg.made.amount,
             reversal_id=None if leg.made is None else leg.made.id,
         )

@@ -35,7 +35,7 @@ from refund_domain.events import (
     SendClaimed,
 )
 from refund_domain.money import Currency, Money
-from refund_domain.payments import AnyPayment, ChargeKind, GatewayRefund, Payment, PaymentRef, PaymentStatus
+from refund_domain.payments import AnyPayment, ChargeKind, GatewayRefund, Payment, PaymentRef
 from refund_domain.policy import Policy
 from refund_domain.refusals import Refused
 from refund_domain.rules.eligibility import refundable
@@ -280,7 +280,7 @@ def standing(status: Status) -> Story:
         case Status.REQUESTED:
             return story
         case Status.DROPPED:
-            story.wait(MINUTE).payment = attrs.evolve(story.payment, status=PaymentStatus.FAILED)
+            story.wait(MINUTE).payment = attrs.evolve(story.payment, method="cheque")
             story.look()
             story.payment = card()
         case Status.DECLINED:

@@ -717,7 +717,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         mode=APART,
     ),
     Mutant(
-        name="leg not capped", apply=swap(pulling._still, _as_planned), seeds=110, by=("leg_amount",), mode=APART
+        name="leg not capped", apply=swap(pulling.still_of, _as_planned), seeds=110, by=("leg_amount",), mode=APART
     ),
     Mutant(
         name="whole refund again when a leg fails",

@@ -15,10 +15,21 @@ from refund_domain.answers import Declined
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
 from refund_domain.decider.evidence import Evidence, evidence
-from refund_domain.decider.ledger import NOT_SHOWN, Ledger, RefundRecord, Status, is_shown_by, shown, status_of
+from refund_domain.decider.ledger import (
+    DISPUTE_FAILURE,
+    HOLDS,
+    NOT_SHOWN,
+    Ledger,
+    RefundRecord,
+    Status,
+    is_shown_by,
+    shown,
+    status_of,
+)
 from refund_domain.decider.pulling import legs_told
+from refund_domain.payments import PaymentStatus
 from refund_domain.refusals import Move
-from refund_domain.rules.eligibility import INQUIRIES, disputed_minor, listed_minor
+from refund_domain.rules.eligibility import INQUIRIES, counting_disputes, disputed_minor, listed_minor, refundable
 
 _NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5
@@ -35,8 +46,8 @@ _WAITS_FOR_FUNDS: Final = (
 )
 
 _NO_PLAN: Final = (
-    "This refund is known by its mark alone, as its journal was lost, and transfers of the payment still hold "
-    "money: check in the dashboard which of them to reverse."
+    "This refund pulls no transfer back: it was sent before any was known, or its journal was lost. Transfers of "
+    "its payment still hold money: check in the dashboard which of them to reverse."
 )
 
 
@@ -101,8 +112,49 @@ UNKNOWN_FAILURE: Final = AfterFailure(
 )
 
 
+NEVER_RECEIVED: Final = AfterFailure(
+    move=Move.STAFF, says="The payment itself failed: no money was received, and nothing is owed for it."
+)
+"""After a failed refund of a payment that has failed itself: whatever was paid for it would be a gift."""
+
+NOTHING_LEFT: Final = AfterFailure(
+    move=Move.STAFF, says="Its money has gone back since, by other ways; nothing is left to give back."
+)
+"""After a failed refund of a payment that was given back otherwise since."""
+
+
+def next_step(ledger: Ledger, record: RefundRecord) -> AfterFailure | None:
+    """Whose move is next after this refund has failed or was cancelled; None: it did neither.
+
+    By the reason, but only as far as the money is still owed: what has gone back since, is under way, or is
+    disputed is never to be paid once more.
+    """
+    seen = shown(ledger, record)
+    if seen is None or status_of(ledger, record) not in (Status.FAILED, Status.CANCELED):
+        return None
+    payment, reason = ledger.payment, seen.refund.failure_reason
+    if payment is not None and payment.status is PaymentStatus.FAILED:
+        return NEVER_RECEIVED
+    if reason == DISPUTE_FAILURE or (payment is not None and counting_disputes(payment)):
+        return AFTER_FAILURE[DISPUTE_FAILURE]
+    for other in ledger.refunds:
+        status = status_of(ledger, other)
+        if other.id != record.id and HOLDS[status]:
+            done = status is Status.SUCCEEDED
+            over = "gave the money back since" if done else "is under way since; wait for its end"
+            return AfterFailure(move=Move.STAFF, says=f"Refund {other.id} {over}. Pay nothing beside it.")
+    left = refundable(ledger)
+    if left is not None and left.amount_minor == 0:
+        return NOTHING_LEFT
+    after = after_failure(reason)
+    if left is None or left == seen.refund.amount:
+        return after
+    return attrs.evolve(after, says=f"{after.says} No more than {left} is left to give back.")
+
+
 def after_failure(reason: str | None) -> AfterFailure:
-    """What comes after a failure with this reason; an unknown or missing reason has its own row.
+    """What comes after a failure with this reason, as long as the money is owed (`next_step` knows whether it is);
+    an unknown or missing reason has its own row.
 
     >>> after_failure("expired_or_canceled_card").says
     'The card is closed; pay the client outside and record it.'
@@ -112,8 +164,9 @@ def after_failure(reason: str | None) -> AfterFailure:
 
 def attention(ledger: Ledger) -> tuple[Attention, ...]:
     """All that waits for a person in this ledger and was not answered yet."""
-    settled = {(done.subject, done.code) for done in ledger.settled if done.choice is not Choice.KEEP_LOOKING}
-    return tuple(item for item in answerable(ledger) if (item.subject, item.code) not in settled)
+    answers = {(done.subject, done.code): done.choice for done in ledger.settled}  # the last word stands
+    looking = (None, Choice.KEEP_LOOKING)
+    return tuple(item for item in answerable(ledger) if answers.get((item.subject, item.code)) in looking)
 
 
 def answerable(ledger: Ledger) -> Iterator[Attention]:
@@ -159,12 +212,12 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         yield Attention(
             subject=told.subject, code=told.code, choices=told.choices, move=Move.STAFF, says=told.says
         )
-    if not record.claims and status in (Status.PENDING, Status.SUCCEEDED) and _holds_transfers(ledger):
+    if not record.legs and status in (Status.PENDING, Status.SUCCEEDED) and _holds_transfers(ledger):
         yield _note(record.id, "transfers_unknown", _NO_PLAN)
     match status:
         case Status.FAILED | Status.CANCELED:
-            reason = None if seen is None else seen.refund.failure_reason
-            yield _note(record.id, status, after_failure(reason).says)
+            after = next_step(ledger, record) or UNKNOWN_FAILURE
+            yield _note(record.id, status, after.says)
             if _was_passed_on(ledger, record):
                 yield _note(record.id, "transfer_pulled_back", _PULLED_BACK)
         case Status.NOT_MADE:
@@ -232,7 +285,10 @@ def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:
 
 
 def _holds_transfers(ledger: Ledger) -> bool:
-    return ledger.payment is not None and ledger.payment.kind is ChargeKind.SEPARATE
+    payment = ledger.payment
+    if payment is None or payment.kind is not ChargeKind.SEPARATE:
+        return False
+    return any(transfer.left.amount_minor > 0 for transfer in payment.transfers)
 
 
 def _note(subject: str, code: str, says: str) -> Attention:

@@ -3,7 +3,8 @@
 A leg is owed once the gateway shows its refund live, never before it and never instead of it. It is done when
 its reversal is shown or was answered with a yes, or when nothing is left to pull back. In doubt it keeps the
 zones of a refund (`doubt.STEPS`). An attempt that is over is followed, at a daily pace and under an id of its own,
-by the next, for as long as the refund lives: the person who issued it was shown what it pulls back.
+by the next, for as long as the refund lives: the person who issued it decided on the refund with all that goes
+with it. What it pulls back is planned from the look before its first send; the quote showed what was true then.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def state_of(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> LegState:
         return LegState.DONE
     if leg.doubted_since is None and _is_left(ledger, record, leg):
         return LegState.LEFT
-    left = _still(ledger.payment, leg)
+    left = still_of(ledger.payment, leg)
     if left is not None and left.amount_minor == 0:
         return LegState.ELSEWHERE
     if leg.doubted_since is not None:
@@ -70,9 +71,10 @@ def state_of(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> LegState:
 
 
 def _is_left(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> bool:
-    """Whether a person said to leave this leg: it is asked for no more."""
-    subject = subject_of(record.id, leg)
-    return any(done.choice is Choice.LEAVE and done.subject == subject for done in ledger.settled)
+    """Whether a person said to leave this leg: it is asked for no more, unless somebody said to go on since."""
+    subject, choices = subject_of(record.id, leg), (Choice.LEAVE, Choice.KEEP_LOOKING)
+    said = [done.choice for done in ledger.settled if done.subject == subject and done.choice in choices]
+    return said[-1:] == [Choice.LEAVE]
 
 
 def _shown(payment: Payment | None, leg: LegRecord) -> Transfer | None:
@@ -80,7 +82,7 @@ def _shown(payment: Payment | None, leg: LegRecord) -> Transfer | None:
     return next((transfer for transfer in transfers if transfer.id == leg.leg.transfer), None)
 
 
-def _still(payment: Payment | None, leg: LegRecord) -> Money | None:
+def still_of(payment: Payment | None, leg: LegRecord) -> Money | None:
     """What is still to be pulled back: the plan less what others did since, at most what the transfer has left.
 
     None where the transfer is not shown, and nothing can be told.
@@ -151,7 +153,7 @@ def _next_reversal(record: RefundRecord, leg: LegRecord, payment: Payment | None
     None where the gateway does not show the transfer, where a doubtful attempt asked for more than is left now
     (one id asks for one amount), and where a host's ids are so long that no leg can have one.
     """
-    still, tries, number = _still(payment, leg), leg.tries, len(leg.claims) + 1
+    still, tries, number = still_of(payment, leg), leg.tries, len(leg.claims) + 1
     if payment is None or still is None or still.amount_minor == 0:
         return None
     if tries and tries[0].reversal.amount == still:
@@ -266,9 +268,10 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
     status = status_of(ledger, record)
     for leg in record.legs:
         state, name = state_of(ledger, record, leg), leg.leg.transfer
-        if state is LegState.DONE and leg.made is not None and status in (Status.FAILED, Status.CANCELED):
+        excess = _pulled_for_nothing(ledger, leg) if status in (Status.FAILED, Status.CANCELED) else None
+        if state is LegState.DONE and excess is not None:
             says = (
-                f"The refund's money came back to the platform, while {leg.made.amount} of transfer {name} were "
+                f"The refund's money came back to the platform, while {excess} of transfer {name} were "
                 "pulled back: pass on what is owed to the connected account."
             )
             yield LegTold(
@@ -276,8 +279,9 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
             )
         owed = status in _LIVE and state in (LegState.OWED, LegState.IN_DOUBT)
         if owed and (why := _stuck(ledger, record, leg)):
+            still = still_of(ledger.payment, leg) or leg.leg.amount
             says = (
-                f"The client's refund stands, but {leg.leg.amount} of transfer {name} did not come back ({why}). "
+                f"The client's refund stands, but {still} of transfer {name} did not come back ({why}). "
                 "It is tried daily: let the connected account be topped up, reverse the transfer by hand, try "
                 "again now, or leave it, so that the platform bears it."
             )
@@ -285,6 +289,30 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
             yield LegTold(
                 subject=subject_of(record.id, leg), code="transfer_not_reversed", says=says, choices=choices
             )
+
+
+def _pulled_for_nothing(ledger: Ledger, leg: LegRecord) -> Money | None:
+    """How much of what this leg of a failed refund pulled back no live refund of ours accounts for; None: nothing.
+
+    What had to come back of each transfer is what the live refunds would pull back if none had been pulled yet.
+    """
+    if leg.made is None or ledger.payment is None:
+        return None if leg.made is None else leg.made.amount
+    pulled, live = dict[str, int](), 0
+    for record in ledger.refunds:
+        if status_of(ledger, record) in _LIVE and record.request is not None:
+            live += record.request.amount.amount_minor
+        for each in record.legs:
+            if each.made is not None:
+                pulled[each.leg.transfer] = pulled.get(each.leg.transfer, 0) + each.made.amount.amount_minor
+    held = {one.id: one.left.amount_minor + pulled.get(one.id, 0) for one in ledger.payment.transfers}
+    for transfer in sorted(held):
+        due = min(held[transfer], live)
+        if transfer == leg.leg.transfer:
+            excess = min(leg.made.amount.amount_minor, pulled[transfer] - due)
+            return Money(excess, leg.made.amount.currency) if excess > 0 else None
+        live -= due
+    return leg.made.amount  # the transfer is not shown: nothing tells whether a later refund accounts for it
 
 
 def _stuck(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> str | None:

@@ -10,10 +10,11 @@ import attrs
 from refund_domain._checks import check_tuple
 from refund_domain.commands import IssueRefund
 from refund_domain.decider.ledger import Status
-from refund_domain.money import Money
+from refund_domain.money import Currency, Money
 from refund_domain.payments import PaymentRef
 from refund_domain.quotes import IssueBooking, NotTried
 from refund_domain.refusals import Refused
+from refund_domain.rules.eligibility import capped
 from refund_domain.views import Refund
 
 REFUSED: Final = "refused"
@@ -78,7 +79,8 @@ class BulkItem:
 
 @attrs.frozen(kw_only=True)
 class BulkTotal:
-    """How many payments had this outcome, and the exact sum of what was verified for them, by currency."""
+    """How many payments had this outcome, and the sum of what was verified for them, by currency: exact, up
+    to the most that `Money` can be."""
 
     outcome: str
     count: int
@@ -168,11 +170,11 @@ def _counted(number: int, what: str) -> str:
 
 
 def _sums(amounts: Iterable[Money]) -> tuple[Money, ...]:
-    """One exact sum for each currency, by its code."""
-    groups: dict[str, list[Money]] = {}
+    """One sum for each currency, by its code: exact, but never above the most that Money can be."""
+    sums: dict[Currency, int] = {}
     for amount in amounts:
-        groups.setdefault(amount.currency.code, []).append(amount)
-    return tuple(sum(group[1:], start=group[0]) for _, group in sorted(groups.items()))
+        sums[amount.currency] = sums.get(amount.currency, 0) + amount.amount_minor
+    return tuple(capped(sums[currency], currency) for currency in sorted(sums, key=lambda currency: currency.code))
 
 
 class BulkRun:

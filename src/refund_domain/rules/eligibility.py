@@ -106,15 +106,17 @@ def refundable(ledger: Ledger, *, without: str | None = None) -> Money | None:
 
     captured − live refunds in the list (ours and others', pending included) − held by a refund of ours not
     in that list yet − recorded as given back outside − disputed (open or lost). Never negative. Where the
-    payment's own figure and the list disagree, the smaller result holds. `without` leaves out what that
-    refund of ours itself holds: the amount left for its own send.
+    payment's own figure and the list disagree, the smaller result holds. Of a debit that failed nothing was
+    received, whatever its figures say. `without` leaves out what that refund of ours itself holds: the amount
+    left for its own send.
     """
     payment = ledger.payment
     if payment is None:
         return None
     gone = max(listed_minor(ledger), payment.given_back.amount_minor)
     outside = sum(record.amount.amount_minor for record in ledger.outside)
-    left = payment.captured.amount_minor - gone - _held_minor(ledger, without) - outside
+    received = 0 if payment.status is PaymentStatus.FAILED else payment.captured.amount_minor
+    left = received - gone - _held_minor(ledger, without) - outside
     left -= disputed_minor(payment)
     return Money(max(0, left), payment.captured.currency)
 
@@ -244,11 +246,11 @@ def payment_refusals(payment: Payment, at: datetime, policy: Policy) -> tuple[Re
     currency = payment.captured.currency
     if family is Family.ACH and currency.code != ACH_CURRENCY:
         refusals.append(CurrencyNotSupported(currency=currency.code, expected=ACH_CURRENCY))
+    if counting_disputes(payment):
+        refusals.append(Disputed(amount=capped(disputed_minor(payment), currency)))
     window = policy.ach_window if family is Family.ACH else policy.card_window
     if window is not None and at - payment.taken_at > window:
         refusals.append(WindowOver(taken_at=payment.taken_at, days=window.days))
-    if counting_disputes(payment):
-        refusals.append(Disputed(amount=capped(disputed_minor(payment), currency)))
     return tuple(refusals)
 
 
@@ -283,7 +285,10 @@ def refund_refusals(
     left = refundable(ledger, without=own)
     if ledger.payment is None or left is None:
         return _NONE
-    refusals = [*payment_refusals(ledger.payment, at, policy), *_standing(ledger, own)]
+    # The window last: it alone speaks of giving back outside, and nobody may act on that before the others.
+    of_payment = payment_refusals(ledger.payment, at, policy)
+    over = [refusal for refusal in of_payment if isinstance(refusal, WindowOver)]
+    refusals = [*(refusal for refusal in of_payment if refusal not in over), *_standing(ledger, own), *over]
     stands = {type(refusal) for refusal in refusals}
     if left.amount_minor == 0:
         if not stands & {InFlight, AlreadyRefunded, NotCaptured, Disputed}:

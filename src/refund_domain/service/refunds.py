@@ -89,7 +89,8 @@ class RefundService(Bookings):
     told of everything that happens, after the fact; what it raises is ignored, and it must not wait
     (`refund_adapters.observing`). Thread-safe as far as gateway and journal are.
 
-    Raises TypeError for a wrong argument and ValueError where a live gateway meets a journal that forgets.
+    Raises TypeError for a wrong argument and ValueError where a live gateway meets a journal that forgets
+    or payouts of another mode.
 
     >>> from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal, utc_now
     >>> bank = MemoryBank(utc_now)
@@ -125,6 +126,8 @@ class RefundService(Bookings):
                 raise TypeError(f"{name} must be callable")
         if gateway.live and not journal.durable:
             raise ValueError("a live gateway needs a durable journal: what this one forgets could be paid twice")
+        if payouts is not None and payouts.live is not gateway.live:
+            raise ValueError("payouts and gateway must both be live, or both not: check their keys")
         self._gateway = gateway
         self._journal = journal
         self._allow = allow

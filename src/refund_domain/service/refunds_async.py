@@ -115,6 +115,8 @@ class AsyncRefundService(AsyncBookings):
                 raise TypeError(f"{name} must be callable")
         if gateway.live and not journal.durable:
             raise ValueError("a live gateway needs a durable journal: what this one forgets could be paid twice")
+        if payouts is not None and payouts.live is not gateway.live:
+            raise ValueError("payouts and gateway must both be live, or both not: check their keys")
         self._gateway = gateway
         self._journal = journal
         self._allow = allow

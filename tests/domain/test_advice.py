@@ -1,0 +1,328 @@
+"""What people are told to do with money: never to give back what went back otherwise, or what never came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from refund_adapters.memory import (
+    AsyncMemoryGateway,
+    AsyncMemoryJournal,
+    Course,
+    Fault,
+    ManualClock,
+    MemoryBank,
+    MemoryGateway,
+    MemoryJournal,
+)
+from refund_adapters.wording import to_staff
+from refund_domain import Actor, AsyncRefundService, Money, PaymentRef, Refund, RefundService, Refused, Status
+from refund_domain.commands import Action, Choice
+from refund_domain.connect import ChargeKind
+from refund_domain.decider.attention import AFTER_FAILURE, NEVER_RECEIVED, NOTHING_LEFT
+from refund_domain.decider.pulling import LegState
+from refund_domain.money import LIMIT_MINOR, Currency
+from refund_domain.policy import Policy
+from refund_domain.quotes import Booking
+from refund_domain.rules.cancellation import cancellation_notice
+from tests.domain.worlds import AwaitedFunds, GivenFunds
+
+MARIA = Actor(id="maria", tenant="acme")
+DAY = timedelta(days=1)
+CLOSED = AFTER_FAILURE["expired_or_canceled_card"]
+
+
+def usd(major: str) -> Money:
+    """Dollars."""
+    return Money.parse(major, "USD")
+
+
+@attrs.define
+class Desk:
+    """A service over a bank in memory, as the people see it who refund there."""
+
+    clock: ManualClock
+    bank: MemoryBank
+    gateway: MemoryGateway
+    refunds: RefundService
+
+    @classmethod
+    def open(cls, policy: Policy = Policy()) -> Desk:  # noqa: B008 - a frozen value
+        """A desk of its own."""
+        clock = ManualClock(datetime(2026, 11, 2, 9, tzinfo=UTC))
+        bank = MemoryBank(clock)
+        gateway, journal = MemoryGateway(bank), MemoryJournal(clock)
+        service = RefundService(gateway, journal, allow=lambda actor, action, ref: True, policy=policy)
+        return cls(clock, bank, gateway, service)
+
+    def issue(self, ref: PaymentRef) -> Refund:
+        """Quote and issue in one go."""
+        refund = self.refunds.issue(self.refunds.quote(ref, by=MARIA).verified(by=MARIA))
+        assert isinstance(refund, Refund)
+        return refund
+
+    def recover(self, days: int) -> None:
+        """So many days pass, with a recovery each."""
+        for _ in range(days):
+            self.clock.forward(DAY)
+            self.refunds.recover()
+
+    def failed(self, reason: str = "expired_or_canceled_card", major: str = "200.00") -> PaymentRef:
+        """A payment whose first refund succeeded and failed with this reason two days later."""
+        ref = self.bank.charge(usd(major))
+        self.bank.plan(ref, Course.succeeds_then_fails(reason, 2 * DAY), Course.succeeds())
+        self.issue(ref)
+        self.recover(3)
+        return ref
+
+    def shown(self, ref: PaymentRef) -> Refund:
+        """The first refund of this payment."""
+        view = self.refunds.show(ref, by=MARIA)
+        assert not isinstance(view, Refused)
+        return view.refunds[0]
+
+    def told(self) -> dict[str, str]:
+        """What waits for people, by its code."""
+        waiting = self.refunds.attention(by=MARIA)
+        assert not isinstance(waiting, Refused)
+        return {item.code: item.says for each in waiting for item in each.items}
+
+
+# --- after a failure -----------------------------------------------------------------------------------------
+
+
+def _repaid(desk: Desk, ref: PaymentRef) -> None:
+    desk.refunds.record_outside(ref, usd("200.00"), by=MARIA, how="check")
+
+
+def _lost(desk: Desk, ref: PaymentRef) -> None:
+    desk.bank.close_dispute(desk.bank.dispute(ref), "lost")
+    desk.refunds.reconcile(ref)
+
+
+def _elsewhere(desk: Desk, ref: PaymentRef) -> None:
+    desk.bank.plan(ref, Course.succeeds())
+    desk.bank.elsewhere(ref)
+    desk.refunds.reconcile(ref)
+
+
+def _again(desk: Desk, ref: PaymentRef) -> None:
+    assert desk.issue(ref).status is Status.SUCCEEDED
+
+
+def _in_doubt(desk: Desk, ref: PaymentRef) -> None:
+    desk.gateway.script(Fault.ANSWER_LOST)
+    assert desk.issue(ref).status is Status.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    ("since", "says"),
+    [
+        (_repaid, NOTHING_LEFT.says),
+        (_elsewhere, NOTHING_LEFT.says),
+        (_lost, AFTER_FAILURE["charge_for_pending_refund_disputed"].says),
+        (_again, "gave the money back since. Pay nothing beside it."),
+        (_in_doubt, "is under way since; wait for its end. Pay nothing beside it."),
+    ],
+)
+def test_what_went_back_since_is_not_to_be_paid_again(
+    since: Callable[[Desk, PaymentRef], None], says: str
+) -> None:
+    """A failed refund's advice ends once the money went back by any other way, is under way, or is disputed."""
+    desk = Desk.open()
+    ref = desk.failed()
+    assert desk.told()["failed"] == CLOSED.says
+    assert desk.shown(ref).next_step == CLOSED
+    since(desk, ref)
+    step = desk.shown(ref).next_step
+    assert step is not None
+    assert step.says.endswith(says)
+    assert desk.told()["failed"] == step.says
+    assert CLOSED.says not in to_staff(desk.shown(ref))
+
+
+def test_a_part_that_went_back_since_is_named() -> None:
+    """Of a failed refund's money a part was repaid by hand: the advice stands for the rest, and names it."""
+    desk = Desk.open()
+    ref = desk.failed()
+    desk.refunds.record_outside(ref, usd("50.00"), by=MARIA, how="check")
+    assert desk.told()["failed"] == f"{CLOSED.says} No more than 150.00 USD is left to give back."
+
+
+def test_a_payment_that_failed_itself_is_owed_nothing() -> None:
+    """A debit fails while its refund waits for it: nobody is told to pay what never came, or may record it."""
+    desk = Desk.open(Policy(accept_unsettled_ach=True))
+    ref = desk.bank.charge(usd("200.00"), method="us_bank_account", settled=False)
+    desk.issue(ref)
+    desk.recover(2)
+    desk.bank.fail_payment(ref)
+    desk.recover(1)
+    assert desk.shown(ref).status is Status.FAILED
+    assert desk.shown(ref).next_step == NEVER_RECEIVED
+    assert desk.told()["failed"] == NEVER_RECEIVED.says
+    assert isinstance(desk.refunds.record_outside(ref, usd("200.00"), by=MARIA, how="check"), Refused)
+
+
+def test_a_debit_that_failed_is_not_held() -> None:
+    """Nothing of it may go back, whatever the gateway's figures say, and a cancelled booking does not count it."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), method="us_bank_account", settled=False)
+    desk.refunds.quote(ref, by=MARIA)
+    desk.bank.fail_payment(ref)
+    desk.refunds.reconcile(ref)
+    view = desk.refunds.show(ref, by=MARIA)
+    assert not isinstance(view, Refused)
+    assert (view.payment and view.payment.captured, view.left) == (usd("200.00"), usd("0.00"))
+    assert "still held: nothing" in str(cancellation_notice("1042", [view]))
+    assert [no.code for no in desk.refunds.quote(ref, by=MARIA).refusals] == ["not_captured"]
+
+
+def test_the_window_is_the_last_word_and_sends_nobody_to_pay() -> None:
+    """Too late to refund here: what is under way or done is named first; outside goes what is owed."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), method="us_bank_account")
+    desk.gateway.script(Fault.ANSWER_LOST)
+    desk.issue(ref)
+    desk.clock.forward(181 * DAY)
+    refusals = desk.refunds.quote(ref, by=MARIA).refusals
+    assert [no.code for no in refusals] == ["already_refunded", "window_over"]
+    assert str(refusals[-1]).endswith("Only what is still owed can be given back outside.")
+
+
+# --- of transfers ---------------------------------------------------------------------------------------------
+
+
+def test_a_later_refund_accounts_for_what_a_failed_one_pulled_back() -> None:
+    """The transfer was pulled back for a refund that failed; a second one used that money: nothing is to be passed
+    on any more. Where the second pulls as much again, that is."""
+    desk = Desk.open()
+    first = desk.bank.charge(usd("200.00"), group="o1")
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.bank.plan(first, Course.succeeds_then_fails("declined", 2 * DAY), Course.succeeds())
+    desk.issue(first)
+    desk.recover(3)
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+    desk.issue(first)
+    assert "transfer_pulled_back" not in desk.told()
+
+    desk = Desk.open()
+    one, _ = (desk.bank.charge(usd("150.00"), group="o2") for _ in range(2))
+    desk.bank.connect.transfer("acct_1", usd("300.00"), group="o2")
+    desk.bank.plan(one, Course.succeeds_then_fails("declined", 2 * DAY), Course.succeeds())
+    desk.issue(one)
+    desk.recover(3)
+    desk.issue(one)
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+
+
+def test_what_is_missing_of_a_transfer_is_named_and_not_what_was_planned() -> None:
+    """Of a leg that cannot be pulled back others reversed a part: people are told the rest."""
+    desk = Desk.open()
+    ref, _ = (desk.bank.charge(usd("150.00"), group="o1") for _ in range(2))
+    transfer = desk.bank.connect.transfer("acct_1", usd("300.00"), group="o1")
+    desk.bank.drain("acct_1", usd("0.00"))
+    desk.issue(ref)
+    desk.bank.fund("acct_1", usd("100.00"))
+    desk.bank.connect.reverse(transfer, usd("100.00"))
+    desk.refunds.reconcile(ref)
+    (leg,) = desk.shown(ref).legs
+    assert (leg.amount, leg.still, leg.state) == (usd("150.00"), usd("50.00"), LegState.OWED)
+    assert "but 50.00 USD of transfer" in desk.told()["transfer_not_reversed"]
+    assert "50.00 USD: still to be pulled back" in to_staff(desk.shown(ref))
+    assert "150.00" not in to_staff(desk.shown(ref)).split("Transfer")[1]
+
+
+def test_the_last_word_on_a_leg_stands() -> None:
+    """Whoever says to go on after another has said to leave it is heard: the leg comes back."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), group="o1")
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.gateway.script(Fault.WORKS, Fault.BREAKS_MADE_NOTHING)
+    desk.issue(ref)
+    waiting = desk.refunds.attention(by=MARIA)
+    assert not isinstance(waiting, Refused)
+    ((item,),) = (each.items for each in waiting)
+    for choice in (Choice.LEAVE, Choice.KEEP_LOOKING):
+        said = desk.refunds.settle(ref, subject=item.subject, code=item.code, choice=choice, by=MARIA)
+        assert not isinstance(said, Refused)
+    assert item.code in desk.told()
+    desk.recover(4)
+    assert [leg.state for leg in desk.shown(ref).legs] == [LegState.DONE]
+    assert desk.told() == {}
+
+
+def test_a_refund_sent_before_its_payment_was_passed_on_tells_of_the_transfer() -> None:
+    """Its first send was lost while the charge was plain, and the same goes again: what was passed on meanwhile
+    stays out, and somebody is told."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), group="o1")
+    desk.gateway.script(Fault.REQUEST_LOST)
+    desk.issue(ref)
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    for _ in range(3):
+        desk.clock.forward(timedelta(hours=1))
+        desk.refunds.recover()
+    view = desk.refunds.show(ref, by=MARIA)
+    assert not isinstance(view, Refused)
+    assert view.payment is not None
+    assert view.payment.kind is ChargeKind.SEPARATE
+    assert (view.refunds[0].status, view.refunds[0].legs) == (Status.SUCCEEDED, ())
+    assert "which of them to reverse" in desk.told()["transfers_unknown"]
+
+
+# --- when it arrives ------------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_funds_has_no_day_of_arrival() -> None:
+    """A refund that waits is not on its way: no window, and so no day that passes while nothing comes."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"))
+    desk.bank.drain("platform", usd("0.00"))
+    refund = desk.issue(ref)
+    assert (refund.status, refund.detail, refund.arrives) == (Status.PENDING, "insufficient_funds", None)
+    desk.bank.fund("platform", usd("500.00"))
+    desk.recover(2)
+    assert desk.shown(ref).status is Status.SUCCEEDED
+    assert desk.shown(ref).arrives is not None
+
+
+# --- what is summed, and from where ---------------------------------------------------------------------------
+
+
+def test_sums_beyond_what_money_can_be_are_capped_and_raise_nothing() -> None:
+    """Two huge refunds went out: their report is printed all the same, however much they are together."""
+    desk = Desk.open()
+    huge = Money(6 * 10**14, Currency.of("IDR"))
+    bookings = [Booking(label=name, payments=(desk.bank.charge(huge),)) for name in ("one", "two")]
+    quotes = desk.refunds.quote_bookings(bookings, by=MARIA)
+    report = desk.refunds.issue_bookings(quote.verified(by=MARIA) for quote in quotes)
+    assert [item.outcome for item in report.items] == ["succeeded", "succeeded"]
+    assert str(Money(LIMIT_MINOR, huge.currency)) in str(report)
+
+
+class _LiveFunds(GivenFunds):
+    live = True
+
+
+def test_payouts_of_another_mode_are_refused() -> None:
+    """A forecast for refunds of one mode from the payouts of the other would be about other money."""
+    clock = ManualClock(datetime(2026, 11, 2, 9, tzinfo=UTC))
+    bank = MemoryBank(clock)
+
+    async def anybody(actor: Actor, action: Action, ref: object) -> bool:
+        return True
+
+    with pytest.raises(ValueError, match="payouts and gateway must both be live"):
+        RefundService(
+            MemoryGateway(bank), MemoryJournal(clock), allow=lambda actor, action, ref: True, payouts=_LiveFunds()
+        )
+    with pytest.raises(ValueError, match="payouts and gateway must both be live"):
+        AsyncRefundService(
+            AsyncMemoryGateway(bank),
+            AsyncMemoryJournal(MemoryJournal(clock)),
+            allow=anybody,
+            payouts=AwaitedFunds(_LiveFunds()),
+        )
