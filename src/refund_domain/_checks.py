@@ -6,6 +6,7 @@ is wrong may be a secret or a client's data that landed in the wrong field.
 
 from __future__ import annotations
 
+import inspect
 import re
 from datetime import date, datetime, timedelta
 from typing import Final, TypeGuard
@@ -51,6 +52,31 @@ def one_line(text: str) -> str:
     if not text.isprintable():
         text = "".join(each if each.isprintable() else " " for each in text)
     return " ".join(text.split())
+
+
+_PORTS: Final = {
+    "gateway": (("look", "send"), "a PaymentGateway, e.g. a StripeGateway"),
+    "journal": (("load", "append", "due"), "a RefundJournal, e.g. SqliteJournal('refunds.db')"),
+}
+
+
+def check_async_ports(gateway: object, journal: object, allow: object) -> None:
+    """Refuse what cannot be a port: a call would notice first, and what a port raises there is an answer."""
+    for (name, (methods, wanted)), given in zip(_PORTS.items(), (gateway, journal), strict=True):
+        if not all(callable(getattr(given, method, None)) for method in methods):
+            raise TypeError(f"{name} must be {wanted}, not {type(given).__name__}")
+    if not callable(allow):
+        raise TypeError("allow must be callable")
+
+
+def check_ports(gateway: object, journal: object, allow: object) -> None:
+    """The same, and the asynchronous form of any where the plain one is called."""
+    check_async_ports(gateway, journal, allow)
+    for (name, (methods, _)), given in zip(_PORTS.items(), (gateway, journal), strict=True):
+        if any(inspect.iscoroutinefunction(getattr(given, method)) for method in methods):
+            raise TypeError(f"{name} is asynchronous: use AsyncRefundService, or the plain form of it")
+    if inspect.iscoroutinefunction(allow):
+        raise TypeError("allow must be a plain function: one that is awaited belongs to AsyncRefundService")
 
 
 def check_time(value: object, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import attrs
 
@@ -39,6 +40,21 @@ class Action(StrEnum):
     APPROVE = "approve"
     PAUSE = "pause"
     RESUME = "resume"
+
+
+ASKED_FOR: Final[dict[Action, tuple[str, str]]] = {
+    Action.QUOTE: ("`quote`, `quote_booking`, `quote_bookings`", "each payment"),
+    Action.REQUEST: ("`request`, here and of `within`", "the payment"),
+    Action.ISSUE: ("`issue`, `issue_booking`, `issue_bookings`", "each payment"),
+    Action.SHOW: ("`show`; `paused`", "the payment; the switch, a `ControlRef`"),
+    Action.ATTENTION: ("`attention`", "None: it is about the whole tenant"),
+    Action.SETTLE: ("`settle`", "the payment"),
+    Action.RECORD_OUTSIDE: ("`record_outside`, here and of `within`", "the payment, or an `OutsideRef`"),
+    Action.APPROVE: ("`approve`", "the payment"),
+    Action.PAUSE: ("`pause`", "the switch, a `ControlRef`"),
+    Action.RESUME: ("`resume`", "the switch, a `ControlRef`"),
+}
+"""By action: which calls ask `allow` for it, and what they give as its `ref`."""
 
 
 class Choice(StrEnum):

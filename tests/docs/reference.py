@@ -11,6 +11,8 @@ from pathlib import Path
 import attrs
 
 from refund_adapters.stripe.webhooks import KINDS, WEBHOOK_REFUSALS
+from refund_domain import errors
+from refund_domain.commands import ASKED_FOR, Action
 from refund_domain.decider.attention import AFTER_FAILURE, UNKNOWN_FAILURE
 from refund_domain.decider.doubt import STEPS, Verdict, Zone
 from refund_domain.decider.ledger import HOLDS, OBSERVED, TRANSITIONS, Status
@@ -68,6 +70,36 @@ def observations() -> str:
         (inspect.getdoc(Observation) or "").split("\n\n")[1],
     ]
     return "\n".join(parts) + "\n"
+
+
+def actions() -> str:
+    """What the host's `allow` is asked, by which calls, about what."""
+    rows = [(f"`{action}`", *ASKED_FOR[action]) for action in Action]
+    return (
+        "# Actions\n\nWhat `allow(actor, action, ref)` is asked, before anything else is done. Only `True` allows.\n"
+        "What it raises, and whatever else it gives but `False`, is a no to the person, and is told to the\n"
+        "[observer](../how-to/observe.md) as `allow_broke`. A rule on `issue` alone leaves `request` open: what\n"
+        "was requested is sent by the next `dispatch` or `recover`.\n\n"
+        + table(("action", "asked by", "`ref`"), rows)
+        + "\nNobody is asked for `dispatch`, `recover`, `receive`, `reconcile`, `reconcile_account` and `health`:\n"
+        "they are a worker's, and only go on with what a person has decided.\n"
+    )
+
+
+def breaks() -> str:
+    """Everything that is raised at run time, below what it is one of."""
+    rows = [
+        (f"`{cls.__name__}`", f"`{cls.__bases__[0].__name__}`", first_line(cls))
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, errors.RefundError)
+    ]
+    return (
+        "# Errors\n\nWhat can break. A rule that says no is a value ([refusals](refusals.md)) and none of these.\n"
+        "Once a send may have left, none is raised: the refund comes back in doubt. So after any of them the same\n"
+        "command may be given again, and is one refund. Misuse by the program raises TypeError or ValueError, and\n"
+        "what came back from a page and is not as it was sent `FormError`.\n\n"
+        + table(("error", "is a", "when"), rows)
+    )
 
 
 def diagram() -> str:
@@ -181,6 +213,8 @@ def payouts() -> str:
 def pages() -> dict[str, str]:
     """Each page's name and text."""
     made = {
+        "actions": actions,
+        "errors": breaks,
         "refusals": refusals,
         "events": events,
         "observations": observations,

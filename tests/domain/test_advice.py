@@ -303,6 +303,26 @@ def test_sums_beyond_what_money_can_be_are_capped_and_raise_nothing() -> None:
     assert str(Money(LIMIT_MINOR, huge.currency)) in str(report)
 
 
+def test_what_is_no_port_is_refused_when_the_service_is_made() -> None:
+    """A path for a journal, the two swapped, or an asynchronous one: an error that says what to give instead."""
+    desk = Desk.open()
+    gateway, journal = desk.gateway, MemoryJournal(desk.clock)
+
+    async def anybody(actor: Actor, action: Action, ref: object) -> bool:
+        return True
+
+    wrong: list[tuple[object, object, object, str]] = [
+        (gateway, "refunds.db", anybody, r"journal must be a RefundJournal, e.g. SqliteJournal\('refunds.db'\)"),
+        (journal, gateway, anybody, "gateway must be a PaymentGateway, e.g. a StripeGateway, not MemoryJournal"),
+        (AsyncMemoryGateway(desk.bank), journal, anybody, "gateway is asynchronous: use AsyncRefundService"),
+        (gateway, AsyncMemoryJournal(journal), anybody, "journal is asynchronous: use AsyncRefundService"),
+        (gateway, journal, anybody, "allow must be a plain function"),
+    ]
+    for one, other, allow, says in wrong:
+        with pytest.raises(TypeError, match=says):
+            RefundService(one, other, allow=allow)  # type: ignore[arg-type]
+
+
 class _LiveFunds(GivenFunds):
     live = True
 

@@ -18,7 +18,7 @@ from refund_adapters.memory import Course, Fault, MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
 from refund_domain import IssueRefund, Money, OutsideRef, PaymentRef, Refund, RefundService, Refused, Status
 from refund_domain.answers import Answer, Look
-from refund_domain.commands import Actor, ApproveRefund, Choice
+from refund_domain.commands import Action, Actor, ApproveRefund, Choice
 from refund_domain.decider.ledger import EMPTY
 from refund_domain.errors import JournalConflict, JournalUnavailable, TooContended
 from refund_domain.events import EVENTS, Event, RefundNotMade
@@ -36,6 +36,7 @@ from tests.domain.worlds import (
     SECOND,
     Crash,
     World,
+    codes_of,
     raising,
     refund_of,
     unavailable,
@@ -45,7 +46,7 @@ from tests.domain.worlds import (
 )
 
 USD_20 = Money.parse("20.00", "USD")
-BESIDE = {Kind.LOOKED, Kind.SENT, Kind.REFUSED, Kind.BEATEN, Kind.UNWRITTEN}
+BESIDE = {Kind.LOOKED, Kind.SENT, Kind.REFUSED, Kind.BEATEN, Kind.UNWRITTEN, Kind.ALLOW_BROKE}
 """What is told and is no event."""
 
 
@@ -205,6 +206,30 @@ def test_refund_of_somebody_else_is_told_without_an_id_of_ours(world: World, ear
     world.refunds.quote(ref, by=MARIA)
     failed = ear.only(Kind.REFUND_SEEN)
     assert (failed.before, failed.after, failed.why) == (Status.SUCCEEDED, Status.FAILED, "lost_or_stolen_card")
+
+
+def test_allow_that_breaks_is_told_and_one_that_refuses_is_not(world: World, ear: Ear) -> None:
+    """To the person both are a no; whoever runs the host must be able to tell rights from an outage."""
+    ref = world.pay()
+
+    def gone(actor: Actor, action: Action, ref: Ref | None) -> bool:
+        raise LookupError(f"no rights of {actor.id}")
+
+    for broken, error in ((gone, "LookupError"), (lambda actor, action, ref: "yes", "TypeError")):
+        world.allow = broken  # type: ignore[assignment]
+        assert codes_of(world.refunds.quote(ref, by=MARIA)) == ("not_allowed",)
+        (told,) = ear.told
+        assert (told.kind, told.ref, told.tenant) == (Kind.ALLOW_BROKE, ref, MARIA.tenant)
+        assert (told.answer, told.why) == ("quote", error)
+        assert MARIA.id not in str(told)
+        ear.told.clear()
+    world.allow = gone
+    assert isinstance(world.refunds.attention(by=MARIA), Refused)
+    assert str(ear.only(Kind.ALLOW_BROKE).ref) == f"~tenant/{MARIA.tenant}"
+    ear.told.clear()
+    world.allow = lambda actor, action, ref: False
+    assert codes_of(world.refunds.quote(ref, by=MARIA)) == ("not_allowed",)
+    assert ear.told == []
 
 
 def test_refusal_is_told_by_its_codes(world: World, ear: Ear) -> None:

@@ -72,6 +72,7 @@ NAMES = {
     "AsyncRefundService": "RefundService",
     "AsyncBookings": "Bookings",
     "AsyncGuard": "Guard",
+    "check_async_ports": "check_ports",
     "AsyncLoop": "Loop",
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",

@@ -100,9 +100,13 @@ class Guard(Loop):
             # would count against everybody's own limit.
             return False
         try:
-            return self._allow(by, action, ref) is True
-        except Exception:
+            may = self._allow(by, action, ref)
+            check_type(may, bool, "what allow gives")
+        except Exception as error:
+            # A no all the same; but somebody must be able to tell missing rights from a look-up that broke.
+            self._watch.allow_broke(tenant_switch(by.tenant) if ref is None else ref, by.tenant, action, error)
             return False
+        return may is True
 
     def _command(
         self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch

@@ -56,13 +56,14 @@ from refund_domain.refusals import Refused
 
 
 class Kind(StrEnum):
-    """What happened. The first five are told beside the journal; each of the others is an event in it."""
+    """What happened. The first six are told beside the journal; each of the others is an event in it."""
 
     LOOKED = "looked"
     SENT = "sent"
     REFUSED = "refused"
     BEATEN = "beaten"
     UNWRITTEN = "unwritten"
+    ALLOW_BROKE = "allow_broke"
     OPENED = "opened"
     PAYMENT_SEEN = "payment_seen"
     REFUND_SEEN = "refund_seen"
@@ -91,6 +92,7 @@ MEANINGS: Final[dict[Kind, str]] = {
     Kind.REFUSED: "A rule said no to what a person asked for.",
     Kind.BEATEN: "Another worker appended first; the same input is decided again.",
     Kind.UNWRITTEN: "An answer could not be written down: the refund is in doubt, and recovery looks.",
+    Kind.ALLOW_BROKE: "The host's `allow` raised or gave no bool, asked for the action in `answer`; that is a no.",
     Kind.OPENED: "The first quote or record of a payment.",
     Kind.PAYMENT_SEEN: "The payment is not as it was last seen; `amount` is what was captured.",
     Kind.REFUND_SEEN: "The gateway shows a refund that is new or changed; `refund_id` if it is ours.",

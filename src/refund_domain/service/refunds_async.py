@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Final, cast
 
-from refund_domain._checks import check_count, check_id, check_text, check_type
+from refund_domain._checks import check_async_ports, check_count, check_id, check_text, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decider.attention import UNREADABLE, attention
@@ -109,7 +109,8 @@ class AsyncRefundService(AsyncBookings):
         sleep: AsyncSleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
-        functions = {"allow": allow, "is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
+        check_async_ports(gateway, journal, allow)
+        functions = {"is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
         for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} must be callable")

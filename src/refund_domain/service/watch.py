@@ -13,10 +13,11 @@ from typing import Final
 import attrs
 
 from refund_domain.answers import Answer, Ask, Look, Reversal
+from refund_domain.commands import Action
 from refund_domain.decider.inputs import GatewayAnswered, LegReplied
 from refund_domain.decider.ledger import EMPTY
 from refund_domain.events import Event
-from refund_domain.payments import ControlRef, PaymentRef
+from refund_domain.payments import ControlRef, PaymentRef, Ref
 from refund_domain.refusals import Refused
 from refund_domain.service.observations import Kind, Observation, answered, looked, refused, written
 from refund_domain.service.stream import Stream, named
@@ -86,6 +87,11 @@ class Watch:
         """A send came back, and its answer is not written down yet."""
         took_s = self._since(started)
         self._note(lambda: [self._sent(asked, answer, took_s)])
+
+    def allow_broke(self, ref: Ref, tenant: str, action: Action, error: Exception) -> None:
+        """The host's `allow` raised, or gave no bool; to the person it was a no."""
+        told = Observation(kind=Kind.ALLOW_BROKE, ref=ref, tenant=tenant, answer=action, why=named(error))
+        self._note(lambda: [told])
 
     def refused(self, stream: Stream, said: Refused) -> None:
         """A rule said no."""
