@@ -76,12 +76,12 @@ def actions() -> str:
     """What the host's `allow` is asked, by which calls, about what."""
     rows = [(f"`{action}`", *ASKED_FOR[action]) for action in Action]
     return (
-        "# Actions\n\nWhat `allow(actor, action, ref)` is asked, before anything else is done. Only `True` allows.\n"
+        "# Actions\n\nWhat `allow(actor, action, ref)` is asked before anything else. Only `True` allows.\n"
         "What it raises, and whatever else it gives but `False`, is a no to the person, and is told to the\n"
         "[observer](../how-to/observe.md) as `allow_broke`. A rule on `issue` alone leaves `request` open: what\n"
         "was requested is sent by the next `dispatch` or `recover`.\n\n"
         + table(("action", "asked by", "`ref`"), rows)
-        + "\nNobody is asked for `dispatch`, `recover`, `receive`, `reconcile`, `reconcile_account` and `health`:\n"
+        + "\nNobody is asked for `dispatch`, `recover`, `receive`, `reconcile`, `reconcile_account`, `health`:\n"
         "they are a worker's, and only go on with what a person has decided.\n"
     )
 
@@ -95,9 +95,9 @@ def breaks() -> str:
     ]
     return (
         "# Errors\n\nWhat can break. A rule that says no is a value ([refusals](refusals.md)) and none of these.\n"
-        "Once a send may have left, none is raised: the refund comes back in doubt. So after any of them the same\n"
-        "command may be given again, and is one refund. Misuse by the program raises TypeError or ValueError, and\n"
-        "what came back from a page and is not as it was sent `FormError`.\n\n"
+        "Once a send may have left, none is raised: the refund comes back in doubt. So after any of them the\n"
+        "same command may be given again, and is one refund. Misuse by a program is a TypeError or ValueError,\n"
+        "and what came back from a page other than it was sent a `FormError`.\n\n"
         + table(("error", "is a", "when"), rows)
     )
 
