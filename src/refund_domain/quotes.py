@@ -53,8 +53,8 @@ class Quote:
     the platform keeps of its own fee under the policy. `pulls_back` is what is pulled back of which transfers of
     a separate charge, behind the refund. `funding` and `arrives` are forecasts; `funding` is None where nobody
     could say what the account holds, and it is of the refund alone: what is pulled back of a transfer fills the
-    platform's balance again beside it, and makes the other account's next payout smaller. `needs_second`: the policy wants another person's approval before it is
-    sent.
+    platform's balance again beside it, and makes the other account's next payout smaller. `needs_second`: the
+    policy wants another person's approval before it is sent.
 
     >>> from datetime import timezone
     >>> quote = Quote(
