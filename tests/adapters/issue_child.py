@@ -1,8 +1,9 @@
-"""Child processes that issue refunds until they are done or killed: run by test_real_parts.
+"""Child processes that issue refunds until they are done or killed: run by test_real_parts and test_cron.
 
 `python -m tests.adapters.issue_child stripe DATABASE ADDRESS CHARGE…` issues each charge once through the mock
 of Stripe and prints one JSON line a charge. `python -m tests.adapters.issue_child bank DATABASE` refunds what
-its parent's bank, asked over standard input and output, holds, until it is killed.
+its parent's bank, asked over standard input and output, holds, until it is killed. `… cron DATABASE` runs the cron
+job's script once, at the same bank.
 """
 
 from __future__ import annotations
@@ -91,8 +92,20 @@ def issue_until_killed(database: str) -> None:
                 gateway._ask(("told", (ref, result.status)))
 
 
+def recover_as_cron_does(database: str) -> None:
+    """The cron job's script of the documentation, once."""
+    from docs.examples.inspections.recover_refunds import run
+
+    gateway = ParentsGateway()
+    with SqliteJournal(database) as journal:
+        service = RefundService(gateway, journal, allow=lambda *_: True)
+        gateway._ask(("done", run(service)))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "stripe":
         issue_at_stripe(sys.argv[2], sys.argv[3], sys.argv[4:])
+    elif sys.argv[1] == "cron":
+        recover_as_cron_does(sys.argv[2])
     else:
         issue_until_killed(sys.argv[2])
