@@ -8,30 +8,25 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal, postgres_schema
-from refund_domain import Actor, PaymentRef, RefundService
+from refund_domain import PaymentRef, RefundService
 from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalError, JournalUnavailable
 from refund_domain.events import PersonAsked
 from refund_domain.ports import Tailed
 from tests.postgres import bank
 from tests.postgres.bank import TableBank
-from tests.postgres.child import HASTY, QUIET
+from tests.postgres.child import HASTY, MARIA, QUIET
 from tests.postgres.proxy import Proxy
 from tests.postgres.server import Server, restarting, shared
+from tests.postgres.workers import Told, check_streams, child, end, let_go, of
 
-ROOT = Path(__file__).parents[2]
-MARIA = Actor(id="maria", tenant="acme")
 PROCESSES = 8
 PAYMENTS = int(os.environ.get("REFUND_PG_PAYMENTS", "200"))
 DUE = int(os.environ.get("REFUND_PG_DUE", "100"))
@@ -40,29 +35,6 @@ CUTS = int(os.environ.get("REFUND_PG_CUTS", "25"))
 RESTARTS = int(os.environ.get("REFUND_PG_RESTARTS", "3"))
 ROUND = int(os.environ.get("REFUND_ROUND", "0"))
 """What the gate does; the campaign sets the environment to more, and to other chance."""
-
-
-def child(*arguments: str) -> subprocess.Popen[bytes]:
-    """A child process of ours."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.postgres.child", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def let_go(children: list[subprocess.Popen[bytes]]) -> None:
-    """Start all of them at once, when each is ready."""
-    for each in children:
-        assert each.stdout is not None
-        assert each.stdout.readline() == b"ready\n"
-    for each in children:
-        assert each.stdin is not None
-        each.stdin.write(b"go\n")
-        each.stdin.flush()
 
 
 Counted = Callable[[str, int], None]
@@ -92,10 +64,11 @@ def conninfo(server: Server) -> str:
 def test_eight_processes_issue_the_same_payments(
     server: Server, conninfo: str, level: str, counted: Counted
 ) -> None:
-    """8 processes issue the same payments, half of them within transactions of a host's own: one refund each."""
+    """8 processes, every other on the async journal, issue the same payments, half of them within transactions of
+    a host's own: one refund each."""
     PostgresJournal(conninfo).close()
     children = [
-        child("issue", conninfo, level, str(PAYMENTS), str(number * PAYMENTS // PROCESSES // 8))
+        child(of("issue", number), conninfo, level, str(PAYMENTS), str(number * PAYMENTS // PROCESSES // 8))
         for number in range(PROCESSES)
     ]
     let_go(children)
@@ -128,8 +101,8 @@ def test_eight_processes_issue_the_same_payments(
 def test_four_workers_recover_each_payment_once(
     server: Server, conninfo: str, killed: int, counted: Counted
 ) -> None:
-    """4 workers recover the same due payments at once: each is sent once, few are looked at twice, and what killed
-    workers left in the middle the others finish."""
+    """4 workers, two of them on the async journal, recover the same due payments at once: each is sent once, few
+    are looked at twice, and what a killed worker of each form left in the middle the others finish."""
     with PostgresJournal(conninfo) as journal:
         gateway = TableBank(conninfo)
         service = RefundService(gateway, journal, allow=lambda *_: True, policy=HASTY)
@@ -137,7 +110,7 @@ def test_four_workers_recover_each_payment_once(
         for ref in refs:
             service.request(service.quote(ref, by=MARIA).verified(by=MARIA))
         server.execute("TRUNCATE bank_looks", conninfo)
-        children = [child("recover", conninfo, "100") for _ in range(4)]
+        children = [child(of("recover", number), conninfo, "100") for number in range(4)]
         let_go(children)
         for each in children[:killed]:
             while server.execute("SELECT count(*) FROM bank_sends", conninfo) < [(DUE // 4,)]:
@@ -174,85 +147,24 @@ def test_four_workers_recover_each_payment_once(
 # ---- what returned is there, what did not is whole or not there ----
 
 
-class Told:
-    """What the appending children said, as it comes."""
-
-    def __init__(self, children: list[subprocess.Popen[bytes]]) -> None:
-        self.acks: dict[str, int] = {}
-        self.errors: list[tuple[str, int, str]] = []
-        self.lines = 0
-        self._threads = [threading.Thread(target=self._read, args=(each,), daemon=True) for each in children]
-        for thread in self._threads:
-            thread.start()
-
-    def _read(self, each: subprocess.Popen[bytes]) -> None:
-        assert each.stdout is not None
-        for line in each.stdout:
-            if not line.endswith(b"\n"):
-                continue  # cut by the kill
-            word, ref, version, *rest = line.decode().split()
-            self.lines += 1
-            if word == "ack":
-                self.acks[ref] = int(version)
-            else:
-                self.errors.append((ref, int(version), rest[0]))
-
-    def wait_for(self, lines: int) -> None:
-        """Until the children said so many lines more."""
-        wanted, give_up = self.lines + lines, time.monotonic() + 60
-        while self.lines < wanted:
-            assert time.monotonic() < give_up, "the children fell silent"
-            time.sleep(0.002)
-
-    def join(self) -> None:
-        """Until the last word was read."""
-        for thread in self._threads:
-            thread.join(20)
-
-
-def check_streams(conninfo: str, told: Told) -> int:
-    """Each stream holds what was acknowledged, perhaps one append more, and no append by half; how many more."""
-    more = 0
-    with PostgresJournal(conninfo) as journal:
-        for ref, version in told.acks.items():
-            loaded = journal.load(PaymentRef.parse(ref))
-            assert loaded.version in (version, version + 2), (ref, version, loaded.version)
-            assert [event.refund_id for event in loaded.events if isinstance(event, PersonAsked)] == [
-                "r1",
-                "r2",
-            ] * (loaded.version // 2)
-            more += loaded.version > version
-        tailed = journal.tail("", 10**6)
-        streams = {each.stream for each in tailed}
-        assert set(told.acks) <= streams
-        for stream in streams:
-            versions = [each.version for each in tailed if each.stream == stream]
-            assert versions == list(range(1, len(versions) + 1))
-    return more
-
-
-def end(children: list[subprocess.Popen[bytes]], told: Told) -> None:
-    """Kill the children and hear what they said last."""
-    for each in children:
-        each.send_signal(signal.SIGKILL)
-        each.wait()
-    told.join()
-    for each in children:
-        for stream in (each.stdin, each.stdout):
-            if stream is not None:
-                stream.close()
-
-
 def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str, counted: Counted) -> None:
-    """The server's side of a connection is ended again and again while workers append: what returned is there,
-    what did not is whole or not there, and the next call goes on with a new connection."""
+    """The server's side of a connection is ended again and again while workers append, two of three of them on the
+    async journal: what returned is there, what did not is whole or not there, and the next call goes on with a new
+    connection."""
     PostgresJournal(conninfo).close()
-    children = [child("append", conninfo, f"w{number}") for number in range(3)]
+    names = ("sync", "async_1", "async_2")
+    children = [child("append_async" if "async" in name else "append", conninfo, name) for name in names]
     told = Told(children)
     draw, kills = random.Random(20261128 + ROUND), 0
     try:
-        # On a busy machine a kill may come while no append is under way: on until enough of them struck one.
-        while kills < KILLS or (len(told.errors) < KILLS // 4 and kills < KILLS * 10):
+        while any(told.of(name) == 0 for name in names):  # each has opened its journal
+            told.wait_for(1)
+        # On a busy machine a kill may come while no append is under way: on until enough of them struck one, and
+        # some of them one of each form.
+        while kills < KILLS or (
+            kills < KILLS * 10
+            and (len(told.errors) < KILLS // 4 or min(told.struck("sync"), told.struck("async")) < KILLS // 20)
+        ):
             told.wait_for(draw.randint(1, 12))
             server.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -264,6 +176,7 @@ def test_backends_killed_in_the_middle_of_appends(server: Server, conninfo: str,
         end(children, told)
     assert {kind for _, _, kind in told.errors} <= {"JournalUnavailable"}
     assert len(told.errors) >= KILLS // 4
+    assert min(told.struck("sync"), told.struck("async")) >= KILLS // 20
     counted("backends killed", kills)
     counted("appends that stood though the answer was lost", check_streams(conninfo, told))
 
@@ -308,7 +221,7 @@ def test_workers_killed_in_the_middle_of_appends(conninfo: str, counted: Counted
     """Workers are killed with SIGKILL while they append: what they said was appended is there, whole."""
     PostgresJournal(conninfo).close()
     for round_number in range(2):
-        children = [child("append", conninfo, f"k{round_number}w{number}") for number in range(2)]
+        children = [child(of("append", number), conninfo, f"k{round_number}w{number}") for number in range(2)]
         told = Told(children)
         try:
             told.wait_for(20 + 30 * round_number)
@@ -324,7 +237,7 @@ def test_server_restarts_under_load(counted: Counted) -> None:
     server = restarting()
     conninfo = server.database()
     PostgresJournal(conninfo).close()
-    children = [child("append", conninfo, f"w{number}") for number in range(2)]
+    children = [child(of("append", number), conninfo, f"w{number}") for number in range(2)]
     told = Told(children)
     try:
         for number in range(RESTARTS):

@@ -5,6 +5,7 @@ It has no cap: two sends of different keys are two refunds, and are seen. Each l
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import psycopg
@@ -69,3 +70,24 @@ class TableBank:
     def close(self) -> None:
         """Leave the bank."""
         self._connection.close()
+
+
+class AsyncTableBank:
+    """The same bank for asyncio: a call that takes long holds up no other task."""
+
+    live = False
+
+    def __init__(self, conninfo: str, *, slow_s: float = 0.0) -> None:
+        self._bank = TableBank(conninfo, slow_s=slow_s)
+
+    async def look(self, ref: PaymentRef, /) -> Look:
+        """See `TableBank.look`."""
+        return await asyncio.to_thread(self._bank.look, ref)
+
+    async def send(self, send: Ask, /) -> Answer:
+        """See `TableBank.send`."""
+        return await asyncio.to_thread(self._bank.send, send)
+
+    def close(self) -> None:
+        """Leave the bank."""
+        self._bank.close()

@@ -1,7 +1,11 @@
-"""Processes for the tests of the PostgreSQL journal: `python -m tests.postgres.child MODE …`, one each."""
+"""Processes for the tests of the PostgreSQL journal: `python -m tests.postgres.child MODE …`, one each.
+
+`issue`, `recover` and `append` have twins on the async journal, `issue_async` and so on, in `child_async`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -102,7 +106,7 @@ def append(conninfo: str, name: str) -> None:
 
 
 def make(conninfo: str) -> None:
-    """Open a journal where there may be none yet."""
+    """Open a journal where there may be none yet, or one of an older schema."""
     say("ready")
     sys.stdin.readline()
     with PostgresJournal(conninfo, busy_timeout_s=30) as journal:
@@ -111,5 +115,16 @@ def make(conninfo: str) -> None:
 
 MODES: dict[str, Callable[..., None]] = {"issue": issue, "recover": recover, "append": append, "make": make}
 
+
+def run(mode: str, *arguments: str) -> None:
+    """Do this, or its async twin."""
+    if mode.endswith("_async"):
+        from tests.postgres import child_async
+
+        asyncio.run(getattr(child_async, mode.removesuffix("_async"))(*arguments))
+    else:
+        MODES[mode](*arguments)
+
+
 if __name__ == "__main__":
-    MODES[sys.argv[1]](*sys.argv[2:])
+    run(*sys.argv[1:])
