@@ -616,15 +616,17 @@ def test_newer_worker_moves_the_tables_while_older_ones_work(
             old.load(REF)
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, False], ids=["making", "moving"])
 def test_making_the_tables_killed_at_any_statement(
     server: Server, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
-    """Killed at whichever statement, making or moving the tables leaves what was, and the next one finishes."""
+    """Killed at whichever statement, the last of them COMMIT, making or moving the tables leaves what was, and the
+    next one finishes."""
     upgraded(monkeypatch)
-    steps = 30
-    for at in range(1, steps):
+    struck: list[bytes] = []
+    for at in range(1, 40):
         conninfo = server.database() if first else conninfo_of_version_1(server, monkeypatch)
+        before = tables(server, conninfo)
         killed = KilledAt(at)
         with monkeypatch.context() as patch:
             patch.setattr(postgres_link, "_rows", killed)
@@ -634,13 +636,33 @@ def test_making_the_tables_killed_at_any_statement(
                 pass
             else:
                 break
+        if postgres_asks.COMMIT not in struck:
+            assert tables(server, conninfo) == before, killed.struck
+        struck.append(killed.struck)
         with PostgresJournal(conninfo) as journal:
             assert journal.load(REF).version == 0
         assert server.execute("SELECT schema_version FROM refund_journal", conninfo) == [(NEXT,)]
-        if not first and at > 12:
-            break
     else:
         raise AssertionError("never reached the end")
+    steps = [
+        postgres_schema.in_schema(text, "public")
+        for step in (*postgres_schema.STEPS, NEXT_STEP)[0 if first else 1 :]
+        for text in step
+    ]
+    set_version = postgres_schema.statement("set_schema_version", "public")
+    begun, ended = struck.index(postgres_asks.BEGIN), struck.index(postgres_asks.COMMIT)
+    assert struck[ended - len(steps) - 1 : ended] == [*steps, set_version]
+    assert begun < ended - len(steps) - 1
+
+
+def tables(server: Server, conninfo: str) -> list[tuple[object, ...]]:
+    """What there is of a journal's tables, and which schema it says it has."""
+    columns = (
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        " UNION ALL SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2"
+    )
+    found = server.execute(columns, conninfo)
+    return found + (server.execute("SELECT schema_version FROM refund_journal", conninfo) if found else [])
 
 
 class KilledAt:
@@ -648,11 +670,13 @@ class KilledAt:
 
     def __init__(self, at: int) -> None:
         self.left = at
+        self.struck = b""
         self.real = postgres_link._rows
 
     def __call__(self, raw: Any, statement: bytes, values: Any) -> Any:
         self.left -= 1
         if self.left == 0:
+            self.struck = statement
             raise KeyboardInterrupt
         return self.real(raw, statement, values)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal, postgres_schema
+from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal
 from refund_domain import PaymentRef, RefundService
 from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalError, JournalUnavailable
@@ -356,16 +356,3 @@ def test_server_that_fell_silent_is_not_awaited_for_ever(
             assert (await journal.load(ref)).version == 1
 
     asyncio.run(work())
-
-
-def test_many_processes_make_the_tables_at_once(server: Server) -> None:
-    """Workers that start together on an empty database make one journal, and a killed one leaves no half of it."""
-    conninfo = server.database()
-    children = [child("make", conninfo) for _ in range(4)]
-    let_go(children)
-    for each in children:
-        output, _ = each.communicate(timeout=60)
-        assert output == b"made 0\n"
-    assert server.execute("SELECT count(*), min(schema_version) FROM refund_journal", conninfo) == [
-        (1, postgres_schema.SCHEMA_VERSION)
-    ]
