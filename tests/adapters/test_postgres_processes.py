@@ -10,19 +10,22 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
 
 import psycopg
 import pytest
 
 from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal
-from refund_domain import PaymentRef, RefundService
+from refund_domain import AsyncRefundService, IssueRefund, PaymentRef, Refund, RefundService, Refused
 from refund_domain.decider.ledger import Status
-from refund_domain.errors import JournalError, JournalUnavailable
+from refund_domain.errors import JournalUnavailable
 from refund_domain.events import PersonAsked
 from refund_domain.ports import Tailed
 from tests.postgres import bank
-from tests.postgres.bank import TableBank
+from tests.postgres.bank import AsyncTableBank, TableBank
 from tests.postgres.child import HASTY, MARIA, QUIET
+from tests.postgres.child_async import anybody
 from tests.postgres.proxy import Proxy
 from tests.postgres.server import Server, restarting, shared
 from tests.postgres.workers import Told, check_streams, child, end, let_go, of
@@ -283,25 +286,71 @@ def test_commit_whose_answer_was_lost(server: Server, proxy: Proxy, conninfo: st
     counted("answers to a commit lost", CUTS)
 
 
-def test_issue_goes_on_whatever_answers_are_lost(server: Server, proxy: Proxy, conninfo: str) -> None:
-    """A refund whose appends lose their answers, at whichever of its steps, is made once in the end."""
-    with PostgresJournal(through(server, proxy, conninfo)) as journal, PostgresJournal(conninfo) as straight:
-        gateway = TableBank(conninfo)
-        service = RefundService(gateway, journal, allow=lambda *_: True)
-        quoting = RefundService(gateway, straight, allow=lambda *_: True)
-        for number in range(5):
-            ref = PaymentRef("platform", f"ch_{number}")
+LOST: Final = {
+    "load": b"SELECT coalesce",
+    "request": b'"type":"RefundRequested"',
+    "claim": b'"type":"SendClaimed"',
+    "answer": b'"type":"SendAnswered"',
+}
+"""By which word on its way to the server each thing is known whose answer an issue can lose."""
+
+
+@contextmanager
+def served(form: str, conninfo: str) -> Iterator[tuple[Callable[[IssueRefund], object], Callable[[], object]]]:
+    """How to issue and to recover in this form of the library."""
+    if form == "sync":
+        with closing(TableBank(conninfo)) as bank, PostgresJournal(conninfo) as journal:
+            service = RefundService(bank, journal, allow=lambda *_: True, policy=HASTY)
+            yield service.issue, service.recover
+        return
+    with closing(AsyncTableBank(conninfo)) as abank, asyncio.Runner() as runner:
+        ajournal = runner.run(AsyncPostgresJournal.open(conninfo))
+        aservice = AsyncRefundService(abank, ajournal, allow=anybody, policy=HASTY)
+        yield (
+            lambda command: runner.run(aservice.issue(command)),
+            lambda: runner.run(aservice.recover()),
+        )
+        runner.run(ajournal.aclose())
+
+
+@pytest.mark.parametrize("form", ["sync", "async"])
+def test_issue_whose_every_commit_loses_its_answer_once(
+    server: Server, proxy: Proxy, conninfo: str, form: str
+) -> None:
+    """The answer to a load, or to the commit of the request, of the claim or of the gateway's answer is cut off;
+    whether the same is issued again or left to recovery, one refund is made, and it is shown as it is."""
+    PostgresJournal(conninfo).close()
+    # The bank and who quotes are reached directly: only the issue's own statements go through the proxy.
+    with closing(TableBank(conninfo)) as bank, PostgresJournal(conninfo) as straight:
+        quoting = RefundService(bank, straight, allow=lambda *_: True, policy=HASTY)
+        cases = [(lost, again) for lost in LOST for again in (True, False) if again or lost != "load"]
+        refs = [PaymentRef("platform", f"ch_{lost}_{again}") for lost, again in cases]
+        for (lost, again), ref in zip(cases, refs, strict=True):
             command = quoting.quote(ref, by=MARIA).verified(by=MARIA)
-            word = [b"INSERT INTO", b"UPDATE", b"UPDATE", b"UPDATE", b"SELECT coalesce"][number]
-            proxy.cut_after = word
-            for _ in range(4):
-                try:
-                    service.issue(command)
-                except JournalError:
-                    continue
-            rows = server.execute(f"SELECT count(*) FROM bank_refunds WHERE charge = 'ch_{number}'", conninfo)
-            assert rows == [(1,)]
-        gateway.close()
+            with served(form, through(server, proxy, conninfo)) as (issue, _):
+                proxy.cuts, proxy.cut_after = 0, LOST[lost]
+                if lost == "answer":  # money may have moved: nothing is raised
+                    assert isinstance(issue(command), Refund)
+                else:
+                    with pytest.raises(JournalUnavailable):
+                        issue(command)
+                assert proxy.cuts == 1, lost
+                if again:
+                    assert isinstance(issue(command), Refund)
+        with served(form, conninfo) as (_, recover):
+            give_up = time.monotonic() + 60
+            while any(statuses(quoting, ref) != [Status.SUCCEEDED] for ref in refs):
+                assert time.monotonic() < give_up, [statuses(quoting, ref) for ref in refs]
+                recover()
+    made = server.execute("SELECT charge, count(*) FROM bank_refunds GROUP BY charge", conninfo)
+    assert sorted(made) == sorted((ref.charge, 1) for ref in refs)
+
+
+def statuses(service: RefundService, ref: PaymentRef) -> list[Status]:
+    """How this payment's refunds are shown."""
+    view = service.show(ref, by=MARIA)
+    assert not isinstance(view, Refused)
+    return [refund.status for refund in view.refunds]
 
 
 def test_server_that_fell_silent_is_not_waited_for_for_ever(
