@@ -93,13 +93,12 @@ def issue_until_killed(database: str) -> None:
 
 
 def recover_as_cron_does(database: str) -> None:
-    """The cron job's script of the documentation, once; it begins when the parent says so."""
+    """The cron job's script of the documentation, once."""
     from docs.examples.inspections.recover_refunds import run
 
     gateway = ParentsGateway()
     with SqliteJournal(database) as journal:
         service = RefundService(gateway, journal, allow=lambda *_: True)
-        gateway._ask(("ready", None))
         gateway._ask(("done", run(service)))
 
 

@@ -12,10 +12,13 @@ import random
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from refund_adapters.memory import MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
+from refund_domain import Actor, Money, RefundService
 from refund_domain.errors import JournalConflict, JournalError
 from refund_domain.events import PersonAsked
 from refund_domain.payments import PaymentRef
@@ -130,6 +133,26 @@ def write_without_rights(path: str) -> None:
     say(f"version {journal.load(ref).version}")
 
 
+def refund_without_rights(path: str) -> None:
+    """Quote a payment, and issue what another wrote down, with a file that this user may only read."""
+    bank = MemoryBank()
+    refs = [bank.charge(Money.parse("200.00", "USD")) for _ in range(2)]
+    maria = Actor(id="maria", tenant="acme")
+    with tempfile.TemporaryDirectory() as folder, SqliteJournal(os.path.join(folder, "refunds.db")) as other:
+        command = RefundService(MemoryGateway(bank), other, allow=lambda *_: True).quote(refs[0], by=maria)
+    if os.getuid() == 0:
+        os.setuid(NOBODY)
+    journal = SqliteJournal(path)
+    service = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True)
+    say(f"version {journal.load(refs[0]).version}")
+    for work in (lambda: service.quote(refs[1], by=maria), lambda: service.issue(command.verified(by=maria))):
+        try:
+            work()
+        except JournalError as error:
+            say(f"{type(error).__name__}: {error}")
+    say(f"sends {len(bank.received)}")
+
+
 def hold_the_lock(path: str) -> None:
     """Hold the file's write lock from one line of the parent's to the next."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
@@ -144,6 +167,7 @@ MODES: dict[str, Callable[..., None]] = {
     "daemon": fork_and_leave,
     "hooks": fork_behind_our_back,
     "rights": write_without_rights,
+    "refused": refund_without_rights,
     "lock": hold_the_lock,
 }
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,8 +17,8 @@ import pytest
 from docs.examples.inspections.recover_refunds import run as run_script
 from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, utc_now
 from refund_adapters.sql import SqliteJournal
-from refund_domain import Money, Refund, RefundService, Status
-from refund_domain.answers import Send
+from refund_domain import Money, PaymentRef, Refund, RefundService, Status
+from refund_domain.answers import Look, Send
 from refund_domain.events import SendClaimed
 from tests.adapters.issue_child import MARIA, read_line, write_line
 
@@ -39,6 +39,7 @@ class Run:
             stdout=subprocess.PIPE,
         )
         self.sent: list[str] = []
+        self.met = False
         self.code: object = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -54,10 +55,8 @@ class Run:
             assert isinstance(asked, tuple)
             word, value = asked
             answer: object = None
-            if word == "ready":
-                self._office.both.wait()
-            elif word == "look":
-                answer = self._office.gateway.look(value)
+            if word == "look":
+                answer = self._office.look(self, value)
             elif word == "send":
                 answer = self._office.send(self, value)
                 if answer is None:
@@ -87,7 +86,7 @@ class Office:
         self.kill_at: int | None = None
         self.killed: list[Run] = []
         self.unclaimed: list[Send] = []
-        self.both = threading.Barrier(2, timeout=60)
+        self.met = threading.Barrier(2, timeout=60)
         self._lock = threading.Lock()
         self._journal = SqliteJournal(database)
         service = RefundService(self.gateway, self._journal, allow=lambda *_: True)
@@ -95,14 +94,21 @@ class Office:
         for ref in self.refs:
             assert isinstance(service.request(service.quote(ref, by=MARIA).verified(by=MARIA)), Refund)
 
+    def look(self, run: Run, ref: PaymentRef) -> Look:
+        """What the bank shows; at one payment the runs meet: whoever comes first waits for the other."""
+        look = self.gateway.look(ref)
+        if ref == self.refs[0] and not run.met:
+            run.met = True
+            with suppress(threading.BrokenBarrierError):
+                self.met.wait()
+        return look
+
     def send(self, run: Run, send: object) -> object:
         """The bank's answer; nothing where the run was killed before it came."""
         assert isinstance(send, Send)
         claims = [e.send for e in self._journal.load(send.payment).events if isinstance(e, SendClaimed)]
         if claims != [send]:
             self.unclaimed.append(send)
-        if not run.sent:
-            self.both.wait()  # until the other run is about to send, too
         with self._lock:
             self.sends[send.refund_id] += 1
             run.sent.append(send.refund_id)
@@ -111,6 +117,7 @@ class Office:
                 self.killed.append(run)
                 run.process.send_signal(signal.SIGKILL)
                 run.process.wait()
+                self.met.abort()  # nobody comes any more
                 return None
             return answer
 
@@ -121,9 +128,9 @@ class Office:
 
 @pytest.mark.parametrize("kill_at", [None, 1, 3], ids=["both end", "killed at its first", "killed at its third"])
 def test_runs_of_recovery_that_overlap_refund_each_payment_once(tmp_path: Path, kill_at: int | None) -> None:
-    """The cron job's script runs twice at the same time, and one run is killed with SIGKILL while its send is
-    made: the other does all the rest, each due payment is sent once, and a later run ends what the killed one
-    left."""
+    """The cron job's script runs twice at the same time, both look at one payment at once, and one run is killed
+    with SIGKILL while its send is made: the other does all the rest, each due payment is sent once, and a later
+    run ends what the killed one left."""
     with closing(Office(tmp_path / "refunds.db")) as office:
         office.kill_at = kill_at
         runs = [Run(office) for _ in range(2)]
@@ -135,6 +142,7 @@ def test_runs_of_recovery_that_overlap_refund_each_payment_once(tmp_path: Path, 
         assert dead.count(True) == (kill_at is not None)
         # No payment's trouble is another's, and no run's another run's.
         assert [run.code for run in runs] == [None if killed else 0 for killed in dead]
+        assert kill_at is not None or not office.met.broken
         assert office.unclaimed == []  # each send was claimed before it left, and once
         assert office.sends == Counter(dict.fromkeys(office.sends, 1))
         assert len(office.sends) == DUE

@@ -6,13 +6,15 @@ from __future__ import annotations
 import copy
 import os
 import random
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -67,7 +69,7 @@ def check_refunded(service: RefundService, bank: MemoryBank, refs: Sequence[Paym
             service.issue(quote.verified(by=MARIA))
         assert bank.made(ref) == 1
         view = service.show(ref, by=MARIA)
-        assert [refund.status for refund in view.refunds] in ([Status.SUCCEEDED], [])  # type: ignore[union-attr]
+        assert [refund.status for refund in view.refunds] == [Status.SUCCEEDED]  # type: ignore[union-attr]
         assert service.quote(ref, by=MARIA).refusals
 
 
@@ -196,21 +198,42 @@ def leave(folder: Path, pages: int) -> None:
             os.posix_fallocate(ballast.fileno(), 0, size)
 
 
-def test_disk_that_fills_up_at_any_page(tmp_path: Path) -> None:
-    """On a real small filesystem with room for 0, 1, 2 … pages every append is whole or not there, trouble is
-    typed, nothing is raised once money may have moved, and with room again each payment is refunded once."""
-    with disk(tmp_path / "small", "-t", "tmpfs", "-o", "size=8m", "none") as folder:
-        clock = at_nine()
-        bank = MemoryBank(clock, cap=False)
-        kinds, refs = set[str](), list[PaymentRef]()
-        with SqliteJournal(folder / "refunds.db", clock=clock) as journal:
-            service = service_of(bank, journal)
-            for pages in range(40):
-                ref = bank.charge(AMOUNT)
-                refs.append(ref)
-                command = service.quote(ref, by=MARIA).verified(by=MARIA)
-                leave(folder, pages)
-                sent = len(bank.received)
+@contextmanager
+def filled(folder: Path, pages: int) -> Iterator[None]:
+    """A disk with room for so many pages, for a while."""
+    leave(folder, pages)
+    yield
+    (folder / "ballast").unlink()
+
+
+@contextmanager
+def limited(folder: Path, pages: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many pages more than the log has, for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (folder / "refunds.db-wal").stat().st_size + pages * PAGE
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+Room = Callable[[Path, int], AbstractContextManager[None]]
+
+
+def check_room(folder: Path, room: Room, trouble: str) -> None:
+    """Refund with room for 0, 1, 2 … pages, and settle it all with room again."""
+    clock = at_nine()
+    bank = MemoryBank(clock, cap=False)
+    kinds, refs = set[str](), list[PaymentRef]()
+    with SqliteJournal(folder / "refunds.db", clock=clock) as journal:
+        service = service_of(bank, journal)
+        for pages in range(40):
+            ref = bank.charge(AMOUNT)
+            refs.append(ref)
+            command = service.quote(ref, by=MARIA).verified(by=MARIA)
+            sent = len(bank.received)
+            with room(folder, pages):
                 try:
                     result = service.issue(command)
                 except JournalError as error:
@@ -221,13 +244,24 @@ def test_disk_that_fills_up_at_any_page(tmp_path: Path) -> None:
                     kinds.add(str(result.status))
                     assert result.status in (Status.SUCCEEDED, Status.IN_DOUBT)
                     assert len(bank.received) == sent + 1
-                (folder / "ballast").unlink()
-                assert journal.load(ref).version >= 2
-            settle(service, clock)
-            check_refunded(service, bank, refs)
-        assert {"succeeded", "JournalUnavailable: the journal's disk is full (SQLITE_FULL)"} <= kinds
-        with closing(sqlite3.connect(folder / "refunds.db")) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert journal.load(ref).version >= 2
+        settle(service, clock)
+        check_refunded(service, bank, refs)
+    assert {"succeeded", trouble} <= kinds
+    with closing(sqlite3.connect(folder / "refunds.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_disk_that_fills_up_at_any_page(tmp_path: Path) -> None:
+    """On a real small filesystem with room for 0, 1, 2 … pages every append is whole or not there, trouble is
+    typed, nothing is raised once money may have moved, and with room again each payment is refunded once."""
+    with disk(tmp_path / "small", "-t", "tmpfs", "-o", "size=8m", "none") as folder:
+        check_room(folder, filled, "JournalUnavailable: the journal's disk is full (SQLITE_FULL)")
+
+
+def test_file_that_may_not_grow_past_any_page(tmp_path: Path) -> None:
+    """The same where nothing can be mounted: the system refuses to let the log grow, whoever the user is."""
+    check_room(tmp_path, limited, "JournalUnavailable: the journal's disk failed (SQLITE_IOERR_WRITE)")
 
 
 def test_disk_that_may_only_be_read(tmp_path: Path) -> None:
@@ -254,6 +288,29 @@ def test_disk_that_may_only_be_read(tmp_path: Path) -> None:
         with pytest.raises(JournalUnavailable, match="cannot be opened"):
             SqliteJournal(view / "refunds.db", clock=clock)
     assert bank.received == ()
+
+
+def test_file_that_another_user_may_not_write(tmp_path: Path) -> None:
+    """The same where nothing can be mounted: for a user without the right to write, a journal is read and not
+    written, it says so, and nothing is sent; with the right back the refund is made once."""
+    clock = at_nine()
+    bank = MemoryBank(clock)
+    ref = bank.charge(AMOUNT)
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
+        os.chmod(folder, 0o777)  # SQLite keeps its index of the log beside the file, for readers too
+        path = Path(folder) / "refunds.db"
+        with SqliteJournal(path, clock=clock) as journal:
+            service_of(bank, journal).quote(ref, by=MARIA)
+        path.chmod(0o444)
+        done = subprocess.run([sys.executable, CHILD, "refused", path], capture_output=True, text=True, check=True)
+        refusal = "JournalUnavailable: the journal's file may not be written"
+        version, *refusals, sends = done.stdout.splitlines()
+        assert (version, sends) == ("version 2", "sends 0")
+        assert len(refusals) == 2
+        assert all(line.startswith(refusal) for line in refusals)
+        path.chmod(0o666)
+        with SqliteJournal(path, clock=clock) as journal:
+            check_refunded(service_of(bank, journal), bank, [ref])
 
 
 # ---- the lock, held by another process ----
