@@ -71,9 +71,10 @@ def _wal(unit: Unit) -> Result:
 
 
 def _postgres(unit: Unit) -> Result:
-    sizes = {"PAYMENTS": 200, "KILLS": 100, "CUTS": 100, "RESTARTS": 6, "DUE": 400}
+    sizes = {"PAYMENTS": 200, "KILLS": 100, "CUTS": 100, "RESTARTS": 6, "DUE": 400, "MAKERS": 20}
     named = {f"REFUND_PG_{name}": size for name, size in sizes.items()}
-    return tested(unit, "tests/adapters/test_postgres_processes.py", **named)
+    tests = ("tests/adapters/test_postgres_processes.py", "tests/adapters/test_postgres_making.py")
+    return tested(unit, *tests, **named)
 
 
 def tested(unit: Unit, *arguments: str, **environment: str | int) -> Result:
