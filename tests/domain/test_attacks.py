@@ -98,11 +98,11 @@ def test_a_journal_that_went_back_decides_nothing() -> None:
     world = World()
     paid = world.pay()
     world.refunds.issue(world.decision(paid))
-    stream = opened(paid, world.store.load(paid), 0.0)
-    assert caught_up(stream, world.store.load(paid, stream.version), 0.0).version == stream.version
+    stream = opened(paid, world.store.load(paid), 0.0, 0.0)
+    assert caught_up(stream, world.store.load(paid, stream.version), 0.0, 0.0).version == stream.version
     behind = attrs.evolve(world.store.load(paid), events=(), version=stream.version - 1)
     with pytest.raises(JournalUnavailable, match="went back"):
-        caught_up(stream, behind, 0.0)
+        caught_up(stream, behind, 0.0, 0.0)
 
 
 def test_outside_money_keeps_its_currency() -> None:

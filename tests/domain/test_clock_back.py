@@ -7,12 +7,14 @@ from datetime import timedelta
 import attrs
 import pytest
 
+from refund_adapters.memory import Fault
 from refund_domain.decider.inputs import FreeLook
+from refund_domain.decider.ledger import Status
 from refund_domain.operations.feeds import Window
 from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import Refused
 from tests.domain.histories import Story, usd
-from tests.domain.worlds import DAY, HOUR, KINDS, MARIA, MINUTE, START, Kind, World, codes_of
+from tests.domain.worlds import DAY, HOUR, KINDS, MARIA, MINUTE, START, Kind, World, codes_of, refund_of
 
 FAR, NEAR = 30 * HOUR, 4 * MINUTE
 """Beyond what clocks may differ by, and within it."""
@@ -54,6 +56,47 @@ def test_process_that_stood_still_once_it_was_told_the_time_sends_nothing(world:
     world.clock.now += 30 * HOUR
     world.refunds.recover()
     assert world.bank.made(ref) == len(world.bank.received) == 1
+
+
+def test_process_that_stood_still_once_its_request_was_written_sends_nothing(world: World) -> None:
+    """The same, between the commit of its request and its return: the claim would be a day old, its doubt over
+    while the send is still on its way."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+
+    def stands_still() -> None:
+        world.clock.elapsed += (27 * HOUR).total_seconds()
+        world.clock.now -= 3 * HOUR
+
+    world.wire.after[2] = stands_still
+    refund = refund_of(world.refunds.issue(command))
+    assert world.wire.calls[:5] == ["allow", "load", "append", "look", "append"]
+    assert refund.status is Status.REQUESTED
+    assert world.bank.made(ref) == len(world.bank.received) == 0
+    world.clock.now += 30 * HOUR
+    assert [item.status for item in world.view(ref).refunds] == [Status.REQUESTED]
+    world.refunds.recover()
+    assert [item.status for item in world.view(ref).refunds] == [Status.DROPPED]
+    assert world.bank.made(ref) == len(world.bank.received) == 0
+
+
+def test_send_that_took_a_day_is_not_sent_again_under_a_clock_that_fell_back(world: World) -> None:
+    """The process itself has seen that much time go by: its next step is not taken by a clock that is behind."""
+    ref = world.pay()
+    command = world.decision(ref)
+    world.wire.clear()
+    world.gateway.script(Fault.REQUEST_LOST)
+
+    def takes_long() -> None:
+        world.clock.elapsed += (22 * HOUR + 10 * MINUTE).total_seconds()
+        world.clock.now += 22 * HOUR - 5 * MINUTE
+
+    world.wire.after[5] = takes_long
+    refund = refund_of(world.refunds.issue(command))
+    assert world.wire.calls[:8] == ["allow", "load", "append", "look", "append", "send", "append", "look"]
+    assert refund.status is Status.IN_DOUBT
+    assert world.wire.calls.count("send") == 1
 
 
 def disputes(world: World, ref: PaymentRef) -> list[str]:

@@ -581,7 +581,7 @@ def test_clock_that_breaks_costs_the_time_and_nothing_else(world: World, ear: Ea
 
 def _stream(world: World) -> Stream:
     ref = world.pay()
-    return opened(ref, world.store.load(ref), 0.0)
+    return opened(ref, world.store.load(ref), 0.0, 0.0)
 
 
 def test_what_cannot_be_told_is_left_out(world: World, ear: Ear) -> None:

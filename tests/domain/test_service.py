@@ -1322,7 +1322,7 @@ def test_request_lost_from_its_ledger_is_a_defect() -> None:
     world = World()
     ref = world.pay()
     command = world.decision(ref)
-    empty = Stream(ref, EMPTY, 0, START, START, 0.0)
+    empty = Stream(ref, EMPTY, 0, START, START, 0.0, 0.0)
     for service in (_sync(world), _async(world)):
         with pytest.raises(RuntimeError, match="not in its ledger"):
             service._outcome(empty, command)
@@ -1332,7 +1332,7 @@ def test_money_outside_is_never_looked_for() -> None:
     """Nothing is owed for money taken outside, whatever its stream says: there is no gateway behind it."""
     world = World()
     cash = OutsideRef(id="cash-7", method="cash", amount=USD_20)
-    due = Stream(cash, attrs.evolve(EMPTY, due=START), 0, START, START, 0.0)
+    due = Stream(cash, attrs.evolve(EMPTY, due=START), 0, START, START, 0.0, 0.0)
     assert _sync(world)._drive(due) is due
     assert driven(_async(world)._drive(due)) is due
     assert world.gateway.looked == ()

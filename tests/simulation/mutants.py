@@ -189,12 +189,12 @@ async def _advance(self: Any, stream: Any, ref: PaymentRef, *, at_end: bool = Fa
         said = _real_decide(stream.ledger, given, self._policy)
         if isinstance(said, Refused) or not said:
             return stream
-        after = ledger.fold(stream.ledger, said)
+        after, asked_at = ledger.fold(stream.ledger, said), self._monotonic()
         try:
             now = await self._journal.append(ref, said, expected=stream.version, head=stream_head(after))
         except Exception:
             return in_doubt(stream, given)
-        return appended(stream, after, len(said), now, self._monotonic())
+        return appended(stream, after, len(said), now, asked_at, self._monotonic())
     try:
         return (await self._record(stream, given))[0]
     except Exception:

@@ -96,10 +96,11 @@ class FoldingService(AsyncRefundService):
         book = self._world.checker.known(ref)
         if book is None:  # a forged signal's
             return await super()._load(ref)
-        known = Stream(ref, book.ledger, book.version, self._world.now, self._world.now, 0.0)
-        began = self._monotonic()
-        loaded = await self._journal.load(ref, known.version)
-        return caught_up(known, loaded, began)
+        asked_at = self._monotonic()
+        loaded = await self._journal.load(ref, book.version)
+        # Of what is known only the events count: no time of it.
+        known = Stream(ref, book.ledger, book.version, loaded.now, loaded.latest, asked_at, asked_at)
+        return caught_up(known, loaded, asked_at, self._monotonic())
 
 
 class Worker:

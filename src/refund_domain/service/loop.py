@@ -62,13 +62,15 @@ class Loop:
             raise OpenTransaction("commit the open transaction first: no network call is made inside one")
 
     def _load(self, ref: AnyPayment) -> Stream:
-        began = self._monotonic()  # before: a process may stand still once it was told the time
-        return opened(ref, self._journal.load(ref), began)
+        asked_at = self._monotonic()
+        loaded = self._journal.load(ref)
+        return opened(ref, loaded, asked_at, self._monotonic())
 
     def _catch_up(self, stream: Stream) -> Stream:
         """The stream with what others appended meanwhile."""
-        began = self._monotonic()  # before, as in `_load`
-        return caught_up(stream, self._journal.load(stream.ref, stream.version), began)
+        asked_at = self._monotonic()
+        loaded = self._journal.load(stream.ref, stream.version)
+        return caught_up(stream, loaded, asked_at, self._monotonic())
 
     def _record(
         self, stream: Stream, given: Input, watch: Watch | None = None, said: Decided | None = None
@@ -83,7 +85,7 @@ class Loop:
                 return stream, said
             if not said:
                 return stream, said
-            ledger = fold(stream.ledger, said)
+            ledger, asked_at = fold(stream.ledger, said), self._monotonic()
             try:
                 now = self._journal.append(stream.ref, said, expected=stream.version, head=head(ledger))
             except JournalConflict:
@@ -92,7 +94,7 @@ class Loop:
                     raise
                 stream, said = self._catch_up(stream), None
                 continue
-            after = appended(stream, ledger, len(said), now, self._monotonic())
+            after = appended(stream, ledger, len(said), now, asked_at, self._monotonic())
             watch.wrote(stream, said)
             return after, said
         raise TooContended("other workers keep appending to this payment's stream; try again")
@@ -114,7 +116,7 @@ class Loop:
         """
         news: tuple[Event, ...] = ()
         for _ in range(MOST_LOOKS):
-            started, at = stream.read_at, stream.now
+            started, at = stream.asked_at, stream.now
             look = self._look(ref, watch)
             if not isinstance(look, Picture):
                 return stream, look, news
@@ -169,7 +171,7 @@ class Loop:
 
     def _advance(self, stream: Stream, ref: PaymentRef, watch: Watch) -> Stream:
         """One owed look; and if its decision claimed a call, that call and its answer."""
-        started, at = stream.read_at, stream.now
+        started, at = stream.asked_at, stream.now
         look = self._look(ref, watch)
         owing = OwedLook(
             at=at,

@@ -61,18 +61,24 @@ Decided = tuple[Event, ...] | Refused
 
 @attrs.frozen
 class Stream:
-    """A stream as last read: its ledger, version, the journal's time, and the monotonic moment of reading."""
+    """A stream as last read or appended to: its ledger, version, and the journal's time.
+
+    `latest` is the latest time known of. The journal told `now` at some moment between the monotonic `asked_at`
+    and `told_at`: a process may stand still before and after it. Ages are counted from the one, so that none is
+    too young, and how far a clock must have come at least from the other.
+    """
 
     ref: AnyPayment
     ledger: Ledger
     version: int
     now: datetime
     latest: datetime
-    read_at: float
+    asked_at: float
+    told_at: float
 
     def now_after(self, monotonic: float) -> datetime:
         """The journal's time at this monotonic moment, as far as this worker can tell."""
-        return self.now + timedelta(seconds=max(0.0, monotonic - self.read_at))
+        return self.now + timedelta(seconds=max(0.0, monotonic - self.asked_at))
 
     @property
     def seen_from(self) -> datetime:
@@ -145,12 +151,12 @@ Received = Merged | Handed | Reported
 """What became of a signal."""
 
 
-def opened(ref: AnyPayment, loaded: Loaded, monotonic: float) -> Stream:
+def opened(ref: AnyPayment, loaded: Loaded, asked_at: float, told_at: float) -> Stream:
     """The stream as a journal first gave it."""
-    return Stream(ref, fold(EMPTY, loaded.events), loaded.version, loaded.now, loaded.latest, monotonic)
+    return Stream(ref, fold(EMPTY, loaded.events), loaded.version, loaded.now, loaded.latest, asked_at, told_at)
 
 
-def caught_up(stream: Stream, loaded: Loaded, monotonic: float) -> Stream:
+def caught_up(stream: Stream, loaded: Loaded, asked_at: float, told_at: float) -> Stream:
     """The stream with what others appended meanwhile; folds on instead of from zero.
 
     Raises `JournalUnavailable` where the journal has fewer events than it had: restored, or read from a copy
@@ -159,12 +165,20 @@ def caught_up(stream: Stream, loaded: Loaded, monotonic: float) -> Stream:
     if loaded.version < stream.version:
         raise JournalUnavailable("the journal went back: it was restored or lags behind; nothing was decided")
     ledger = fold(stream.ledger, loaded.events)
-    return Stream(stream.ref, ledger, loaded.version, loaded.now, loaded.latest, monotonic)
+    latest = _come_to(stream, loaded.latest, asked_at)
+    return Stream(stream.ref, ledger, loaded.version, loaded.now, latest, asked_at, told_at)
 
 
-def appended(stream: Stream, ledger: Ledger, count: int, now: datetime, monotonic: float) -> Stream:
+def appended(stream: Stream, ledger: Ledger, count: int, now: datetime, asked_at: float, told_at: float) -> Stream:
     """The stream after our own append of `count` events."""
-    return Stream(stream.ref, ledger, stream.version + count, now, max(stream.latest, now), monotonic)
+    latest = _come_to(stream, now, asked_at)
+    return Stream(stream.ref, ledger, stream.version + count, now, latest, asked_at, told_at)
+
+
+def _come_to(stream: Stream, latest: datetime, asked_at: float) -> datetime:
+    """The latest time known of, no earlier than what has passed since the last was told: a clock that fell back
+    meanwhile is behind it, though nobody has written anything later down."""
+    return max(latest, stream.latest + timedelta(seconds=max(0.0, asked_at - stream.told_at)))
 
 
 def head(ledger: Ledger) -> Head:
