@@ -184,7 +184,7 @@ class JoinedPostgresJournal:
 
         self._raw = raw
         self._asks = asks
-        self._weakness = joined(raw, lambda: walk(raw, asks.joining(journal_id))).weakness
+        self._weakness = joined(raw, asks.schema, lambda: walk(raw, asks.joining(journal_id))).weakness
 
     @property
     def durable(self) -> bool:
@@ -214,7 +214,7 @@ class JoinedPostgresJournal:
     def _do(self, ask: Ask[T]) -> T:
         from refund_adapters.sql.postgres_link import joined, perform
 
-        return joined(self._raw, lambda: perform(self._raw, ask))
+        return joined(self._raw, self._asks.schema, lambda: perform(self._raw, ask))
 
 
 def make_link(

@@ -72,6 +72,11 @@ class Asks:
         self._schema = schema
         self._times = Times(GATE)
 
+    @property
+    def schema(self) -> str:
+        """Where the tables are."""
+        return self._schema
+
     def load(self, ref: Ref, after: int, *, within: bool = False) -> Ask[Loaded]:
         """The events of a stream after a version. `within` a host's transaction other streams are left alone."""
         values = {"stream": stream_of(ref, after, "after"), "after": after}

@@ -155,7 +155,7 @@ class AsyncJoinedPostgresJournal:
         """Join the transaction that is open on `raw`, if it leads to this journal."""
         from refund_adapters.sql.postgres_link import ajoined, awalk
 
-        return cls(raw, asks, await ajoined(raw, lambda: awalk(raw, asks.joining(journal_id))))
+        return cls(raw, asks, await ajoined(raw, asks.schema, lambda: awalk(raw, asks.joining(journal_id))))
 
     @property
     def durable(self) -> bool:
@@ -185,4 +185,4 @@ class AsyncJoinedPostgresJournal:
     async def _do(self, ask: Ask[T]) -> T:
         from refund_adapters.sql.postgres_link import ajoined, aperform
 
-        return await ajoined(self._raw, lambda: aperform(self._raw, ask))
+        return await ajoined(self._raw, self._asks.schema, lambda: aperform(self._raw, ask))

@@ -183,7 +183,7 @@ def _gave_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
     return cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
 
 
-def joined(raw: Raw, work: Callable[[], T]) -> T:
+def joined(raw: Raw, schema: str, work: Callable[[], T]) -> T:
     """Do `work` in the transaction that the host has open on `raw`; it is the host's to end, whatever happens.
 
     Raises ValueError where none is open any more, or a pipeline is; a `JournalError` for what psycopg raises, and
@@ -193,18 +193,18 @@ def joined(raw: Raw, work: Callable[[], T]) -> T:
     try:
         return work()
     except psycopg.Error as error:
-        trouble = journal_error(error)
+        trouble = journal_error(error, schema)
     # Outside of the handler, or psycopg's error would travel along and tell of rows and hosts.
     raise trouble
 
 
-async def ajoined(raw: AsyncRaw, work: Callable[[], Awaitable[T]]) -> T:
+async def ajoined(raw: AsyncRaw, schema: str, work: Callable[[], Awaitable[T]]) -> T:
     """The same for asyncio."""
     _check_joinable(raw)
     try:
         return await work()
     except psycopg.Error as error:
-        trouble = journal_error(error)
+        trouble = journal_error(error, schema)
     raise trouble
 
 
@@ -270,8 +270,9 @@ def conninfo_of(text: object) -> str:
     return text
 
 
-def journal_error(error: BaseException) -> JournalError:
-    """What an error of psycopg means to the caller. Its own text is not repeated, only PostgreSQL's code."""
+def journal_error(error: BaseException, schema: str) -> JournalError:
+    """What an error of psycopg means to the caller of the journal in this schema. Its own text is not repeated,
+    only PostgreSQL's code."""
     if isinstance(error, _Silence):
         return JournalUnavailable("the server fell silent: nobody knows whether what was asked was done")
     state = getattr(error, "sqlstate", None)
@@ -281,15 +282,21 @@ def journal_error(error: BaseException) -> JournalError:
         return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); nothing was written")
     if state is None:
         return JournalUnavailable("the server cannot be reached, or the connection to it was lost")
+    if state == "42501":
+        return JournalUnavailable(_RIGHTS.format(schema=schema, state=state))
     trouble = _TROUBLE.get(state) or _TROUBLES.get(state[:2], "the journal's database failed")
     return JournalUnavailable(f"{trouble} ({state})")
 
 
+_RIGHTS: Final = (
+    "this role may not use the journal in schema {schema} ({state}): it needs USAGE on the schema, and SELECT, "
+    "INSERT and UPDATE on the five tables there whose names begin with refund_; to erase, DELETE on "
+    "refund_erasures; to make the tables, CREATE on the schema; to move them to a newer one, to own them"
+)
 _TROUBLE: Final = {
     "25006": "the journal's database may not be written",
     "25P02": "the host's transaction has failed already: roll it back",
     "23505": "a stream of the journal holds more than it counts: it was changed by hand; restore it",
-    "42501": "this role may not use the journal's tables",
     "42P01": "the journal's tables are gone",
     "53100": "the server's disk is full",
     "53300": "the server has no connection left",

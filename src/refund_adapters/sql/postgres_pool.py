@@ -73,7 +73,7 @@ class Pool:
             raise
         except Error as error:
             self._drop(raw)
-            trouble = journal_error(error)
+            trouble = journal_error(error, self._link.asks.schema)
         except BaseException:
             self._drop(raw)
             raise
