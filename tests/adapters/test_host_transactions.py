@@ -17,7 +17,7 @@ import sqlalchemy.orm
 
 from refund_adapters.memory import MemoryGateway
 from refund_adapters.sql import PostgresJournal, SqliteJournal
-from refund_domain import IssueRefund, Money, PaymentRef, Refund, RefundService, Refused
+from refund_domain import IssueRefund, Money, PaymentRef, Policy, Refund, RefundService, Refused
 from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import LookScheduled
@@ -385,10 +385,44 @@ def test_another_transaction_that_writes_is_waited_for_and_no_longer(bed: Bed) -
     command = quoted(bed)
     with closing(bed.begin()) as host:
         refund_of(bed.world.refunds.within(host).request(command))
-        with pytest.raises(JournalBusy):
+        with pytest.raises(JournalBusy, match="is a transaction of your own still open"):
             bed.world.refunds.request(command)
         host.rollback()
     refund_of(bed.world.refunds.request(command))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_a_hosts_own_writes_hold_up(bed: Bed, limited: bool) -> None:
+    """Another payment's request waits for a host that wrote to one: on SQLite always, on PostgreSQL where a limit
+    of a day makes the payments of a tenant meet."""
+    if limited:
+        bed.world.policy = Policy(most_a_day=(Money.parse("9000.00", "USD"),))
+    refunds = bed.world.service(journal=bed.journal)
+    first, other = quoted(bed), attrs.evolve(quoted(bed), request_id="another")
+    with closing(bed.begin()) as host:
+        refund_of(refunds.within(host).request(first))
+        if limited or bed.engine == "sqlite":
+            with pytest.raises(JournalBusy, match="is a transaction of your own still open"):
+                refunds.request(other)
+        else:
+            refund_of(refunds.request(other))
+        host.rollback()
+    refund_of(refunds.request(other))
+
+
+def test_what_is_sent_inside_a_hosts_transaction_stays(bed: Bed) -> None:
+    """The journal cannot see a transaction that the host has open: `issue` sends and commits, and no rollback of the
+    host's takes that back."""
+    command = quoted(bed)
+    with closing(bed.connect()) as host:
+        if bed.engine == "sqlite":
+            host.isolation_level = None
+            host.execute("BEGIN")  # no write lock: one would make `issue` wait
+        host.execute("SELECT count(*) FROM bookings").fetchone()
+        assert refund_of(bed.world.refunds.issue(command)).status is Status.SUCCEEDED
+        host.rollback()
+    assert refund_of(bed.world.refunds.issue(command)).status is Status.SUCCEEDED
+    assert bed.world.bank.made(command.payment) == 1
 
 
 def test_append_that_breaks_leaves_nothing_for_the_host_to_commit(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from psycopg import conninfo
 from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
+from refund_adapters.sql.connections import LOCKED_BY
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
 
@@ -279,7 +280,7 @@ def journal_error(error: BaseException, schema: str) -> JournalError:
     if state in ("40001", "40P01"):
         return JournalConflict(f"another transaction was first ({state}); nothing was written")
     if state in ("55P03", "57014"):
-        return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); nothing was written")
+        return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); {LOCKED_BY}")
     if state is None:
         return JournalUnavailable("the server cannot be reached, or the connection to it was lost")
     if state == "42501":
