@@ -218,7 +218,9 @@ class Asks:
                 "or say weaker_durability_accepted=True where no real money moves"
             )
         if not server.has_tables and (must_exist or not create):
-            raise JournalUnavailable("the database holds no journal in this schema")
+            raise JournalUnavailable(
+                f"the database holds no journal in schema {self._schema}: name its own (schema=…, or --schema)"
+            )
         if create:
             yield from self._migrate(server.has_tables)
         return (yield from self._journal(weakness, accept_weak))
