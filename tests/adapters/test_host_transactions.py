@@ -180,7 +180,7 @@ def test_race_is_raised_for_the_host_to_repeat(bed: Bed, monkeypatch: pytest.Mon
         if bed.engine == "sqlite":
             host.isolation_level = None
             host.execute("BEGIN")  # reads first, writes then
-        with pytest.raises(JournalConflict):
+        with pytest.raises(JournalConflict, match=r"; roll your transaction back and run it again$"):
             service.within(host).request(command)
         host.rollback()
     with closing(bed.begin()) as host:
@@ -254,17 +254,22 @@ def test_connection_that_is_always_in_a_transaction_is_joined(tmp_path: Path) ->
 
 
 def test_connection_elsewhere_is_refused(bed: Bed, tmp_path: Path) -> None:
-    """A connection to another file or database has another journal or none; its transaction is not spoiled."""
+    """A connection to another file or database has another journal or none, and both are named; its transaction
+    is not spoiled."""
     places: list[Callable[[], Any]]
     places = [lambda: sqlite3.connect(tmp_path / "other.db"), lambda: sqlite3.connect(":memory:")]
+    named = ["the journal is in host.db"]
     if bed.engine == "postgres":
         alone, journaled = shared().database(), shared().database()
         PostgresJournal(journaled).close()
         places = [lambda: psycopg.connect(alone), lambda: psycopg.connect(journaled)]
+        named = [f" is in {bed.url.partition('@/')[2].partition('?')[0]}"]
     for connect in places:
         with closing(connect()) as host:
-            with pytest.raises(JournalUnavailable, match=r"another|without this journal"):
+            with pytest.raises(JournalUnavailable, match=r"another|without this journal") as told:
                 bed.world.refunds.within(host)
+            for each in named:
+                assert each in str(told.value)
             host.execute("CREATE TABLE mine (id INTEGER)")
             host.commit()
 
@@ -284,6 +289,19 @@ def test_what_is_no_connection_is_refused(bed: Bed, what: object) -> None:
     """Anything but the engine's own driver, or what wraps it, is a programmer's error."""
     with pytest.raises(TypeError, match=r"a connection of .* was expected"):
         bed.world.refunds.within(what)
+
+
+def test_framework_that_has_not_connected_yet_has_no_transaction(bed: Bed) -> None:
+    """Django's connection before its first query, outside `atomic`: refused as one without a transaction."""
+
+    class Wrapper:
+        connection = None
+
+        def ensure_connection(self) -> None:
+            """What Django's has."""
+
+    with pytest.raises(ValueError, match=r"no transaction open: .*transaction\.atomic\(\)"):
+        bed.world.refunds.within(Wrapper())
 
 
 def test_other_engines_connection_is_refused(bed: Bed) -> None:
@@ -411,8 +429,8 @@ def test_what_a_hosts_own_writes_hold_up(bed: Bed, limited: bool) -> None:
 
 
 def test_what_is_sent_inside_a_hosts_transaction_stays(bed: Bed) -> None:
-    """The journal cannot see a transaction that the host has open: `issue` sends and commits, and no rollback of the
-    host's takes that back."""
+    """The journal cannot see a transaction that the host has open: `issue` sends and commits, and no rollback of
+    the host's takes that back."""
     command = quoted(bed)
     with closing(bed.connect()) as host:
         if bed.engine == "sqlite":

@@ -438,6 +438,13 @@ def test_no_error_repeats_the_password(conninfo: str) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("wrong", ["dbname=postgres", "user=postgres"])
+def test_login_that_is_turned_down_says_what_to_check(server: Server, wrong: str) -> None:
+    """A database or a role that does not exist is not told as a server that is down."""
+    with pytest.raises(JournalUnavailable, match=r"turned the login down.*check host, port, database, user"):
+        PostgresJournal(server.conninfo().replace(wrong, f"{wrong}_not"))
+
+
 def test_tables_that_are_gone_are_no_empty_journal(server: Server, conninfo: str) -> None:
     """Dropped, or replaced by others, under an open handle: unavailable, never an empty journal."""
     with PostgresJournal(conninfo) as journal:

@@ -79,5 +79,5 @@ def test_lacking_rights_are_named(owner: str) -> None:
         with pytest.raises(JournalUnavailable, match=told):
             journal.within(host)
     shared().execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC", owner)
-    with pytest.raises(JournalUnavailable, match="schema public .*CREATE"):
+    with pytest.raises(JournalUnavailable, match=r"schema public .*CREATE"):
         PostgresJournal(as_worker(owner))

@@ -386,8 +386,8 @@ def run(*arguments: str, typed: str = "") -> tuple[int, str]:
 
 
 def test_command_asks_before_it_erases(tmp_path: Path) -> None:
-    """Without a yes nothing is erased; with one, or with --yes, it is, and what is printed names nobody. A tenant or
-    an actor that the journal does not know is told of, by the exit code too."""
+    """Without a yes nothing is erased; with one, or with --yes, it is, and what is printed names nobody. A tenant
+    or an actor that the journal does not know is told of, by the exit code too."""
     path = str(tmp_path / "refunds.db")
     with SqliteJournal(path) as journal:
         lived(journal)

@@ -58,7 +58,7 @@ def journal_at(place: str, schema: str) -> Iterator[SqliteJournal | PostgresJour
 
 
 def check_known(source: OperatedJournal, tenant: str) -> None:
-    """Exit with code 1 where the journal holds nothing of this tenant: a mistyped one would look like work done."""
+    """Exit with code 1 where the journal holds nothing of this tenant: a mistyped one would look like success."""
     if not source.history(tenant, "", 1):
         typer.echo("This tenant has no records in this journal: check --tenant, --journal and --schema.", err=True)
         raise typer.Exit(NOTHING_FOUND)

@@ -20,6 +20,7 @@ from psycopg.rows import tuple_row
 
 from refund_adapters.sql.connections import LOCKED_BY
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
+from refund_adapters.sql.rows import AGAIN, NO_TRANSACTION
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class Link:
         raw = _Bounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
         try:
-            return raw, walk(raw, self._opening(create))
+            return raw, attrs.evolve(walk(raw, self._opening(create)), database=raw.info.dbname)
         except BaseException:
             raw.close()
             raise
@@ -81,7 +82,7 @@ class Link:
         raw = await _AsyncBounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
         try:
-            return raw, await awalk(raw, self._opening(create))
+            return raw, attrs.evolve(await awalk(raw, self._opening(create)), database=raw.info.dbname)
         except BaseException:
             await raw.close()
             raise
@@ -194,9 +195,13 @@ def joined(raw: Raw, schema: str, work: Callable[[], T]) -> T:
     try:
         return work()
     except psycopg.Error as error:
-        trouble = journal_error(error, schema)
+        trouble = _told_to_host(journal_error(error, schema))
     # Outside of the handler, or psycopg's error would travel along and tell of rows and hosts.
     raise trouble
+
+
+def _told_to_host(trouble: JournalError) -> JournalError:
+    return JournalConflict(f"{trouble}{AGAIN}") if isinstance(trouble, JournalConflict) else trouble
 
 
 async def ajoined(raw: AsyncRaw, schema: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -205,7 +210,7 @@ async def ajoined(raw: AsyncRaw, schema: str, work: Callable[[], Awaitable[T]]) 
     try:
         return await work()
     except psycopg.Error as error:
-        trouble = journal_error(error, schema)
+        trouble = _told_to_host(journal_error(error, schema))
     raise trouble
 
 
@@ -250,7 +255,7 @@ def _check_in_transaction(raw: Raw | AsyncRaw) -> None:
     if status == TransactionStatus.INERROR:
         raise JournalUnavailable("the host's transaction has failed already: roll it back")
     if raw.autocommit and status != TransactionStatus.INTRANS:
-        raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
+        raise ValueError(NO_TRANSACTION)
 
 
 # ---- errors ----
@@ -282,7 +287,10 @@ def journal_error(error: BaseException, schema: str) -> JournalError:
     if state in ("55P03", "57014"):
         return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); {LOCKED_BY}")
     if state is None:
-        return JournalUnavailable("the server cannot be reached, or the connection to it was lost")
+        return JournalUnavailable(
+            "the server cannot be reached, or turned the login down, or the connection to it was lost: check "
+            "host, port, database, user and password"
+        )
     if state == "42501":
         return JournalUnavailable(_RIGHTS.format(schema=schema, state=state))
     trouble = _TROUBLE.get(state) or _TROUBLES.get(state[:2], "the journal's database failed")

@@ -27,6 +27,7 @@ class Identity:
     def __init__(self) -> None:
         self.journal_id: str | None = None
         self.weakness: str | None = None
+        self.database = ""
 
     def check(self, opened: Opened) -> None:
         """Refuse another journal than the first."""
@@ -34,6 +35,7 @@ class Identity:
             raise JournalUnavailable("the journal was replaced while it was open; make a new handle")
         self.journal_id = opened.journal_id
         self.weakness = opened.weakness
+        self.database = opened.database
 
 
 class Pool:
