@@ -23,6 +23,7 @@ from refund_adapters.sql import (
     PostgresJournal,
     postgres_asks,
     postgres_link,
+    postgres_pool,
     postgres_schema,
 )
 from refund_adapters.sql.rows import microseconds
@@ -577,6 +578,17 @@ def test_fork_leaves_both_sides_their_own_connections(conninfo: str, journal: Po
     os.close(write)
     journal.append(REF, [asked(4)], expected=2, head=QUIET)
     assert journal.load(REF).version == 3
+
+
+def test_pool_ends_quietly_when_the_interpreter_does(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of the module may be None by then: what a pool that is let go of calls raises nothing."""
+    journal = PostgresJournal(conninfo)
+    journal.load(REF)
+    with monkeypatch.context() as patch:
+        for name in ("suppress", "JournalUnavailable", "weakref"):
+            patch.setattr(postgres_pool, name, None, raising=False)
+        journal._pool.__del__()
+    assert journal._pool._idle == []
 
 
 def test_closed_handle_says_so(conninfo: str) -> None:

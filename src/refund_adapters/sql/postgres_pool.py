@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
@@ -118,8 +117,10 @@ class Pool:
 
     def _drop(self, raw: Raw | None) -> None:
         if raw is not None:
-            with suppress(Exception):
+            try:  # noqa: SIM105 - as below
                 raw.close()
+            except Exception:
+                pass
 
     def let_go(self) -> None:
         """Close what rests: a server that is about to fork its workers holds nothing open yet."""
@@ -141,8 +142,10 @@ class Pool:
         self._begin()
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:  # noqa: SIM105 - when the interpreter ends, what the module imported may be None already
             self.let_go()
+        except Exception:
+            pass
 
 
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
