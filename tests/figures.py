@@ -207,7 +207,8 @@ def _simulator(figures: Figures) -> str:
             "each. *Doubled*: more than one live refund of one payment by us, or more than was captured "
             "through us. *Lost*: a refund at the bank that the library does not show, or shows wrongly in time. "
             "*Stuck*: a matter that never settles. One seed again: "
-            "`python -m refund_adapters.simulation --seed-trace SEED --mode MODE`.\n",
+            "`python -m refund_adapters.simulation --seed-trace SEED --mode MODE`, with `--journal sqlite` for "
+            "one of SQLite's.\n",
             "### Faults injected\n",
             _faults(memory, sqlite),
         ]

@@ -60,3 +60,7 @@ def main() -> None:
         print(NEEDS_EXTRA, file=sys.stderr)
         raise SystemExit(2) from None
     commands()
+
+
+if __name__ == "__main__":
+    main()

@@ -76,8 +76,10 @@ def plot_statement(statement: PayoutStatement, ax: Axes | None = None) -> Axes:
 
 
 def _axes(rows: int) -> Axes:
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("a picture needs the extra: pip install 'refund-domain[plots]'") from error
     figure = Figure(
         figsize=(_WIDTH_IN, _HEAD_IN + _ROW_IN * rows), dpi=100, layout="constrained", facecolor="white"
     )

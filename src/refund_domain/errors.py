@@ -8,7 +8,7 @@
     │   └── UnknownEvent         written by a newer version of this library; upgrade this worker
     ├── GatewayUnreadable        a quote, or a signal, could not look at the gateway; try again
     ├── TooContended             beaten to the append again and again; try again
-    └── OpenTransaction          called inside an open transaction of the journal's connection
+    └── OpenTransaction          the service's journal is one within a transaction; a host's own cannot be seen
 
 Each one pickles and carries no secret and no client's data. Once a send may have left, none is raised: the
 refund comes back in doubt instead.

@@ -94,9 +94,19 @@ def outcome(breaks: str) -> dict[str, Any]:
     }
 
 
+def before_the_first_query() -> str:
+    """What is said where Django has not connected yet, so that no transaction can be open."""
+    try:
+        refunds.within(connection)
+    except ValueError as error:
+        return str(error)
+    return "joined"
+
+
 if __name__ == "__main__":
+    unconnected = before_the_first_query()
     with connection.cursor() as opened:
         opened.execute("CREATE TABLE bookings (charge varchar(100))")
-    print(json.dumps({"rolled back": outcome("yes"), "committed": outcome("no")}))
+    print(json.dumps({"unconnected": unconnected, "rolled back": outcome("yes"), "committed": outcome("no")}))
     journal.close()
     connection.close()

@@ -229,6 +229,15 @@ def test_without_arguments_help_is_shown() -> None:
     assert "1. A booking" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    "arguments", [["refund_adapters.demo", "--help"], ["refund_adapters.cli", "demo", "--help"]]
+)
+def test_modules_run_as_the_command_does(arguments: list[str]) -> None:
+    """Where the command is not on the path, `python -m` with either module does the same."""
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Play the story of two bookings" in done.stdout) == (0, True)
+
+
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra_it_says_what_to_install(missing: str) -> None:
     """Where Typer or Rich is not installed the command names the extra and exits with 2, without a traceback."""

@@ -17,7 +17,7 @@ import sqlalchemy.orm
 
 from refund_adapters.memory import MemoryGateway
 from refund_adapters.sql import PostgresJournal, SqliteJournal
-from refund_domain import IssueRefund, Money, PaymentRef, Refund, RefundService, Refused
+from refund_domain import IssueRefund, Money, PaymentRef, Policy, Refund, RefundService, Refused
 from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import LookScheduled
@@ -180,7 +180,7 @@ def test_race_is_raised_for_the_host_to_repeat(bed: Bed, monkeypatch: pytest.Mon
         if bed.engine == "sqlite":
             host.isolation_level = None
             host.execute("BEGIN")  # reads first, writes then
-        with pytest.raises(JournalConflict):
+        with pytest.raises(JournalConflict, match=r"; roll your transaction back and run it again$"):
             service.within(host).request(command)
         host.rollback()
     with closing(bed.begin()) as host:
@@ -254,17 +254,22 @@ def test_connection_that_is_always_in_a_transaction_is_joined(tmp_path: Path) ->
 
 
 def test_connection_elsewhere_is_refused(bed: Bed, tmp_path: Path) -> None:
-    """A connection to another file or database has another journal or none; its transaction is not spoiled."""
+    """A connection to another file or database has another journal or none, and both are named; its transaction
+    is not spoiled."""
     places: list[Callable[[], Any]]
     places = [lambda: sqlite3.connect(tmp_path / "other.db"), lambda: sqlite3.connect(":memory:")]
+    named = ["the journal is in host.db"]
     if bed.engine == "postgres":
         alone, journaled = shared().database(), shared().database()
         PostgresJournal(journaled).close()
         places = [lambda: psycopg.connect(alone), lambda: psycopg.connect(journaled)]
+        named = [f" is in {bed.url.partition('@/')[2].partition('?')[0]}"]
     for connect in places:
         with closing(connect()) as host:
-            with pytest.raises(JournalUnavailable, match=r"another|without this journal"):
+            with pytest.raises(JournalUnavailable, match=r"another|without this journal") as told:
                 bed.world.refunds.within(host)
+            for each in named:
+                assert each in str(told.value)
             host.execute("CREATE TABLE mine (id INTEGER)")
             host.commit()
 
@@ -284,6 +289,19 @@ def test_what_is_no_connection_is_refused(bed: Bed, what: object) -> None:
     """Anything but the engine's own driver, or what wraps it, is a programmer's error."""
     with pytest.raises(TypeError, match=r"a connection of .* was expected"):
         bed.world.refunds.within(what)
+
+
+def test_framework_that_has_not_connected_yet_has_no_transaction(bed: Bed) -> None:
+    """Django's connection before its first query, outside `atomic`: refused as one without a transaction."""
+
+    class Wrapper:
+        connection = None
+
+        def ensure_connection(self) -> None:
+            """What Django's has."""
+
+    with pytest.raises(ValueError, match=r"no transaction open: .*transaction\.atomic\(\)"):
+        bed.world.refunds.within(Wrapper())
 
 
 def test_other_engines_connection_is_refused(bed: Bed) -> None:
@@ -385,10 +403,44 @@ def test_another_transaction_that_writes_is_waited_for_and_no_longer(bed: Bed) -
     command = quoted(bed)
     with closing(bed.begin()) as host:
         refund_of(bed.world.refunds.within(host).request(command))
-        with pytest.raises(JournalBusy):
+        with pytest.raises(JournalBusy, match="is a transaction of your own still open"):
             bed.world.refunds.request(command)
         host.rollback()
     refund_of(bed.world.refunds.request(command))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_a_hosts_own_writes_hold_up(bed: Bed, limited: bool) -> None:
+    """Another payment's request waits for a host that wrote to one: on SQLite always, on PostgreSQL where a limit
+    of a day makes the payments of a tenant meet."""
+    if limited:
+        bed.world.policy = Policy(most_a_day=(Money.parse("9000.00", "USD"),))
+    refunds = bed.world.service(journal=bed.journal)
+    first, other = quoted(bed), attrs.evolve(quoted(bed), request_id="another")
+    with closing(bed.begin()) as host:
+        refund_of(refunds.within(host).request(first))
+        if limited or bed.engine == "sqlite":
+            with pytest.raises(JournalBusy, match="is a transaction of your own still open"):
+                refunds.request(other)
+        else:
+            refund_of(refunds.request(other))
+        host.rollback()
+    refund_of(refunds.request(other))
+
+
+def test_what_is_sent_inside_a_hosts_transaction_stays(bed: Bed) -> None:
+    """The journal cannot see a transaction that the host has open: `issue` sends and commits, and no rollback of
+    the host's takes that back."""
+    command = quoted(bed)
+    with closing(bed.connect()) as host:
+        if bed.engine == "sqlite":
+            host.isolation_level = None
+            host.execute("BEGIN")  # no write lock: one would make `issue` wait
+        host.execute("SELECT count(*) FROM bookings").fetchone()
+        assert refund_of(bed.world.refunds.issue(command)).status is Status.SUCCEEDED
+        host.rollback()
+    assert refund_of(bed.world.refunds.issue(command)).status is Status.SUCCEEDED
+    assert bed.world.bank.made(command.payment) == 1
 
 
 def test_append_that_breaks_leaves_nothing_for_the_host_to_commit(tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_texts_are_whole_and_lie_over_nothing(statement: PayoutStatement) -> Non
         assert amount.x0 >= max(bar.get_window_extent().x0, bar.get_window_extent().x1)
 
 
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Matplotlib is missing, the error names the extra."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"pip install 'refund-domain\[plots\]'"):
+        plot_statement(STORY)
+
+
 @pytest.mark.parametrize("statement", CASES.values(), ids=CASES)
 def test_every_amount_is_written_with_its_sign(statement: PayoutStatement) -> None:
     """Beside each bar stands its amount with the currency's decimals; every change bears a sign."""

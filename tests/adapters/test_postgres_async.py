@@ -171,6 +171,14 @@ def test_refund_is_requested_within_a_host_and_issued_once() -> None:
     assert (before, after, refund.status, made) == (0, 1, Status.SUCCEEDED, 1)
 
 
+def test_constructor_says_how_it_is_opened() -> None:
+    """Whoever makes it as its synchronous twin is made is told of `open`."""
+    make: Callable[..., object] = AsyncPostgresJournal
+    for named in ({}, {"schema": "y"}):
+        with pytest.raises(TypeError, match=r"open it with await AsyncPostgresJournal\.open"):
+            make("dbname=x", **named)
+
+
 def test_host_that_cannot_be_joined_is_told_so() -> None:
     """A pipeline and an encoding other than UTF8 are refused on an AsyncConnection, too."""
 

@@ -23,6 +23,7 @@ from refund_adapters.sql import (
     PostgresJournal,
     postgres_asks,
     postgres_link,
+    postgres_pool,
     postgres_schema,
 )
 from refund_adapters.sql.rows import microseconds
@@ -438,6 +439,13 @@ def test_no_error_repeats_the_password(conninfo: str) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("wrong", ["dbname=postgres", "user=postgres"])
+def test_login_that_is_turned_down_says_what_to_check(server: Server, wrong: str) -> None:
+    """A database or a role that does not exist is not told as a server that is down."""
+    with pytest.raises(JournalUnavailable, match=r"turned the login down.*check host, port, database, user"):
+        PostgresJournal(server.conninfo().replace(wrong, f"{wrong}_not"))
+
+
 def test_tables_that_are_gone_are_no_empty_journal(server: Server, conninfo: str) -> None:
     """Dropped, or replaced by others, under an open handle: unavailable, never an empty journal."""
     with PostgresJournal(conninfo) as journal:
@@ -456,13 +464,13 @@ def test_tables_that_are_gone_are_no_empty_journal(server: Server, conninfo: str
 @pytest.mark.parametrize("schema", ["public", "elsewhere"])
 def test_journal_that_must_exist_is_not_made(server: Server, conninfo: str, schema: str) -> None:
     """In a database, or a schema of it, without the tables it is refused, sync and async, and nothing is made."""
-    with pytest.raises(JournalUnavailable, match="no journal in this schema"):
+    with pytest.raises(JournalUnavailable, match=f"no journal in schema {schema}: name .*--schema"):
         PostgresJournal(conninfo, schema=schema, must_exist=True)
 
     async def open_it() -> None:
         await AsyncPostgresJournal.open(conninfo, schema=schema, must_exist=True)
 
-    with pytest.raises(JournalUnavailable, match="no journal in this schema"):
+    with pytest.raises(JournalUnavailable, match=f"no journal in schema {schema}: name .*--schema"):
         asyncio.run(open_it())
     with psycopg.connect(conninfo) as connection:
         tables = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'refund%'").fetchall()
@@ -570,6 +578,17 @@ def test_fork_leaves_both_sides_their_own_connections(conninfo: str, journal: Po
     os.close(write)
     journal.append(REF, [asked(4)], expected=2, head=QUIET)
     assert journal.load(REF).version == 3
+
+
+def test_pool_ends_quietly_when_the_interpreter_does(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of the module may be None by then: what a pool that is let go of calls raises nothing."""
+    journal = PostgresJournal(conninfo)
+    journal.load(REF)
+    with monkeypatch.context() as patch:
+        for name in ("suppress", "JournalUnavailable", "weakref"):
+            patch.setattr(postgres_pool, name, None, raising=False)
+        journal._pool.__del__()
+    assert journal._pool._idle == []
 
 
 def test_closed_handle_says_so(conninfo: str) -> None:

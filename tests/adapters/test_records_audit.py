@@ -226,6 +226,20 @@ def test_both_forms_hold_the_same(tmp_path: Path) -> None:
     behind = CliRunner().invoke(cli.app(), [*arguments, "--after", rows[1]["position"]])
     assert json.loads(behind.stdout)["version"] == 3
     assert CliRunner().invoke(cli.app(), [*arguments, "--after", "x"]).exit_code == 2
+    last = CliRunner().invoke(cli.app(), [*arguments, "--after", rows[-1]["position"]])
+    assert (last.exit_code, last.stdout, last.stderr) == (0, "", "0 events\n")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_tenant_without_records_is_no_empty_export(tmp_path: Path, form: str) -> None:
+    """A mistyped tenant is told of and exits with 1; nothing is written, not even a heading."""
+    path = tmp_path / "refunds.db"
+    SqliteJournal(path).close()
+    done = CliRunner().invoke(
+        cli.app(), ["audit", "--journal", str(path), "--tenant", "acne", "--form", form, "--after", ""]
+    )
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("This tenant has no records in this journal: ")
 
 
 def test_an_export_holds_one_page_at_a_time(tmp_path: Path) -> None:

@@ -386,7 +386,8 @@ def run(*arguments: str, typed: str = "") -> tuple[int, str]:
 
 
 def test_command_asks_before_it_erases(tmp_path: Path) -> None:
-    """Without a yes nothing is erased; with one, or with --yes, it is, and what is printed names nobody."""
+    """Without a yes nothing is erased; with one, or with --yes, it is, and what is printed names nobody. A tenant
+    or an actor that the journal does not know is told of, by the exit code too."""
     path = str(tmp_path / "refunds.db")
     with SqliteJournal(path) as journal:
         lived(journal)
@@ -398,6 +399,11 @@ def test_command_asks_before_it_erases(tmp_path: Path) -> None:
         assert "2 events changed" in out
         assert canaries.found_in(out) == ()
         assert run(*where, "--everybody", "--yes") == (0, "2 events changed\n")
+        code, out = run(*where, "--yes", "--actor", MARIA.id)
+        assert (code, "0 events changed\nNothing of this actor" in out, MARIA.id in out) == (1, True, False)
+        code, out = run("--journal", path, "--tenant", "acne", "--yes", "--everybody")
+        assert (code, out[:44]) == (1, "This tenant has no records in this journal: ")
+        assert run(*where, "--everybody", "--yes") == (0, "0 events changed\n")
         assert run(*where, "--yes")[0] == 2
         assert run(*where, "--yes", "--everybody", "--actor", "ben")[0] == 2
         assert run(*where, "--yes", "--actor", "erased:1")[0] == 2

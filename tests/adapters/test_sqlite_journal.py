@@ -888,7 +888,7 @@ def test_a_new_connection_makes_no_tables(path: str, journal: SqliteJournal) -> 
 
 def test_journal_that_must_exist_is_not_made(path: str) -> None:
     """A missing file stays missing, an empty one empty, a host's own database keeps its tables and its mode."""
-    with pytest.raises(JournalUnavailable):
+    with pytest.raises(JournalUnavailable, match="there is no such file"):
         SqliteJournal(path, must_exist=True)
     assert not os.path.exists(path)
     Path(path).touch()

@@ -7,22 +7,27 @@ import inspect
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import attrs
 
+import refund_domain
 from refund_adapters.stripe.webhooks import KINDS, WEBHOOK_REFUSALS
-from refund_domain import errors
+from refund_domain import commands, errors, payments, quotes, signals
 from refund_domain.commands import ASKED_FOR, Action
 from refund_domain.decider.attention import AFTER_FAILURE, UNKNOWN_FAILURE
 from refund_domain.decider.doubt import STEPS, Verdict, Zone
 from refund_domain.decider.ledger import HOLDS, OBSERVED, TRANSITIONS, Status
 from refund_domain.events import EVENTS
+from refund_domain.operations import bulk, feeds, reconcile
 from refund_domain.payouts import entries
 from refund_domain.payouts.entries import CATEGORIES, EARNED, Group
 from refund_domain.payouts.whereabouts import NotExplained, Why
 from refund_domain.policy import Policy
 from refund_domain.refusals import REFUSALS
 from refund_domain.rules.eligibility import DISPUTE_COUNTS, METHODS
+from refund_domain.service import observations as observations_of
+from refund_domain.service import stream
 from refund_domain.service.observations import MEANINGS, Kind, Observation
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
@@ -210,6 +215,34 @@ def payouts() -> str:
     )
 
 
+IMPORTED: Final = (
+    (commands, ("Choice", "Action", "ApproveRefund", "FormError", "Reason")),
+    (quotes, ("Booking", "BookingQuote", "IssueBooking", "NotTried")),
+    (bulk, ("BulkReport", "BulkProgress")),
+    (feeds, ("Window",)),
+    (reconcile, ("Position", "Reconciliation")),
+    (stream, ("Merged", "Handed", "Reported", "Recovery", "Waiting")),
+    (signals, ("Signal", "Subject")),
+    (observations_of, ("Kind", "Observation")),
+    (payments, ("ControlRef", "Control")),
+    (errors, ("RefundError", "JournalError", "JournalConflict", "JournalBusy", "JournalUnavailable")),
+    (errors, ("UnknownEvent", "GatewayUnreadable", "TooContended", "OpenTransaction")),
+)
+"""What hosts import besides what `refund_domain` itself offers."""
+
+
+def imports() -> str:
+    """Where each name of the face is imported from."""
+    face = ", ".join(f"`{name}`" for name in refund_domain.__all__)
+    rows = [
+        (f"`{name}`", f"`from {module.__name__} import {name}`", first_line(getattr(module, name)))
+        for module, names in IMPORTED
+        for name in names
+    ]
+    text = f"# Imports\n\n`from refund_domain import …`: {face}.\n\nEverything else has a module of its own:\n\n"
+    return text + table(("name", "import", "what it is"), rows)
+
+
 def pages() -> dict[str, str]:
     """Each page's name and text."""
     made = {
@@ -222,6 +255,7 @@ def pages() -> dict[str, str]:
         "policy": policy,
         "payouts": payouts,
         "webhooks": webhooks,
+        "imports": imports,
     }
     return {f"{name}.md": NOTE + "\n" + make() for name, make in made.items()}
 

@@ -15,10 +15,11 @@ import attrs
 import pytest
 
 from docs.examples.inspections.office import Office, sample
-from docs.examples.inspections.recover_refunds import run
+from docs.examples.inspections.recover_refunds import main, run
 from docs.examples.inspections.web import Application, application
 from docs.examples.inspections.wiring import build
 from refund_adapters.memory import Fault, ManualClock, MemoryBank, MemoryGateway
+from refund_adapters.observing import Background
 from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef, RefundService
 
@@ -154,6 +155,15 @@ def test_lost_answer_is_shown_as_being_checked_and_found_by_the_job(world: World
     assert run(world.refunds) == 0
     assert "Refunded: 320.00 USD" in world.maria.open("/bookings/1043").text
     assert world.bank.made(charge(world, "1043")) == 1
+
+
+def test_job_runs_as_cron_starts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module's `main` opens the journal, goes on with what is owed, and closes its observer."""
+    monkeypatch.chdir(tmp_path)
+    closed: list[object] = []
+    monkeypatch.setattr(Background, "close", lambda observer, **_: closed.append(observer))
+    assert main() == 0
+    assert (len(closed), (tmp_path / "refunds.db").exists()) == (1, True)
 
 
 def test_cancelling_refunds_nothing_and_says_what_is_held(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from refund_domain import Policy
+from refund_domain.testing.wiring import Wiring
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -85,6 +87,15 @@ def test_python_blocks_parse_alike_in_both_readers(path: Path) -> None:
     """What Markdown shows as Python is what the tests run: none is hidden from them by its indentation."""
     shown = sum(language == "python" for language, _ in blocks(path))
     assert shown == len(re.findall(r"^```python$", path.read_text(), re.MULTILINE))
+
+
+def test_wiring_page_names_every_hook_with_its_arguments() -> None:
+    """The table of what a host may override has each public method of `Wiring`, with what it is given."""
+    page = (ROOT / "docs" / "how-to" / "test-your-wiring.md").read_text()
+    rows = re.findall(r"^\| `(\w+\([\w, ]*\))` \|", page, re.MULTILINE)
+    hooks = {name: each for name, each in vars(Wiring).items() if callable(each) and not name.startswith("_")}
+    wanted = [f"{name}({', '.join([*inspect.signature(each).parameters][1:])})" for name, each in hooks.items()]
+    assert sorted(rows) == sorted(wanted)
 
 
 def test_promise_names_every_assumption_with_its_value() -> None:

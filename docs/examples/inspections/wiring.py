@@ -6,9 +6,12 @@ from docs.examples.inspections.office import Office
 from refund_domain import Actor, PaymentGateway, RefundJournal, RefundService
 from refund_domain.commands import Action
 from refund_domain.payments import Control, ControlRef, Ref
+from refund_domain.service.watch import Observe
 
 
-def build(gateway: PaymentGateway, journal: RefundJournal, office: Office) -> RefundService:
+def build(
+    gateway: PaymentGateway, journal: RefundJournal, office: Office, observe: Observe | None = None
+) -> RefundService:
     """The service of this host.
 
     With real money they are `StripeGateway(secret_key)` and `SqliteJournal("refunds.db")`; nothing else changes.
@@ -23,4 +26,4 @@ def build(gateway: PaymentGateway, journal: RefundJournal, office: Office) -> Re
             return False  # the switch of an account holds for all tenants: nobody's here
         return user.role == "office" or action is Action.SHOW
 
-    return RefundService(gateway, journal, allow=may)
+    return RefundService(gateway, journal, allow=may, observe=observe)

@@ -15,8 +15,9 @@ import attrs
 
 from refund_adapters.memory.bank import MemoryBank
 from refund_adapters.memory.feed import PAGE_SIZE, page_of
+from refund_adapters.memory.intents import resolved
 from refund_adapters.memory.replies import BackReply, Breaks, ErrorReply, Reply
-from refund_domain._checks import check_count, check_span
+from refund_domain._checks import check_count, check_span, check_type
 from refund_domain.answers import (
     Accepted,
     Answer,
@@ -33,8 +34,9 @@ from refund_domain.answers import (
 )
 from refund_domain.connect import DestinationCharge, DirectCharge, TransferReversal
 from refund_domain.operations.feeds import FeedPage, Window
-from refund_domain.payments import PaymentRef
-from refund_domain.signals import Subject
+from refund_domain.payments import PLATFORM, PaymentRef
+from refund_domain.refusals import Refused
+from refund_domain.signals import Signal, Subject
 
 
 class Fault(StrEnum):
@@ -374,6 +376,9 @@ class _Scripted:
         fault = _next(self._pages)
         return page_from(self._bank, account, window, subject, after, fault, size=self._page_size)
 
+    def _resolve(self, id: str, account: str) -> PaymentRef | Refused:
+        return resolved(self._bank, id, account)
+
     def _send(self, ask: Ask) -> Answer:
         self._sent.append(ask)
         return send_to(self._bank, ask, _next(self._sends))
@@ -417,6 +422,15 @@ class MemoryGateway(_Scripted):
         """One request to the bank, or what the next scripted fault makes of it."""
         return self._send(ask)
 
+    def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
+        """The charge behind an id of the bank's, as Stripe's gateways find it: `bank.intents` makes such ids."""
+        return self._resolve(id, account)
+
+    def locate(self, signal: Signal) -> Signal:
+        """The signal as it is: so a worker that locates what Stripe tells needs no other code with this bank."""
+        check_type(signal, Signal, "signal")
+        return signal
+
 
 class AsyncMemoryGateway(_Scripted):
     """`MemoryGateway`, awaited: the same two ports in their async form. It never really waits."""
@@ -434,3 +448,12 @@ class AsyncMemoryGateway(_Scripted):
     async def send(self, ask: Ask, /) -> Answer:
         """One request to the bank, or what the next scripted fault makes of it."""
         return self._send(ask)
+
+    async def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
+        """The charge behind an id of the bank's, as Stripe's gateways find it: `bank.intents` makes such ids."""
+        return self._resolve(id, account)
+
+    async def locate(self, signal: Signal) -> Signal:
+        """The signal as it is: so a worker that locates what Stripe tells needs no other code with this bank."""
+        check_type(signal, Signal, "signal")
+        return signal

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from refund_domain._checks import check_id, check_text, check_type
 from refund_domain.money import Money
 from refund_domain.payments import PLATFORM, PaymentRef, PaymentStatus
+from refund_domain.refusals import NotCaptured, NotFound, Refused
 
 if TYPE_CHECKING:
     from refund_adapters.memory._books import Books
     from refund_adapters.memory._records import Charge
-    from refund_adapters.memory.bank import Turn
+    from refund_adapters.memory.bank import MemoryBank, Turn
+
+
+NOTHING_TAKEN: Final = ("requires_payment_method", "requires_confirmation", "requires_action", "canceled")
+"""The states of a PaymentIntent in which no charge of it holds or will hold money."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +102,38 @@ class Intents:
             number = f"cs_test_{books.number('cs')}"
             books.sessions[account, number] = intent_id
             return number
+
+    def behind(self, session_id: str, *, account: str = PLATFORM) -> str | None:
+        """The PaymentIntent of a checkout session, or None. KeyError where the account has no such session."""
+        with self._turn as books:
+            return books.sessions[account, session_id]
+
+
+def resolved(bank: MemoryBank, named: str, account: str) -> PaymentRef | Refused:
+    """The charge behind a PaymentIntent, a checkout session or a charge's own id, as Stripe's adapter finds it."""
+    check_id(named, "id")
+    check_id(account, "account")
+    if not named.startswith(("pi_", "cs_", "ch_", "py_")):
+        raise ValueError(
+            "id must be a PaymentIntent's (pi_…), a checkout session's (cs_…) or a charge's (ch_…, py_…)"
+        )
+    if named.startswith("cs_"):
+        try:
+            intent_id = bank.intents.behind(named, account=account)
+        except KeyError:
+            return Refused((NotFound(),))
+        if intent_id is None:
+            return Refused((NotCaptured(),))
+        named = intent_id
+    if named.startswith("pi_"):
+        intent = bank.intents.find(account, named)
+        if intent is None:
+            return Refused((NotFound(),))
+        if intent.charge is None or intent.status in NOTHING_TAKEN:
+            return Refused((NotCaptured(),))
+        named = intent.charge
+    ref = PaymentRef(account, named)
+    return ref if bank.picture(ref) is not None else Refused((NotFound(),))
 
 
 def _open(books: Books, account: str, amount: Money, status: str, charge: Charge | None) -> str:

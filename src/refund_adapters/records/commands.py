@@ -17,6 +17,7 @@ from refund_adapters.records.limits import Limits, breaches, health_json, health
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain.errors import RefundError
 from refund_domain.policy import DEFAULT_POLICY
+from refund_domain.ports import OperatedJournal
 from refund_domain.service.operate import read_health
 
 
@@ -28,6 +29,7 @@ class Form(StrEnum):
 
 
 PAST_LIMITS: Final = 1
+NOTHING_FOUND: Final = 1
 UNUSABLE: Final = 2
 
 Place = Annotated[
@@ -53,6 +55,13 @@ def journal_at(place: str, schema: str) -> Iterator[SqliteJournal | PostgresJour
     except (RefundError, ValueError, ImportError) as error:
         typer.echo(f"The journal cannot be used: {error}", err=True)
         raise typer.Exit(UNUSABLE) from None
+
+
+def check_known(source: OperatedJournal, tenant: str) -> None:
+    """Exit with code 1 where the journal holds nothing of this tenant: a mistyped one would look like success."""
+    if not source.history(tenant, "", 1):
+        typer.echo("This tenant has no records in this journal: check --tenant, --journal and --schema.", err=True)
+        raise typer.Exit(NOTHING_FOUND)
 
 
 def add_to(commands: typer.Typer) -> None:
@@ -100,10 +109,13 @@ def audit(
     ] = Form.JSONL,
     after: Annotated[str, typer.Option("--after", help="Go on behind this position, the last one you have.")] = "",
 ) -> None:
-    """Print everything the journal holds of one tenant, an event a line. It names people: keep it accordingly."""
+    """Print everything the journal holds of one tenant, an event a line. It names people: keep it accordingly.
+
+    Exit code 1: the journal holds nothing of this tenant; 2: it cannot be read."""
     out = typer.get_text_stream("stdout")
     writer = JsonLines(out) if form is Form.JSONL else Csv(out)
     with journal_at(journal, schema) as source:
+        check_known(source, tenant)
         count = export_audit(source, tenant, writer, after=after)
     typer.echo(f"{count} events", err=True)
 
@@ -118,7 +130,9 @@ def erase(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase names and notes from a tenant's records for good; amounts, times, ids and statuses stay."""
+    """Erase names and notes from a tenant's records for good; amounts, times, ids and statuses stay.
+
+    Exit code 1: there is nothing of this tenant, or of this actor; 2: the journal cannot be used."""
     if (actor is not None) is everybody:
         typer.echo("Say either --actor ID or --everybody.", err=True)
         raise typer.Exit(UNUSABLE)
@@ -126,5 +140,9 @@ def erase(
         who = "everybody's names" if actor is None else "this actor's name"
         typer.confirm(f"Erase {who} and notes from this tenant's records, for good?", abort=True, err=True)
     with journal_at(journal, schema) as source:
+        check_known(source, tenant)
         count = erase_everybody(source, tenant) if actor is None else erase_actor(source, tenant, actor)
     typer.echo(f"{count} events changed")
+    if actor is not None and not count:
+        typer.echo("Nothing of this actor is in the tenant's records: check the id, unless it is gone.", err=True)
+        raise typer.Exit(NOTHING_FOUND)

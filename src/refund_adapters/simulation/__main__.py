@@ -81,10 +81,17 @@ def _count(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m refund_adapters.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=_seeds, default=(0, 100), metavar="FIRST:END")
+    parser.add_argument(
+        "--seeds", type=_seeds, default=(0, 100), metavar="FIRST:END", help="from FIRST to before END (0:100)"
+    )
     parser.add_argument("--steps", type=_count, default=300, help="steps under faults, each seed (%(default)s)")
     parser.add_argument("--jobs", type=_count, default=1, help="processes (%(default)s)")
-    parser.add_argument("--journal", choices=[journal.value for journal in Journal], default=Journal.MEMORY.value)
+    parser.add_argument(
+        "--journal",
+        choices=[journal.value for journal in Journal],
+        default=Journal.MEMORY.value,
+        help="where each world keeps its journal (%(default)s)",
+    )
     parser.add_argument("--mode", action="append", choices=sorted(MODES), help="the promised ones unless given")
     parser.add_argument("--report", type=Path, help="write the figures here instead of to stdout")
     parser.add_argument("--seed-trace", type=int, metavar="SEED", help="run one seed and show its trace's hash")

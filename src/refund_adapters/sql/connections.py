@@ -22,6 +22,9 @@ from refund_domain.errors import JournalBusy, JournalConflict, JournalError, Jou
 
 T = TypeVar("T")
 
+LOCKED_BY: Final = "nothing was written; is a transaction of your own still open?"
+"""Told of a journal that stayed locked: who calls it inside a transaction of their own that wrote waits for it."""
+
 GATE: Final = threading.RLock()
 """Guards what threads share here. Held across a fork, so that no child finds it locked by a thread it lacks.
 
@@ -133,7 +136,7 @@ def journal_error(error: sqlite3.Error) -> JournalError:
     if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
         return JournalConflict("another worker appended to this stream first")
     if code & 0xFF in _LOCKED:
-        return JournalBusy(f"the journal stayed locked for longer than it waits ({name}); nothing was written")
+        return JournalBusy(f"the journal stayed locked for longer than it waits ({name}); {LOCKED_BY}")
     trouble = _TROUBLE.get(code & 0xFF, "the journal's database failed")
     return JournalUnavailable(f"{trouble} ({name})")
 

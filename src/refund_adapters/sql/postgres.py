@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from refund_adapters.sql.postgres_asks import Asks
-from refund_adapters.sql.postgres_pool import Pool
+from refund_adapters.sql.postgres_pool import Identity, Pool
 from refund_adapters.sql.postgres_schema import checked_schema
 from refund_adapters.sql.rows import checked_wait, host_connection
 from refund_domain._checks import check_count, check_type
@@ -159,7 +159,7 @@ class PostgresJournal:
         from psycopg import Connection
 
         raw = host_connection(connection, Connection, "psycopg 3")
-        return JoinedPostgresJournal(raw, self._asks, self._pool.identity.journal_id)
+        return JoinedPostgresJournal(raw, self._asks, self._pool.identity)
 
     def close(self) -> None:
         """Close the handle's connections. Every later call raises `JournalUnavailable`."""
@@ -179,12 +179,15 @@ class JoinedPostgresJournal:
 
     in_transaction = True
 
-    def __init__(self, raw: Raw, asks: Asks, journal_id: str | None) -> None:
+    def __init__(self, raw: Raw, asks: Asks, own: Identity) -> None:
         from refund_adapters.sql.postgres_link import joined, walk
 
         self._raw = raw
         self._asks = asks
-        self._weakness = joined(raw, lambda: walk(raw, asks.joining(journal_id))).weakness
+        opened = joined(
+            raw, asks.schema, lambda: walk(raw, asks.joining(own.journal_id, own.database, raw.info.dbname))
+        )
+        self._weakness = opened.weakness
 
     @property
     def durable(self) -> bool:
@@ -197,7 +200,7 @@ class JoinedPostgresJournal:
 
     def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
         """As `PostgresJournal.append`; the host's commit makes it true."""
-        return self._do(self._asks.append(ref, events, expected, head))
+        return self._do(self._asks.append(ref, events, expected, head, within=True))
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
         """As `PostgresJournal.due`."""
@@ -214,7 +217,7 @@ class JoinedPostgresJournal:
     def _do(self, ask: Ask[T]) -> T:
         from refund_adapters.sql.postgres_link import joined, perform
 
-        return joined(self._raw, lambda: perform(self._raw, ask))
+        return joined(self._raw, self._asks.schema, lambda: perform(self._raw, ask))
 
 
 def make_link(

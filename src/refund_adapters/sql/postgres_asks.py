@@ -13,6 +13,7 @@ from refund_adapters.places import ANOTHER_ERASURE, place
 from refund_adapters.sql.connections import GATE
 from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
 from refund_adapters.sql.rows import (
+    AGAIN,
     Times,
     check_erasure,
     checked_run,
@@ -55,10 +56,12 @@ class Ask(Generic[T]):
 
 @attrs.frozen
 class Opened:
-    """The journal that a connection was found to lead to, and the setting that makes it forgetful, if one does."""
+    """The journal that a connection was found to lead to, the setting that makes it forgetful, if one does, and
+    the database's name."""
 
     journal_id: str
     weakness: str | None
+    database: str = ""
 
 
 Opening = Generator[tuple[bytes, Mapping[str, object]], Rows, Opened]
@@ -71,6 +74,11 @@ class Asks:
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._times = Times(GATE)
+
+    @property
+    def schema(self) -> str:
+        """Where the tables are."""
+        return self._schema
 
     def load(self, ref: Ref, after: int, *, within: bool = False) -> Ask[Loaded]:
         """The events of a stream after a version. `within` a host's transaction other streams are left alone."""
@@ -88,7 +96,9 @@ class Asks:
 
         return Ask(statement("load_within" if within else "load", self._schema), values, read)
 
-    def append(self, ref: Ref, events: Sequence[Event], expected: int, head: Head) -> Ask[datetime]:
+    def append(
+        self, ref: Ref, events: Sequence[Event], expected: int, head: Head, *, within: bool = False
+    ) -> Ask[datetime]:
         """All the events at the expected version, or `JournalConflict` and nothing, in one statement."""
         stream = stream_of(ref, expected, "expected")
         added = event_rows(events, expected)
@@ -108,7 +118,7 @@ class Asks:
 
         def read(rows: Rows) -> datetime:
             if len(rows) != len(added):
-                raise JournalConflict("another worker appended to this stream first")
+                raise JournalConflict("another worker appended to this stream first" + (AGAIN if within else ""))
             # The last row's clock was read when the events before it stood, too.
             now = moment(rows[-1][0])
             self._times.given(now)
@@ -213,21 +223,30 @@ class Asks:
                 "or say weaker_durability_accepted=True where no real money moves"
             )
         if not server.has_tables and (must_exist or not create):
-            raise JournalUnavailable("the database holds no journal in this schema")
+            raise JournalUnavailable(
+                f"the database holds no journal in schema {self._schema}: name its own (schema=…, or --schema)"
+            )
         if create:
             yield from self._migrate(server.has_tables)
         return (yield from self._journal(weakness, accept_weak))
 
-    def joining(self, journal_id: str | None) -> Opening:
-        """Look whether a host's connection leads to this journal. Nothing is set or made on it."""
+    def joining(self, journal_id: str | None, own: str, hosts: str) -> Opening:
+        """Look whether a host's connection leads to this journal. Nothing is set or made on it. `own` and `hosts`
+        are the names of the databases that both are connected to."""
         server = yield from self._server()
         if server.read_only != "off":
             raise JournalUnavailable("the host's transaction is read-only: nothing can be written down in it")
         if not server.has_tables:
-            raise JournalUnavailable("the host's connection leads to a database without this journal")
+            raise JournalUnavailable(
+                f"the host's connection leads to a database without this journal: to {hosts}; the journal is in "
+                f"{own}, schema {self._schema}"
+            )
         rows = yield statement("journal_id", self._schema), NOTHING
         if not rows or rows[0][0] != journal_id:
-            raise JournalUnavailable("the host's connection leads to another journal than this one")
+            raise JournalUnavailable(
+                f"the host's connection leads to another journal than this one: to that in {hosts}; this one is "
+                f"in {own}{' of another server' if hosts == own else ''}"
+            )
         return Opened(rows[0][0], server.weakness())
 
     def _server(self) -> Generator[tuple[bytes, Mapping[str, object]], Rows, Server]:

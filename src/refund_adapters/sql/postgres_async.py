@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
+from refund_adapters.sql.postgres_pool import Identity
 from refund_adapters.sql.rows import host_connection
 from refund_domain._checks import check_count
 from refund_domain.events import Event
@@ -29,9 +30,11 @@ class AsyncPostgresJournal:
     may have been done.
     """
 
-    def __init__(self, pool: AsyncPool, asks: Asks) -> None:
-        self._pool = pool
-        self._asks = asks
+    _pool: AsyncPool
+    _asks: Asks
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise TypeError("open it with await AsyncPostgresJournal.open(…): opening asks the server")
 
     @classmethod
     async def open(
@@ -59,7 +62,8 @@ class AsyncPostgresJournal:
             weaker_durability_accepted=weaker_durability_accepted,
             must_exist=must_exist,
         )
-        journal = cls(AsyncPool(link, connections), link.asks)
+        journal = cls.__new__(cls)
+        journal._pool, journal._asks = AsyncPool(link, connections), link.asks
         await journal._pool.run(link.asks.due(1))
         return journal
 
@@ -125,7 +129,7 @@ class AsyncPostgresJournal:
         from psycopg import AsyncConnection
 
         raw = host_connection(connection, AsyncConnection, "psycopg 3 for asyncio")
-        return await AsyncJoinedPostgresJournal.join(raw, self._asks, self._pool.identity.journal_id)
+        return await AsyncJoinedPostgresJournal.join(raw, self._asks, self._pool.identity)
 
     async def aclose(self) -> None:
         """Close this loop's connections. Every later call raises `JournalUnavailable`."""
@@ -151,11 +155,14 @@ class AsyncJoinedPostgresJournal:
         self._weakness = opened.weakness
 
     @classmethod
-    async def join(cls, raw: AsyncRaw, asks: Asks, journal_id: str | None) -> AsyncJoinedPostgresJournal:
+    async def join(cls, raw: AsyncRaw, asks: Asks, own: Identity) -> AsyncJoinedPostgresJournal:
         """Join the transaction that is open on `raw`, if it leads to this journal."""
         from refund_adapters.sql.postgres_link import ajoined, awalk
 
-        return cls(raw, asks, await ajoined(raw, lambda: awalk(raw, asks.joining(journal_id))))
+        opened = await ajoined(
+            raw, asks.schema, lambda: awalk(raw, asks.joining(own.journal_id, own.database, raw.info.dbname))
+        )
+        return cls(raw, asks, opened)
 
     @property
     def durable(self) -> bool:
@@ -168,7 +175,7 @@ class AsyncJoinedPostgresJournal:
 
     async def append(self, ref: Ref, events: Sequence[Event], /, *, expected: int, head: Head) -> datetime:
         """See `JoinedPostgresJournal.append`."""
-        return await self._do(self._asks.append(ref, events, expected, head))
+        return await self._do(self._asks.append(ref, events, expected, head, within=True))
 
     async def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
         """See `JoinedPostgresJournal.due`."""
@@ -185,4 +192,4 @@ class AsyncJoinedPostgresJournal:
     async def _do(self, ask: Ask[T]) -> T:
         from refund_adapters.sql.postgres_link import ajoined, aperform
 
-        return await ajoined(self._raw, lambda: aperform(self._raw, ask))
+        return await ajoined(self._raw, self._asks.schema, lambda: aperform(self._raw, ask))

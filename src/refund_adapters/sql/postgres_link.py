@@ -18,7 +18,9 @@ from psycopg import conninfo
 from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
+from refund_adapters.sql.connections import LOCKED_BY
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
+from refund_adapters.sql.rows import AGAIN, NO_TRANSACTION
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
 
 T = TypeVar("T")
@@ -70,7 +72,7 @@ class Link:
         raw = _Bounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
         try:
-            return raw, walk(raw, self._opening(create))
+            return raw, attrs.evolve(walk(raw, self._opening(create)), database=raw.info.dbname)
         except BaseException:
             raw.close()
             raise
@@ -80,7 +82,7 @@ class Link:
         raw = await _AsyncBounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
         try:
-            return raw, await awalk(raw, self._opening(create))
+            return raw, attrs.evolve(await awalk(raw, self._opening(create)), database=raw.info.dbname)
         except BaseException:
             await raw.close()
             raise
@@ -183,7 +185,7 @@ def _gave_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
     return cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
 
 
-def joined(raw: Raw, work: Callable[[], T]) -> T:
+def joined(raw: Raw, schema: str, work: Callable[[], T]) -> T:
     """Do `work` in the transaction that the host has open on `raw`; it is the host's to end, whatever happens.
 
     Raises ValueError where none is open any more, or a pipeline is; a `JournalError` for what psycopg raises, and
@@ -193,18 +195,22 @@ def joined(raw: Raw, work: Callable[[], T]) -> T:
     try:
         return work()
     except psycopg.Error as error:
-        trouble = journal_error(error)
+        trouble = _told_to_host(journal_error(error, schema))
     # Outside of the handler, or psycopg's error would travel along and tell of rows and hosts.
     raise trouble
 
 
-async def ajoined(raw: AsyncRaw, work: Callable[[], Awaitable[T]]) -> T:
+def _told_to_host(trouble: JournalError) -> JournalError:
+    return JournalConflict(f"{trouble}{AGAIN}") if isinstance(trouble, JournalConflict) else trouble
+
+
+async def ajoined(raw: AsyncRaw, schema: str, work: Callable[[], Awaitable[T]]) -> T:
     """The same for asyncio."""
     _check_joinable(raw)
     try:
         return await work()
     except psycopg.Error as error:
-        trouble = journal_error(error)
+        trouble = _told_to_host(journal_error(error, schema))
     raise trouble
 
 
@@ -249,7 +255,7 @@ def _check_in_transaction(raw: Raw | AsyncRaw) -> None:
     if status == TransactionStatus.INERROR:
         raise JournalUnavailable("the host's transaction has failed already: roll it back")
     if raw.autocommit and status != TransactionStatus.INTRANS:
-        raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
+        raise ValueError(NO_TRANSACTION)
 
 
 # ---- errors ----
@@ -270,26 +276,36 @@ def conninfo_of(text: object) -> str:
     return text
 
 
-def journal_error(error: BaseException) -> JournalError:
-    """What an error of psycopg means to the caller. Its own text is not repeated, only PostgreSQL's code."""
+def journal_error(error: BaseException, schema: str) -> JournalError:
+    """What an error of psycopg means to the caller of the journal in this schema. Its own text is not repeated,
+    only PostgreSQL's code."""
     if isinstance(error, _Silence):
         return JournalUnavailable("the server fell silent: nobody knows whether what was asked was done")
     state = getattr(error, "sqlstate", None)
     if state in ("40001", "40P01"):
         return JournalConflict(f"another transaction was first ({state}); nothing was written")
     if state in ("55P03", "57014"):
-        return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); nothing was written")
+        return JournalBusy(f"the journal stayed locked for longer than it waits ({state}); {LOCKED_BY}")
     if state is None:
-        return JournalUnavailable("the server cannot be reached, or the connection to it was lost")
+        return JournalUnavailable(
+            "the server cannot be reached, or turned the login down, or the connection to it was lost: check "
+            "host, port, database, user and password"
+        )
+    if state == "42501":
+        return JournalUnavailable(_RIGHTS.format(schema=schema, state=state))
     trouble = _TROUBLE.get(state) or _TROUBLES.get(state[:2], "the journal's database failed")
     return JournalUnavailable(f"{trouble} ({state})")
 
 
+_RIGHTS: Final = (
+    "this role may not use the journal in schema {schema} ({state}): it needs USAGE on the schema, and SELECT, "
+    "INSERT and UPDATE on the five tables there whose names begin with refund_; to erase, DELETE on "
+    "refund_erasures; to make the tables, CREATE on the schema; to move them to a newer one, to own them"
+)
 _TROUBLE: Final = {
     "25006": "the journal's database may not be written",
     "25P02": "the host's transaction has failed already: roll it back",
     "23505": "a stream of the journal holds more than it counts: it was changed by hand; restore it",
-    "42501": "this role may not use the journal's tables",
     "42P01": "the journal's tables are gone",
     "53100": "the server's disk is full",
     "53300": "the server has no connection left",

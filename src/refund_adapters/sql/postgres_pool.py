@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
@@ -27,6 +26,7 @@ class Identity:
     def __init__(self) -> None:
         self.journal_id: str | None = None
         self.weakness: str | None = None
+        self.database = ""
 
     def check(self, opened: Opened) -> None:
         """Refuse another journal than the first."""
@@ -34,6 +34,7 @@ class Identity:
             raise JournalUnavailable("the journal was replaced while it was open; make a new handle")
         self.journal_id = opened.journal_id
         self.weakness = opened.weakness
+        self.database = opened.database
 
 
 class Pool:
@@ -73,7 +74,7 @@ class Pool:
             raise
         except Error as error:
             self._drop(raw)
-            trouble = journal_error(error)
+            trouble = journal_error(error, self._link.asks.schema)
         except BaseException:
             self._drop(raw)
             raise
@@ -116,8 +117,10 @@ class Pool:
 
     def _drop(self, raw: Raw | None) -> None:
         if raw is not None:
-            with suppress(Exception):
+            try:  # noqa: SIM105 - as below
                 raw.close()
+            except Exception:
+                pass
 
     def let_go(self) -> None:
         """Close what rests: a server that is about to fork its workers holds nothing open yet."""
@@ -139,8 +142,10 @@ class Pool:
         self._begin()
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:  # noqa: SIM105 - when the interpreter ends, what the module imported may be None already
             self.let_go()
+        except Exception:
+            pass
 
 
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()

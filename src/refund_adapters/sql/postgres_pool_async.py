@@ -52,7 +52,7 @@ class AsyncPool:
             raise
         except Error as error:
             await self._drop(raw)
-            trouble = journal_error(error)
+            trouble = journal_error(error, self._link.asks.schema)
         except BaseException:
             await self._drop(raw)
             raise

@@ -174,8 +174,19 @@ def position(after: object, parts: int) -> tuple[int, ...]:
     return tuple([int(number) for number in numbers])
 
 
+NO_TRANSACTION: Final = (
+    "the connection has no transaction open: begin one (Django: with transaction.atomic():), and commit it when "
+    "all is written"
+)
+"""What a host is told whose statements would each be committed by itself."""
+
+AGAIN: Final = "; roll your transaction back and run it again"
+"""What a conflict tells besides where the transaction is a host's."""
+
+
 def host_connection(connection: object, kind: type[T], driver: str) -> T:
-    """The driver's connection inside what a host's framework hands out. Raises TypeError where there is none."""
+    """The driver's connection inside what a host's framework hands out. Raises TypeError where there is none, and
+    ValueError where the framework has not connected yet, and so has no transaction open."""
     inner: object = connection
     for _ in range(4):
         if isinstance(inner, kind):
@@ -185,10 +196,18 @@ def host_connection(connection: object, kind: type[T], driver: str) -> T:
             if found is not None and not isinstance(found, MethodType):
                 inner = found
                 break
+        else:
+            if _is_unconnected(inner):
+                raise ValueError(NO_TRANSACTION)
     raise TypeError(
         f"a connection of {driver} was expected, or what Django or SQLAlchemy wrap around one, "
         f"not {type(connection).__name__}"
     )
+
+
+def _is_unconnected(wrapper: object) -> bool:
+    """Whether this is a connection of Django's before its first query."""
+    return hasattr(wrapper, "ensure_connection") and getattr(wrapper, "connection", "") is None
 
 
 class Times:

@@ -107,6 +107,8 @@ class SqliteJournal:
         self._connections.let_go()
 
     def _connect(self) -> sqlite3.Connection:
+        if self._must_exist and self._file is None and not os.path.exists(self._path):
+            raise JournalUnavailable("there is no such file, and must_exist makes none")
         connection = schema.open_connection(
             self._path,
             create=self._file is None and not self._must_exist,
@@ -218,7 +220,7 @@ class SqliteJournal:
             raise ValueError("the connection must give text as str: its text_factory is another")
         path = main_file(host)
         if not path or schema.file_identity(path) != self._file:
-            raise JournalUnavailable("the host's connection leads to another file than the journal's")
+            raise JournalUnavailable(_elsewhere(path, self._path))
         # Last, for what is refused must be left as it was: a transaction begun elsewhere locks that file.
         begun = begin_where_python_would(host)
         return JoinedSqliteJournal(host, self._now, self._times, begun=begun)
@@ -271,6 +273,13 @@ class SqliteJournal:
         now = now.astimezone(UTC)
         self._times.given(now)
         return now
+
+
+def _elsewhere(hosts: str, own: str) -> str:
+    """What a host is told whose connection leads elsewhere: both files' names, not their folders."""
+    name, mine = os.path.basename(hosts) or "a database in memory", os.path.basename(own)
+    where = f"{mine} in another place, or replaced since" if name == mine else mine
+    return f"the host's connection leads to another file than the journal's: to {name}; the journal is in {where}"
 
 
 def _absolute(path: object) -> str:

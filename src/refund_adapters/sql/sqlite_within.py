@@ -10,6 +10,8 @@ from typing import TypeVar
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import journal_error
 from refund_adapters.sql.rows import (
+    AGAIN,
+    NO_TRANSACTION,
     Times,
     decoded,
     event_rows,
@@ -72,7 +74,7 @@ class JoinedSqliteJournal:
         def add(cursor: sqlite3.Cursor) -> None:
             cursor.execute("SAVEPOINT refund_append")
             try:
-                add_to_stream(cursor, stream, expected, rows, indexed)
+                add_to_stream(cursor, stream, expected, rows, indexed, AGAIN)
             except BaseException:
                 # The host may go on and commit: of an append that broke nothing may be left to that.
                 cursor.execute("ROLLBACK TO refund_append")
@@ -119,15 +121,17 @@ def told(work: Callable[[], T]) -> T:
         return work()
     except sqlite3.Error as error:
         trouble: JournalError = journal_error(error)
+        if isinstance(trouble, JournalConflict):
+            trouble = JournalConflict(f"{trouble}{AGAIN}")
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
-            trouble = JournalConflict("others wrote since the host's transaction read: roll it back and repeat it")
+            trouble = JournalConflict(f"others wrote since the host's transaction read{AGAIN}")
     raise trouble
 
 
 def check_in_transaction(host: sqlite3.Connection) -> None:
     """Refuse (ValueError) a connection on which each statement would be committed by itself."""
     if not host.in_transaction:
-        raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
+        raise ValueError(NO_TRANSACTION)
 
 
 def begin_where_python_would(host: sqlite3.Connection) -> bool:
@@ -194,11 +198,13 @@ def add_to_stream(
     expected: int,
     rows: list[Row],
     indexed: tuple[object, ...],
+    then: str = "",
 ) -> None:
-    """Add these rows in the transaction that is open. Raises `JournalConflict` at another version."""
+    """Add these rows in the transaction that is open. Raises `JournalConflict` at another version; `then` is what
+    it tells to do."""
     (version,) = cursor.execute(schema.READ_VERSION, (stream,)).fetchone()
     if (version or 0) != expected:
-        raise JournalConflict("another worker appended to this stream first")
+        raise JournalConflict(f"another worker appended to this stream first{then}")
     cursor.executemany(schema.ADD_EVENT, rows)
     cursor.execute(schema.REPLACE_HEAD, (stream, *indexed, expected + len(rows)))
 
