@@ -286,6 +286,35 @@ def test_tail_shows_nothing_that_an_older_transaction_could_precede(
     assert journal.tail(told[1].position, 10) == told[2:]
 
 
+def _read_along(conninfo: str, journal: PostgresJournal) -> set[tuple[str, int]]:
+    """What a reader sees that goes on from where it was, while a transaction that began before commits last."""
+    with psycopg.connect(conninfo) as old:
+        old.execute("CREATE TABLE mine (id integer)")
+        journal.append(PaymentRef("acct_1", "ch_2"), [asked(2)], expected=0, head=QUIET)
+        told = journal.tail("", 10)
+        journal.within(old).append(REF, [asked(1)], expected=0, head=QUIET)
+        old.commit()
+    told += journal.tail(told[-1].position if told else "", 10)
+    return {(each.stream, each.version) for each in told}
+
+
+def test_tail_without_its_bound_would_lose_an_event(
+    server: Server, conninfo: str, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that never waits passes by what an older transaction commits later; this one sees all."""
+    assert _read_along(conninfo, journal) == {(str(REF), 1), ("acct_1/ch_2", 1)}
+    bound = postgres_schema.STATEMENTS["tail"]
+    monkeypatch.setitem(postgres_schema.STATEMENTS, "tail", bound.replace("AND tx < (", "AND 0 < ("))
+    postgres_schema.statement.cache_clear()
+    try:
+        unbound = server.database()
+        with PostgresJournal(unbound) as gap:
+            assert _read_along(unbound, gap) == {("acct_1/ch_2", 1)}
+    finally:
+        monkeypatch.undo()
+        postgres_schema.statement.cache_clear()
+
+
 def test_restored_elsewhere_the_tail_goes_on(server: Server, conninfo: str) -> None:
     """Restored into a server whose transactions count lower, what is appended still comes behind what was."""
     with PostgresJournal(conninfo) as journal:
