@@ -1082,8 +1082,8 @@ SURVIVORS: Final[dict[str, str]] = {
     "claims and edges hold whoever looks",
     "a look that lacks what the feed named will do": "where a window is said to be done both lists were complete; "
     "it does harm at a gateway whose lists lag for longer, and is held in the domain's own tests",
-    "outbox gap": "not held here, where nobody reads along: on a real server a tail without its bound loses an event "
-    "(tests/adapters/test_postgres_journal.py)",
+    "outbox gap": "not held here, where nobody reads along: without its bound a tail of a real server loses an event, "
+    "and test_postgres_journal shows it",
     "a look's first page only": "not held here: a look at the simulated bank has no pages; those are the gateway "
     "adapters' own tests",
 }
