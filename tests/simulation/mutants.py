@@ -1082,8 +1082,8 @@ SURVIVORS: Final[dict[str, str]] = {
     "claims and edges hold whoever looks",
     "a look that lacks what the feed named will do": "where a window is said to be done both lists were complete; "
     "it does harm at a gateway whose lists lag for longer, and is held in the domain's own tests",
-    "outbox gap": "not held here, where nobody reads along: without its bound a tail of a real server loses an event, "
-    "and test_postgres_journal shows it",
+    "outbox gap": "not held here, where nobody reads along: a real server's tail without its bound loses an event "
+    "in test_postgres_journal",
     "a look's first page only": "not held here: a look at the simulated bank has no pages; those are the gateway "
     "adapters' own tests",
 }
