@@ -439,7 +439,8 @@ ABOUT = {
     "the making of checked events, which *by hand into our events* does as well.",
     "B8": "Processes that commit the appends of whole refunds to one server, or append to one payment and load "
     "again what others appended first. *Bare*: the same statements and rows by psycopg, the values ready before "
-    "the clock starts.",
+    "the clock starts. Of the processor time of our commit half is psycopg's; the other half makes and checks the "
+    "texts that the bare one has ready, and on one payment reads what others appended into checked events.",
     "B9": "`recover` in parts of a hundredth. Half of the refunds were made and their answers lost, the others "
     "must be sent again. Before, a recovery killed five times must have left every refund made.",
     "B10": "One step of the simulator, of processor time.",
