@@ -204,7 +204,7 @@ def test_the_sentences_name_their_facts() -> None:
     story.answer(Declined(code="charge_disputed"), claim=1)
     story.answer(Declined(code="not_refundable"), claim=2)
     assert "(charge_disputed, not_refundable)" in waiting(story)["declined"].says
-    assert "it is cancelled, not refunded" in waiting(standing(Status.DROPPED))["dropped"].says
+    assert "only cards and ACH bank transfers can" in waiting(standing(Status.DROPPED))["dropped"].says
     story = disputed(standing(Status.SUCCEEDED), "needs_response")
     assert "on 2026-03-02;" in waiting(story)["disputed_after_refund"].says
     assert "bad_key" in waiting(alarmed())["alarm_bad_key"].says

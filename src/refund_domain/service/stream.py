@@ -64,8 +64,8 @@ class Stream:
     """A stream as last read or appended to: its ledger, version, and the journal's time.
 
     `latest` is the latest time known of. The journal told `now` at some moment between the monotonic `asked_at`
-    and `told_at`: a process may stand still before and after it. Ages are counted from the one, so that none is
-    too young, and how far a clock must have come at least from the other.
+    and `told_at`: a process may stand still before and after it. What must not seem too young is counted from the
+    one, and how far a clock must have come at least from the other.
     """
 
     ref: AnyPayment
@@ -78,7 +78,7 @@ class Stream:
 
     def now_after(self, monotonic: float) -> datetime:
         """The journal's time at this monotonic moment, as far as this worker can tell."""
-        return self.now + timedelta(seconds=max(0.0, monotonic - self.asked_at))
+        return self.now + timedelta(seconds=max(0.0, monotonic - self.told_at))
 
     @property
     def seen_from(self) -> datetime:
