@@ -729,7 +729,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="a leg's no is final",
         apply=swap(pulling._not_before, lambda leg, at, policy: _never(leg, at)),
-        seeds=50,
+        seeds=110,
         by=("stuck",),
         mode=APART,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -96,10 +96,10 @@ class FoldingService(AsyncRefundService):
         book = self._world.checker.known(ref)
         if book is None:  # a forged signal's
             return await super()._load(ref)
-        asked_at = self._monotonic()
-        loaded = await self._journal.load(ref, book.version)
-        # Of what is known only the events count: no time of it.
-        known = Stream(ref, book.ledger, book.version, loaded.now, loaded.latest, asked_at, asked_at)
+        asked_at, never = self._monotonic(), datetime.min.replace(tzinfo=UTC)
+        # Only its events are known, and no time at which anybody was told them.
+        known = Stream(ref, book.ledger, book.version, never, never, asked_at, asked_at)
+        loaded = await self._journal.load(ref, known.version)
         return caught_up(known, loaded, asked_at, self._monotonic())
 
 
