@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from refund_adapters.places import NO_ERASURE, NOT_THERE, place_of
 from refund_adapters.sql.codec import decode, encode
 from refund_domain._checks import check_count, check_text, check_time, check_type
-from refund_domain.errors import UnknownEvent
+from refund_domain.errors import JournalUnavailable, UnknownEvent
 from refund_domain.events import Event
 from refund_domain.operations.erasure import is_erasure
 from refund_domain.operations.health import Figures, RecoveryNote
@@ -175,13 +175,16 @@ def position(after: object, parts: int) -> tuple[int, ...]:
 
 
 def host_connection(connection: object, kind: type[T], driver: str) -> T:
-    """The driver's connection inside what a host's framework hands out. Raises TypeError where there is none."""
+    """The driver's connection inside what a host's framework hands out.
+
+    Raises TypeError where there is none, `JournalUnavailable` where the framework gives it no longer.
+    """
     inner: object = connection
     for _ in range(4):
         if isinstance(inner, kind):
             return inner
-        for name in ("driver_connection", "dbapi_connection", "connection"):
-            found = getattr(inner, name, None)
+        for name in ("driver_connection", "dbapi_connection", "sync_connection", "connection"):
+            found = _inside(inner, name)
             if found is not None and not isinstance(found, MethodType):
                 inner = found
                 break
@@ -189,6 +192,15 @@ def host_connection(connection: object, kind: type[T], driver: str) -> T:
         f"a connection of {driver} was expected, or what Django or SQLAlchemy wrap around one, "
         f"not {type(connection).__name__}"
     )
+
+
+def _inside(outer: object, name: str) -> object:
+    """What a framework's wrapper has under this name, None where it has nothing."""
+    try:
+        return getattr(outer, name, None)
+    except Exception:  # a framework's own, of a connection that is closed or was invalidated
+        pass
+    raise JournalUnavailable(f"the host's {type(outer).__name__} is closed, or gives no connection any more")
 
 
 class Times:

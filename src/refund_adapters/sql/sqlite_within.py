@@ -53,7 +53,7 @@ class JoinedSqliteJournal:
 
     def leave(self) -> None:
         """Roll back what `SqliteJournal.within` began on the host's connection, before anything is written."""
-        if self._begun and self._host.in_transaction:
+        if self._begun and is_in_transaction(self._host):
             told(lambda: self._host.execute("ROLLBACK"))
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
@@ -75,10 +75,11 @@ class JoinedSqliteJournal:
                 add_to_stream(cursor, stream, expected, rows, indexed)
             except BaseException:
                 # The host may go on and commit: of an append that broke nothing may be left to that.
-                cursor.execute("ROLLBACK TO refund_append")
+                if self._host.in_transaction:  # or SQLite has rolled back all there was, the savepoint too
+                    cursor.execute("ROLLBACK TO refund_append")
+                    cursor.execute("RELEASE refund_append")
                 raise
-            finally:
-                cursor.execute("RELEASE refund_append")
+            cursor.execute("RELEASE refund_append")
 
         self._run(add)
         return self._now()
@@ -101,7 +102,13 @@ class JoinedSqliteJournal:
 
     def _run(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         check_in_transaction(self._host)
-        return told(lambda: _with_cursor(self._host, work))
+        try:
+            return told(lambda: _with_cursor(self._host, work))
+        except JournalError as error:
+            if is_in_transaction(self._host):
+                raise
+            words = f"{error}; SQLite has rolled back the host's whole transaction, its own rows too: begin it again"
+        raise JournalUnavailable(words)
 
 
 def _with_cursor(host: sqlite3.Connection, work: Callable[[sqlite3.Cursor], T]) -> T:
@@ -119,14 +126,21 @@ def told(work: Callable[[], T]) -> T:
         return work()
     except sqlite3.Error as error:
         trouble: JournalError = journal_error(error)
+        if isinstance(error, sqlite3.ProgrammingError):
+            trouble = JournalUnavailable("the host's connection is closed, or belongs to another thread")
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
             trouble = JournalConflict("others wrote since the host's transaction read: roll it back and repeat it")
     raise trouble
 
 
+def is_in_transaction(host: sqlite3.Connection) -> bool:
+    """Whether the host's connection has a transaction open."""
+    return told(lambda: host.in_transaction)
+
+
 def check_in_transaction(host: sqlite3.Connection) -> None:
     """Refuse (ValueError) a connection on which each statement would be committed by itself."""
-    if not host.in_transaction:
+    if not is_in_transaction(host):
         raise ValueError("the connection has no transaction open: begin one, and commit it when all is written")
 
 
@@ -138,7 +152,7 @@ def begin_where_python_would(host: sqlite3.Connection) -> bool:
     A connection in sqlite3's default mode begins one by itself, before its first change: it is begun here, for
     otherwise what is read before that change would not belong to it.
     """
-    begins = not host.in_transaction and _begins_by_itself(host)
+    begins = not is_in_transaction(host) and _begins_by_itself(host)
     if begins:
         told(lambda: host.execute(schema.BEGIN))
     check_in_transaction(host)
