@@ -40,6 +40,7 @@ from refund_adapters.sql.sqlite_within import (
     JoinedSqliteJournal,
     add_to_stream,
     begin_where_python_would,
+    check_savepoints,
     loaded,
     main_file,
     read_stream,
@@ -209,7 +210,10 @@ class SqliteJournal:
         """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
         what Django (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
 
-        The host commits or rolls back. Its connection is left as it is: below `synchronous=FULL` the joined
+        The host commits or rolls back. Within a savepoint of theirs that may be the outermost it is refused
+        (ValueError), for SQLite commits where that is released; of a bare SAVEPOINT nothing tells.
+
+        Its connection is left as it is: below `synchronous=FULL` the joined
         journal is not `durable`. What begins with a read and then meets another's write is `JournalConflict`: the
         whole transaction is to be repeated; one that begins with BEGIN IMMEDIATE never is.
         """
@@ -219,6 +223,7 @@ class SqliteJournal:
         path = main_file(host)
         if not path or schema.file_identity(path) != self._file:
             raise JournalUnavailable("the host's connection leads to another file than the journal's")
+        check_savepoints(connection, host)
         # Last, for what is refused must be left as it was: a transaction begun elsewhere locks that file.
         begun = begin_where_python_would(host)
         return JoinedSqliteJournal(host, self._now, self._times, begun=begun)

@@ -168,6 +168,26 @@ def _begins_by_itself(host: sqlite3.Connection) -> bool:
     return host.isolation_level is not None and getattr(host, "autocommit", None) is not True
 
 
+def check_savepoints(connection: object, host: sqlite3.Connection) -> None:
+    """Refuse (ValueError) a framework's savepoint that may be the outermost: its release would commit.
+
+    sqlite3 begins a transaction before a change, and none before a savepoint. SQLite then takes the savepoint for
+    the transaction, and does not tell one from the other; nor is a change before it any sign.
+    """
+    if host.isolation_level is None or getattr(host, "autocommit", None) is False or not _in_savepoint(connection):
+        return
+    raise ValueError(
+        "the connection is within a savepoint before which nothing may have begun a transaction, and whose release"
+        " would commit: call `within` before the savepoint, or set isolation_level None and BEGIN IMMEDIATE first"
+    )
+
+
+def _in_savepoint(connection: object) -> bool:
+    """Whether SQLAlchemy or Django has a savepoint open on what it wrapped."""
+    nested = getattr(connection, "in_nested_transaction", None)
+    return bool(nested()) if callable(nested) else any(getattr(connection, "savepoint_ids", ()))
+
+
 def main_file(host: sqlite3.Connection) -> str:
     """The path of the file this connection is open on, empty for one in memory."""
     rows = told(lambda: _with_cursor(host, lambda cursor: cursor.execute("PRAGMA database_list").fetchall()))
