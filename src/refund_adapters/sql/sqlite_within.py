@@ -107,7 +107,9 @@ class JoinedSqliteJournal:
         except JournalError as error:
             if is_in_transaction(self._host):
                 raise
-            words = f"{error}; SQLite has rolled back the host's whole transaction, its own rows too: begin it again"
+            words = (
+                f"{error}; SQLite has rolled back the host's whole transaction, its own rows too: begin it again"
+            )
         raise JournalUnavailable(words)
 
 
