@@ -200,7 +200,9 @@ class SqliteJournal:
         erased is left in it or its log.
 
         Takes as long as a copy of the file, room for one more, and makes appends wait. Raises `JournalBusy` where
-        another connection reads all the while: end it again.
+        another connection reads all the while: end it again. Where the host's own tables need functions or
+        collations that only its connections have, it ends with the warning `FileNotRewritten`: the host is to
+        run VACUUM.
         """
         check_text(tenant, "tenant", 255)
         self._write(lambda connection: connection.execute(schema.END_ERASURE, (tenant, key)))
