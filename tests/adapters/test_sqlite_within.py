@@ -221,3 +221,31 @@ def test_a_bare_savepoint_is_the_host_s_whole_transaction(host: Host) -> None:
             connection.execute("RELEASE mine")
             assert not connection.in_transaction
         assert (host.bookings(), host.asked(command)) == (int(not back), not back)
+
+
+# ---- positions ----
+
+
+def test_a_tail_behind_a_restore_is_told(host: Host) -> None:
+    """Who reads along from a position that the restored journal has not reached is told so, and not left without
+    news; the last position, and the beginning of an empty journal, are well."""
+    assert host.journal.tail("", 9) == ()
+    host.journal.append(REF, looks(2, host.journal), expected=0, head=QUIET)
+    first, last = host.journal.tail("", 9)
+    assert host.journal.tail(last.position, 9) == ()
+    with closing(host.connect()) as connection:
+        for left in (1, 0):
+            connection.execute("DELETE FROM refund_events WHERE version > ?", (left,))
+            connection.commit()
+            with pytest.raises(JournalUnavailable, match="went back"):
+                host.journal.tail((last if left else first).position, 9)
+    assert host.journal.tail("", 9) == ()
+
+
+@pytest.mark.parametrize("after", ["1 platform/a\0b", "1 platform/a\ud800secret"])
+def test_a_place_that_no_text_can_name_is_refused(after: str, host: Host) -> None:
+    """Half a surrogate pair or a NUL in a place of the history is no place, and is not repeated."""
+    with pytest.raises(ValueError, match="must be a position") as caught:
+        host.journal.history("acme", after, 1)
+    assert type(caught.value) is ValueError
+    assert caught.value.__context__ is None

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from types import MethodType
 from typing import Any, Final, TypeVar
 
-from refund_adapters.places import NO_ERASURE, NOT_THERE, place_of
+from refund_adapters.places import NO_ERASURE, NOT_THERE, place, place_of
 from refund_adapters.sql.codec import decode, encode
+from refund_adapters.sql.plain import is_unicode
 from refund_domain._checks import check_count, check_text, check_time, check_type
 from refund_domain.errors import JournalUnavailable, UnknownEvent
 from refund_domain.events import Event
@@ -34,6 +35,12 @@ LONGEST_WAIT_S: Final = 3600
 
 MOST_COUNTED: Final = 2**31 - 1
 """The most payments that one run of recovery may have counted."""
+
+WENT_BACK: Final = (
+    "the journal ends before this position: it went back, as one restored from a backup does; read it from the"
+    " beginning"
+)
+"""What is said to who reads along, who would be told of nothing until the journal has come as far again."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_VERSIONS: Final = 2**62
@@ -172,6 +179,14 @@ def position(after: object, parts: int) -> tuple[int, ...]:
     if len(numbers) != parts or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
         raise ValueError("after must be a position that this journal's tail gave, or empty for the beginning")
     return tuple([int(number) for number in numbers])
+
+
+def history_place(after: str) -> tuple[str, int]:
+    """Stream and version of a place in a tenant's history. Refuses (ValueError) what no stream can be named."""
+    stream, version = place(after)
+    if "\0" in stream or not is_unicode(stream):
+        raise ValueError("after must be a position that this journal's history gave, or empty for the beginning")
+    return stream, version
 
 
 def host_connection(connection: object, kind: type[T], driver: str) -> T:

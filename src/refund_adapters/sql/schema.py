@@ -149,6 +149,7 @@ END_ERASURE: Final = "DELETE FROM refund_erasures WHERE tenant = ? AND key = ?"
 OVERWRITE: Final = "PRAGMA secure_delete = ON"  # many builds leave what is deleted where it stood
 REWRITE_FILE: Final = "VACUUM"
 EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+READ_LAST: Final = "SELECT max(seq) FROM refund_events"
 READ_TAIL: Final = "SELECT seq, stream, version, event FROM refund_events WHERE seq > ? ORDER BY seq LIMIT ?"
 
 

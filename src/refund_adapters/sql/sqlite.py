@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import TypeVar
 
 from refund_adapters.clock import utc_now
-from refund_adapters.places import place
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
 from refund_adapters.sql.rows import (
@@ -30,6 +29,7 @@ from refund_adapters.sql.rows import (
     erased_texts,
     event_rows,
     head_row,
+    history_place,
     host_connection,
     microseconds,
     position,
@@ -162,7 +162,10 @@ class SqliteJournal:
 
     def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """At most `limit` events that were appended behind position `after` (empty: from the beginning), in the
-        order of their commits: SQLite has one writer at a time."""
+        order of their commits: SQLite has one writer at a time.
+
+        Raises `JournalUnavailable` for a position behind the journal's end, as one from before a restore may be.
+        """
         position(after, 1)
         check_count(limit, "limit", 1)
         return self._run(lambda connection: read_tail(connection, after, limit))
@@ -181,7 +184,7 @@ class SqliteJournal:
     def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """At most `limit` events of this tenant's streams behind position `after`, by stream and version."""
         check_text(tenant, "tenant", 255)
-        place(after)
+        history_place(after)
         check_count(limit, "limit", 1)
         return self._run(lambda connection: read_history(connection, tenant, after, limit))
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from refund_adapters.places import ANOTHER_ERASURE, place
+from refund_adapters.places import ANOTHER_ERASURE
 from refund_adapters.sql import schema
-from refund_adapters.sql.rows import check_erasure, figures, microseconds, narrated
+from refund_adapters.sql.rows import check_erasure, figures, history_place, microseconds, narrated
 from refund_domain.errors import JournalBusy
 from refund_domain.operations.health import MOST_UNDATED, Figures
 from refund_domain.ports import Tailed
@@ -41,7 +41,7 @@ def read_figures(connection: sqlite3.Connection, now: datetime, young: timedelta
 
 def read_history(connection: sqlite3.Connection, tenant: str, after: str, limit: int) -> tuple[Tailed, ...]:
     """The tenant's events behind a position."""
-    stream, version = place(after)
+    stream, version = history_place(after)
     values = {"tenant": tenant, "stream": stream, "version": version, "limit": limit}
     return narrated(connection.execute(schema.READ_HISTORY, values).fetchall())
 

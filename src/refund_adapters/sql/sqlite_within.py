@@ -10,6 +10,7 @@ from typing import TypeVar
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import journal_error
 from refund_adapters.sql.rows import (
+    WENT_BACK,
     Times,
     decoded,
     event_rows,
@@ -245,8 +246,11 @@ def streams(cursor: sqlite3.Cursor) -> tuple[PaymentRef, ...]:
 
 
 def read_tail(connection: sqlite3.Connection, after: str, limit: int) -> tuple[Tailed, ...]:
-    """The events behind a position."""
-    rows = connection.execute(schema.READ_TAIL, (*position(after, 1), limit)).fetchall()
+    """The events behind a position. Raises `JournalUnavailable` for one that the journal has not reached."""
+    (behind,) = position(after, 1)
+    rows = connection.execute(schema.READ_TAIL, (behind, limit)).fetchall()
+    if not rows and behind > (connection.execute(schema.READ_LAST).fetchone()[0] or 0):
+        raise JournalUnavailable(WENT_BACK)
     return tuple(
         [
             Tailed(position=str(seq), stream=stream, version=version, event=decoded(version, text))
