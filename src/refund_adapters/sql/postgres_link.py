@@ -69,6 +69,7 @@ class Link:
         """A connection that commits each statement, set up and checked. Raises psycopg.Error as it comes."""
         raw = _Bounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
+        raw.add_notice_handler(raw.heard.note)
         try:
             return raw, walk(raw, self._opening(create))
         except BaseException:
@@ -79,6 +80,7 @@ class Link:
         """The same for asyncio."""
         raw = await _AsyncBounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
+        raw.add_notice_handler(raw.heard.note)
         try:
             return raw, await awalk(raw, self._opening(create))
         except BaseException:
@@ -91,10 +93,29 @@ class _Silence(psycopg.OperationalError):
     understand that the connection was lost."""
 
 
+class _Heard:
+    """What the server said beside its answers on one connection."""
+
+    def __init__(self) -> None:
+        self.unreplicated = False
+
+    def note(self, said: psycopg.errors.Diagnostic) -> None:
+        """Note that the wait for a standby was given up: a warning only, and the commit goes through.
+
+        Told by where it came from: its text is in the server's language, its code that of any other warning.
+        """
+        if said.source_function == "SyncRepWaitForLSN":
+            self.unreplicated = True
+
+
 class _Bounded(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose waits end: a server that fell silent would be waited for without end otherwise."""
 
     deadline_s: float = 60.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.heard = _Heard()
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         """Let psycopg wait for `gen`, which gives up at the deadline."""
@@ -106,6 +127,10 @@ class _AsyncBounded(psycopg.AsyncConnection[tuple[Any, ...]]):
     asking the server to cancel, and then waits on for a server that is silent."""
 
     deadline_s: float = 60.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.heard = _Heard()
 
     async def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         """Let psycopg wait for `gen`, which gives up at the deadline. A cancellation is passed on all the same."""
@@ -137,12 +162,23 @@ def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, 
 
 def perform(raw: Raw, ask: Ask[T]) -> T:
     """Do one ask on this connection, whatever rows its owner prefers."""
-    return ask.read(_rows(raw, ask.statement, ask.values))
+    said = ask.read(_rows(raw, ask.statement, ask.values))
+    _check_replicated(raw)
+    return said
 
 
 async def aperform(raw: AsyncRaw, ask: Ask[T]) -> T:
     """The same for asyncio."""
-    return ask.read(await _arows(raw, ask.statement, ask.values))
+    said = ask.read(await _arows(raw, ask.statement, ask.values))
+    _check_replicated(raw)
+    return said
+
+
+def _check_replicated(raw: Raw | AsyncRaw) -> None:
+    if isinstance(raw, (_Bounded, _AsyncBounded)) and raw.heard.unreplicated:
+        raise JournalUnavailable(
+            "the wait for a standby was broken off: nobody knows whether what was asked outlives this server"
+        )
 
 
 def walk(raw: Raw, steps: Opening) -> Opened:
