@@ -27,6 +27,7 @@ from refund_domain.ports import Head, Loaded, Tailed
 if TYPE_CHECKING:
     from refund_adapters.sql.postgres_asks import Ask, T
     from refund_adapters.sql.postgres_link import Link, Raw
+    from refund_adapters.sql.postgres_pool import Identity
 
 MOST_CONNECTIONS = 100
 """The most connections a handle may be told to hold."""
@@ -116,7 +117,8 @@ class PostgresJournal:
         """At most `limit` events that were appended behind position `after` (empty: from the beginning).
 
         Each stream's in their order, and an append behind whatever was committed before its transaction
-        began. Any transaction that is open on the server, a host's long report included, holds it up.
+        began. Any transaction that is open on the server, a host's long report included, holds it up. Raises
+        `JournalUnavailable` for a position behind the journal's end, as one from before a restore may be.
         """
         return self._pool.run(self._asks.tail(after, limit))
 
@@ -159,7 +161,7 @@ class PostgresJournal:
         from psycopg import Connection
 
         raw = host_connection(connection, Connection, "psycopg 3")
-        return JoinedPostgresJournal(raw, self._asks, self._pool.identity.journal_id)
+        return JoinedPostgresJournal(raw, self._asks, self._pool.identity)
 
     def close(self) -> None:
         """Close the handle's connections. Every later call raises `JournalUnavailable`."""
@@ -179,12 +181,12 @@ class JoinedPostgresJournal:
 
     in_transaction = True
 
-    def __init__(self, raw: Raw, asks: Asks, journal_id: str | None) -> None:
+    def __init__(self, raw: Raw, asks: Asks, identity: Identity) -> None:
         from refund_adapters.sql.postgres_link import joined, walk
 
         self._raw = raw
         self._asks = asks
-        self._weakness = joined(raw, lambda: walk(raw, asks.joining(journal_id))).weakness
+        self._weakness = joined(raw, lambda: walk(raw, asks.joining(identity.journal_id, identity.place))).weakness
 
     @property
     def durable(self) -> bool:

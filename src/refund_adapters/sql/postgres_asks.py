@@ -9,10 +9,11 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from refund_adapters.places import ANOTHER_ERASURE, place
+from refund_adapters.places import ANOTHER_ERASURE
 from refund_adapters.sql.connections import GATE
 from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
 from refund_adapters.sql.rows import (
+    WENT_BACK,
     Times,
     check_erasure,
     checked_run,
@@ -21,6 +22,7 @@ from refund_adapters.sql.rows import (
     event_rows,
     figures,
     head_row,
+    history_place,
     moment,
     narrated,
     position,
@@ -40,6 +42,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 BEGIN: Final = b"BEGIN"
 COMMIT: Final = b"COMMIT"
+FILTERED: Final = "row-level security hides rows of the journal from this role: let it bypass that"
 NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -55,9 +58,11 @@ class Ask(Generic[T]):
 
 @attrs.frozen
 class Opened:
-    """The journal that a connection was found to lead to, and the setting that makes it forgetful, if one does."""
+    """The journal that a connection was found to lead to, the database and table it stands in, and the setting
+    that makes it forgetful, if one does."""
 
     journal_id: str
+    place: str
     weakness: str | None
 
 
@@ -147,7 +152,7 @@ class Asks:
     def history(self, tenant: str, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
         """A tenant's events behind a position."""
         check_text(tenant, "tenant", 255)
-        stream, version = place(after)
+        stream, version = history_place(after)
         check_count(limit, "limit", 1)
         values = {"tenant": tenant, "stream": stream, "version": version, "limit": limit}
         return Ask(statement("history", self._schema), values, narrated)
@@ -218,17 +223,23 @@ class Asks:
             yield from self._migrate(server.has_tables)
         return (yield from self._journal(weakness, accept_weak))
 
-    def joining(self, journal_id: str | None) -> Opening:
-        """Look whether a host's connection leads to this journal. Nothing is set or made on it."""
+    def joining(self, journal_id: str | None, place: str | None) -> Opening:
+        """Look whether a host's connection leads to this journal, and to the same place: a copy of a database has
+        the same journal in it. Nothing is set or made on it."""
         server = yield from self._server()
         if server.read_only != "off":
             raise JournalUnavailable("the host's transaction is read-only: nothing can be written down in it")
         if not server.has_tables:
             raise JournalUnavailable("the host's connection leads to a database without this journal")
         rows = yield statement("journal_id", self._schema), NOTHING
-        if not rows or rows[0][0] != journal_id:
+        if not rows or journal_id is None or rows[0][0] != journal_id:
             raise JournalUnavailable("the host's connection leads to another journal than this one")
-        return Opened(rows[0][0], server.weakness())
+        _, found, filtered = rows[0]
+        if found != place:
+            raise JournalUnavailable("the host's connection leads to a copy of this journal, in another database")
+        if filtered:
+            raise JournalUnavailable(FILTERED)
+        return Opened(journal_id, found, server.weakness())
 
     def _server(self) -> Generator[tuple[bytes, Mapping[str, object]], Rows, Server]:
         rows = yield statement("server", self._schema), {"table": table(self._schema)}
@@ -271,12 +282,12 @@ class Asks:
                 f"the journal has schema {_version(rows)}, this version of the library knows {SCHEMA_VERSION}: "
                 "upgrade it"
             )
-        _, journal_id, unlogged, from_elsewhere = rows[0]
+        _, journal_id, unlogged, from_elsewhere, place = rows[0]
         if unlogged and not accept_weak:
             raise JournalUnavailable("the journal's tables are UNLOGGED: a crash of the server would empty them")
         if from_elsewhere:
             yield statement("lift_tx", self._schema), NOTHING
-        return Opened(journal_id, weakness or ("unlogged tables" if unlogged else None))
+        return Opened(journal_id, place, weakness or ("unlogged tables" if unlogged else None))
 
 
 def _named(events: Sequence[Tailed]) -> dict[str, object]:
@@ -294,9 +305,13 @@ def _streams(rows: Rows) -> tuple[PaymentRef, ...]:
 
 
 def _tailed(rows: Rows) -> tuple[Tailed, ...]:
+    """What was appended; where nothing was, one row that tells only whether the journal has come so far."""
+    if rows[0][0]:
+        raise JournalUnavailable(WENT_BACK)
     return tuple(
         [
             Tailed(position=f"{tx}.{seq}", stream=stream, version=version, event=decoded(version, text))
-            for tx, seq, stream, version, text in rows
+            for _, tx, seq, stream, version, text in rows
+            if tx is not None
         ]
     )

@@ -18,6 +18,7 @@ from refund_domain.ports import Head, Loaded, Tailed
 if TYPE_CHECKING:
     from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, T
     from refund_adapters.sql.postgres_link import AsyncRaw
+    from refund_adapters.sql.postgres_pool import Identity
     from refund_adapters.sql.postgres_pool_async import AsyncPool
 
 
@@ -125,7 +126,7 @@ class AsyncPostgresJournal:
         from psycopg import AsyncConnection
 
         raw = host_connection(connection, AsyncConnection, "psycopg 3 for asyncio")
-        return await AsyncJoinedPostgresJournal.join(raw, self._asks, self._pool.identity.journal_id)
+        return await AsyncJoinedPostgresJournal.join(raw, self._asks, self._pool.identity)
 
     async def aclose(self) -> None:
         """Close this loop's connections. Every later call raises `JournalUnavailable`."""
@@ -151,11 +152,13 @@ class AsyncJoinedPostgresJournal:
         self._weakness = opened.weakness
 
     @classmethod
-    async def join(cls, raw: AsyncRaw, asks: Asks, journal_id: str | None) -> AsyncJoinedPostgresJournal:
+    async def join(cls, raw: AsyncRaw, asks: Asks, identity: Identity) -> AsyncJoinedPostgresJournal:
         """Join the transaction that is open on `raw`, if it leads to this journal."""
         from refund_adapters.sql.postgres_link import ajoined, awalk
 
-        return cls(raw, asks, await ajoined(raw, lambda: awalk(raw, asks.joining(journal_id))))
+        return cls(
+            raw, asks, await ajoined(raw, lambda: awalk(raw, asks.joining(identity.journal_id, identity.place)))
+        )
 
     @property
     def durable(self) -> bool:

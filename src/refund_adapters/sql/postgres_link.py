@@ -325,7 +325,7 @@ _TROUBLE: Final = {
     "25006": "the journal's database may not be written",
     "25P02": "the host's transaction has failed already: roll it back",
     "23505": "a stream of the journal holds more than it counts: it was changed by hand; restore it",
-    "42501": "this role may not use the journal's tables",
+    "42501": "this role may not use the journal's tables, or not see all of their rows",
     "42P01": "the journal's tables are gone",
     "53100": "the server's disk is full",
     "53300": "the server has no connection left",

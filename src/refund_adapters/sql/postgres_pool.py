@@ -22,10 +22,12 @@ T = TypeVar("T")
 
 
 class Identity:
-    """Which journal the connections of a handle led to when the first was opened, and what weakens it."""
+    """Which journal the connections of a handle led to when the first was opened; where it stands, and what
+    weakens it, when the latest was."""
 
     def __init__(self) -> None:
         self.journal_id: str | None = None
+        self.place: str | None = None
         self.weakness: str | None = None
 
     def check(self, opened: Opened) -> None:
@@ -33,6 +35,7 @@ class Identity:
         if self.journal_id not in (None, opened.journal_id):
             raise JournalUnavailable("the journal was replaced while it was open; make a new handle")
         self.journal_id = opened.journal_id
+        self.place = opened.place
         self.weakness = opened.weakness
 
 
