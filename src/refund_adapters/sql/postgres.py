@@ -155,8 +155,9 @@ class PostgresJournal:
         """This journal within the transaction that is open on a host's psycopg connection, or on what Django
         (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
 
-        The host commits or rolls back. At READ COMMITTED a race leaves its transaction usable; at the levels
-        above, PostgreSQL ends it, and `JournalConflict` says that the whole of it is to be repeated.
+        The host commits or rolls back. What is raised leaves its transaction as usable as it was; where it began
+        with a read, `JournalConflict` says that the whole of it is to be repeated. In a pipeline, in the middle of
+        a stream or a COPY it is refused (ValueError).
         """
         from psycopg import Connection
 
@@ -182,11 +183,11 @@ class JoinedPostgresJournal:
     in_transaction = True
 
     def __init__(self, raw: Raw, asks: Asks, identity: Identity) -> None:
-        from refund_adapters.sql.postgres_link import joined, walk
+        from refund_adapters.sql.postgres_host import join
 
         self._raw = raw
         self._asks = asks
-        self._weakness = joined(raw, lambda: walk(raw, asks.joining(identity.journal_id, identity.place))).weakness
+        self._weakness = join(raw, asks.joining(identity.journal_id, identity.place)).weakness
 
     @property
     def durable(self) -> bool:
@@ -214,9 +215,9 @@ class JoinedPostgresJournal:
         raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
 
     def _do(self, ask: Ask[T]) -> T:
-        from refund_adapters.sql.postgres_link import joined, perform
+        from refund_adapters.sql.postgres_host import joined
 
-        return joined(self._raw, lambda: perform(self._raw, ask))
+        return joined(self._raw, ask)
 
 
 def make_link(

@@ -154,11 +154,9 @@ class AsyncJoinedPostgresJournal:
     @classmethod
     async def join(cls, raw: AsyncRaw, asks: Asks, identity: Identity) -> AsyncJoinedPostgresJournal:
         """Join the transaction that is open on `raw`, if it leads to this journal."""
-        from refund_adapters.sql.postgres_link import ajoined, awalk
+        from refund_adapters.sql.postgres_host import ajoin
 
-        return cls(
-            raw, asks, await ajoined(raw, lambda: awalk(raw, asks.joining(identity.journal_id, identity.place)))
-        )
+        return cls(raw, asks, await ajoin(raw, asks.joining(identity.journal_id, identity.place)))
 
     @property
     def durable(self) -> bool:
@@ -186,6 +184,6 @@ class AsyncJoinedPostgresJournal:
         raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
 
     async def _do(self, ask: Ask[T]) -> T:
-        from refund_adapters.sql.postgres_link import ajoined, aperform
+        from refund_adapters.sql.postgres_host import ajoined
 
-        return await ajoined(self._raw, lambda: aperform(self._raw, ask))
+        return await ajoined(self._raw, ask)
