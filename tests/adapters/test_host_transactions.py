@@ -337,6 +337,7 @@ def test_a_refused_connection_is_left_as_it_was(service: Kind, tmp_path: Path, b
     path, world = str(tmp_path / "host.db"), World(service)
     with SqliteJournal(path, clock=world.clock, busy_timeout_s=0.2) as journal:
         world.refunds = world.service(journal=journal)
+        world.funds.live = True
         live = world.service(journal=journal, gateway=MemoryGateway(world.bank, live=True))
         with closing(sqlite3.connect(path)) as host:
             host.execute("PRAGMA synchronous = NORMAL")

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from refund_adapters.sql.postgres_asks import Asks
-from refund_adapters.sql.postgres_pool import Identity, Pool
+from refund_adapters.sql.postgres_asks import Asks, Identity
+from refund_adapters.sql.postgres_pool import Pool
 from refund_adapters.sql.postgres_schema import checked_schema
 from refund_adapters.sql.rows import checked_wait, host_connection
 from refund_domain._checks import check_count, check_type
@@ -27,6 +27,7 @@ from refund_domain.ports import Head, Loaded, Tailed
 if TYPE_CHECKING:
     from refund_adapters.sql.postgres_asks import Ask, T
     from refund_adapters.sql.postgres_link import Link, Raw
+
 
 MOST_CONNECTIONS = 100
 """The most connections a handle may be told to hold."""
@@ -116,7 +117,8 @@ class PostgresJournal:
         """At most `limit` events that were appended behind position `after` (empty: from the beginning).
 
         Each stream's in their order, and an append behind whatever was committed before its transaction
-        began. Any transaction that is open on the server, a host's long report included, holds it up.
+        began. Any transaction that is open on the server, a host's long report included, holds it up. Raises
+        `JournalUnavailable` for a position behind the journal's end, as one from before a restore may be.
         """
         return self._pool.run(self._asks.tail(after, limit))
 
@@ -153,8 +155,9 @@ class PostgresJournal:
         """This journal within the transaction that is open on a host's psycopg connection, or on what Django
         (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
 
-        The host commits or rolls back. At READ COMMITTED a race leaves its transaction usable; at the levels
-        above, PostgreSQL ends it, and `JournalConflict` says that the whole of it is to be repeated.
+        The host commits or rolls back. What is raised leaves its transaction as usable as it was; where it began
+        with a read, `JournalConflict` says that the whole of it is to be repeated. In a pipeline, in the middle of
+        a stream or a COPY it is refused (ValueError).
         """
         from psycopg import Connection
 
@@ -180,14 +183,11 @@ class JoinedPostgresJournal:
     in_transaction = True
 
     def __init__(self, raw: Raw, asks: Asks, own: Identity) -> None:
-        from refund_adapters.sql.postgres_link import joined, walk
+        from refund_adapters.sql.postgres_host import join
 
         self._raw = raw
         self._asks = asks
-        opened = joined(
-            raw, asks.schema, lambda: walk(raw, asks.joining(own.journal_id, own.database, raw.info.dbname))
-        )
-        self._weakness = opened.weakness
+        self._weakness = join(raw, asks, own).weakness
 
     @property
     def durable(self) -> bool:
@@ -215,9 +215,9 @@ class JoinedPostgresJournal:
         raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
 
     def _do(self, ask: Ask[T]) -> T:
-        from refund_adapters.sql.postgres_link import joined, perform
+        from refund_adapters.sql.postgres_host import joined
 
-        return joined(self._raw, self._asks.schema, lambda: perform(self._raw, ask))
+        return joined(self._raw, self._asks.schema, ask)
 
 
 def make_link(

@@ -9,11 +9,12 @@ from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
-from refund_adapters.places import ANOTHER_ERASURE, place
+from refund_adapters.places import ANOTHER_ERASURE
 from refund_adapters.sql.connections import GATE
 from refund_adapters.sql.postgres_schema import SCHEMA_VERSION, STEPS, Server, in_schema, statement, table
 from refund_adapters.sql.rows import (
     AGAIN,
+    WENT_BACK,
     Times,
     check_erasure,
     checked_run,
@@ -22,6 +23,7 @@ from refund_adapters.sql.rows import (
     event_rows,
     figures,
     head_row,
+    history_place,
     moment,
     narrated,
     position,
@@ -41,6 +43,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 BEGIN: Final = b"BEGIN"
 COMMIT: Final = b"COMMIT"
+FILTERED: Final = "row-level security hides rows of the journal from this role: let it bypass that"
 NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -56,12 +59,33 @@ class Ask(Generic[T]):
 
 @attrs.frozen
 class Opened:
-    """The journal that a connection was found to lead to, the setting that makes it forgetful, if one does, and
-    the database's name."""
+    """The journal that a connection was found to lead to, the database and table it stands in, the setting that
+    makes it forgetful, if one does, and the database's name."""
 
     journal_id: str
+    place: str
     weakness: str | None
     database: str = ""
+
+
+class Identity:
+    """Which journal the connections of a handle led to when the first was opened; where it stands, and what
+    weakens it, when the latest was."""
+
+    def __init__(self) -> None:
+        self.journal_id: str | None = None
+        self.place: str | None = None
+        self.weakness: str | None = None
+        self.database = ""
+
+    def check(self, opened: Opened) -> None:
+        """Refuse another journal than the first."""
+        if self.journal_id not in (None, opened.journal_id):
+            raise JournalUnavailable("the journal was replaced while it was open; make a new handle")
+        self.journal_id = opened.journal_id
+        self.place = opened.place
+        self.weakness = opened.weakness
+        self.database = opened.database
 
 
 Opening = Generator[tuple[bytes, Mapping[str, object]], Rows, Opened]
@@ -157,7 +181,7 @@ class Asks:
     def history(self, tenant: str, after: str, limit: int) -> Ask[tuple[Tailed, ...]]:
         """A tenant's events behind a position."""
         check_text(tenant, "tenant", 255)
-        stream, version = place(after)
+        stream, version = history_place(after)
         check_count(limit, "limit", 1)
         values = {"tenant": tenant, "stream": stream, "version": version, "limit": limit}
         return Ask(statement("history", self._schema), values, narrated)
@@ -230,24 +254,32 @@ class Asks:
             yield from self._migrate(server.has_tables)
         return (yield from self._journal(weakness, accept_weak))
 
-    def joining(self, journal_id: str | None, own: str, hosts: str) -> Opening:
-        """Look whether a host's connection leads to this journal. Nothing is set or made on it. `own` and `hosts`
-        are the names of the databases that both are connected to."""
+    def joining(self, own: Identity, hosts: str) -> Opening:
+        """Look whether a host's connection leads to this journal, and to the same place: a copy of a database has
+        the same journal in it. Nothing is set or made on it. `hosts` is its database's name."""
         server = yield from self._server()
         if server.read_only != "off":
             raise JournalUnavailable("the host's transaction is read-only: nothing can be written down in it")
         if not server.has_tables:
             raise JournalUnavailable(
                 f"the host's connection leads to a database without this journal: to {hosts}; the journal is in "
-                f"{own}, schema {self._schema}"
+                f"{own.database}, schema {self._schema}"
             )
         rows = yield statement("journal_id", self._schema), NOTHING
-        if not rows or rows[0][0] != journal_id:
+        if not rows or own.journal_id is None or rows[0][0] != own.journal_id:
             raise JournalUnavailable(
                 f"the host's connection leads to another journal than this one: to that in {hosts}; this one is "
-                f"in {own}{' of another server' if hosts == own else ''}"
+                f"in {own.database}{' of another server' if hosts == own.database else ''}"
             )
-        return Opened(rows[0][0], server.weakness())
+        _, found, filtered = rows[0]
+        if found != own.place:
+            raise JournalUnavailable(
+                f"the host's connection leads to a copy of this journal, in the database {hosts}; this one is in "
+                f"{own.database}{' of another server' if hosts == own.database else ''}"
+            )
+        if filtered:
+            raise JournalUnavailable(FILTERED)
+        return Opened(own.journal_id, found, server.weakness())
 
     def _server(self) -> Generator[tuple[bytes, Mapping[str, object]], Rows, Server]:
         rows = yield statement("server", self._schema), {"table": table(self._schema)}
@@ -290,12 +322,12 @@ class Asks:
                 f"the journal has schema {_version(rows)}, this version of the library knows {SCHEMA_VERSION}: "
                 "upgrade it"
             )
-        _, journal_id, unlogged, from_elsewhere = rows[0]
+        _, journal_id, unlogged, from_elsewhere, place = rows[0]
         if unlogged and not accept_weak:
             raise JournalUnavailable("the journal's tables are UNLOGGED: a crash of the server would empty them")
         if from_elsewhere:
             yield statement("lift_tx", self._schema), NOTHING
-        return Opened(journal_id, weakness or ("unlogged tables" if unlogged else None))
+        return Opened(journal_id, place, weakness or ("unlogged tables" if unlogged else None))
 
 
 def _named(events: Sequence[Tailed]) -> dict[str, object]:
@@ -313,9 +345,13 @@ def _streams(rows: Rows) -> tuple[PaymentRef, ...]:
 
 
 def _tailed(rows: Rows) -> tuple[Tailed, ...]:
+    """What was appended; where nothing was, one row that tells only whether the journal has come so far."""
+    if rows[0][0]:
+        raise JournalUnavailable(WENT_BACK)
     return tuple(
         [
             Tailed(position=f"{tx}.{seq}", stream=stream, version=version, event=decoded(version, text))
-            for tx, seq, stream, version, text in rows
+            for _, tx, seq, stream, version, text in rows
+            if tx is not None
         ]
     )

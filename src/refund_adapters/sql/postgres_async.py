@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
-from refund_adapters.sql.postgres_pool import Identity
+from refund_adapters.sql.postgres_asks import Identity
 from refund_adapters.sql.rows import host_connection
 from refund_domain._checks import check_count
 from refund_domain.events import Event
@@ -157,12 +157,9 @@ class AsyncJoinedPostgresJournal:
     @classmethod
     async def join(cls, raw: AsyncRaw, asks: Asks, own: Identity) -> AsyncJoinedPostgresJournal:
         """Join the transaction that is open on `raw`, if it leads to this journal."""
-        from refund_adapters.sql.postgres_link import ajoined, awalk
+        from refund_adapters.sql.postgres_host import ajoin
 
-        opened = await ajoined(
-            raw, asks.schema, lambda: awalk(raw, asks.joining(own.journal_id, own.database, raw.info.dbname))
-        )
-        return cls(raw, asks, opened)
+        return cls(raw, asks, await ajoin(raw, asks, own))
 
     @property
     def durable(self) -> bool:
@@ -190,6 +187,6 @@ class AsyncJoinedPostgresJournal:
         raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
 
     async def _do(self, ask: Ask[T]) -> T:
-        from refund_adapters.sql.postgres_link import ajoined, aperform
+        from refund_adapters.sql.postgres_host import ajoined
 
-        return await ajoined(self._raw, self._asks.schema, lambda: aperform(self._raw, ask))
+        return await ajoined(self._raw, self._asks.schema, ask)

@@ -15,12 +15,13 @@ from typing import Any, Final, TypeVar
 import attrs
 import psycopg
 from psycopg import conninfo
-from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
+from psycopg.adapt import AdaptersMap
+from psycopg.postgres import register_default_adapters
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from refund_adapters.sql.connections import LOCKED_BY
 from refund_adapters.sql.postgres_asks import Ask, Asks, Opened, Opening, Rows
-from refund_adapters.sql.rows import AGAIN, NO_TRANSACTION
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
 
 T = TypeVar("T")
@@ -71,8 +72,10 @@ class Link:
         """A connection that commits each statement, set up and checked. Raises psycopg.Error as it comes."""
         raw = _Bounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
+        raw.add_notice_handler(raw.heard.note)
         try:
-            return raw, attrs.evolve(walk(raw, self._opening(create)), database=raw.info.dbname)
+            opened = walk(lambda *asked: _rows(raw, *asked), self._opening(create))
+            return raw, attrs.evolve(opened, database=raw.info.dbname)
         except BaseException:
             raw.close()
             raise
@@ -81,8 +84,10 @@ class Link:
         """The same for asyncio."""
         raw = await _AsyncBounded.connect(**self._parameters())
         raw.deadline_s = self.deadline_s
+        raw.add_notice_handler(raw.heard.note)
         try:
-            return raw, attrs.evolve(await awalk(raw, self._opening(create)), database=raw.info.dbname)
+            opened = await awalk(lambda *asked: _arows(raw, *asked), self._opening(create))
+            return raw, attrs.evolve(opened, database=raw.info.dbname)
         except BaseException:
             await raw.close()
             raise
@@ -93,10 +98,29 @@ class _Silence(psycopg.OperationalError):
     understand that the connection was lost."""
 
 
+class _Heard:
+    """What the server said beside its answers on one connection."""
+
+    def __init__(self) -> None:
+        self.unreplicated = False
+
+    def note(self, said: psycopg.errors.Diagnostic) -> None:
+        """Note that the wait for a standby was given up: a warning only, and the commit goes through.
+
+        Told by where it came from: its text is in the server's language, its code that of any other warning.
+        """
+        if said.source_function == "SyncRepWaitForLSN":
+            self.unreplicated = True
+
+
 class _Bounded(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose waits end: a server that fell silent would be waited for without end otherwise."""
 
     deadline_s: float = 60.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.heard = _Heard()
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         """Let psycopg wait for `gen`, which gives up at the deadline."""
@@ -108,6 +132,10 @@ class _AsyncBounded(psycopg.AsyncConnection[tuple[Any, ...]]):
     asking the server to cancel, and then waits on for a server that is silent."""
 
     deadline_s: float = 60.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.heard = _Heard()
 
     async def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         """Let psycopg wait for `gen`, which gives up at the deadline. A cancellation is passed on all the same."""
@@ -136,28 +164,66 @@ def _until(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, 
 
 # ---- statements ----
 
+_ADAPTERS: Final = AdaptersMap(psycopg.adapters)
+register_default_adapters(_ADAPTERS)  # over what a host changed for all connections
+
+
+class OwnCursor(psycopg.Cursor[tuple[Any, ...]]):
+    """A cursor that reads and writes as psycopg does by itself, whatever the connection's owner has taught it."""
+
+    def __init__(self, raw: Raw) -> None:
+        super().__init__(raw, row_factory=tuple_row)
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """psycopg's own."""
+        return _ADAPTERS
+
+
+class AsyncOwnCursor(psycopg.AsyncCursor[tuple[Any, ...]]):
+    """The same for asyncio."""
+
+    def __init__(self, raw: AsyncRaw) -> None:
+        super().__init__(raw, row_factory=tuple_row)
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """psycopg's own."""
+        return _ADAPTERS
+
 
 def perform(raw: Raw, ask: Ask[T]) -> T:
-    """Do one ask on this connection, whatever rows its owner prefers."""
-    return ask.read(_rows(raw, ask.statement, ask.values))
+    """Do one ask on a connection of the journal's own."""
+    said = ask.read(_rows(raw, ask.statement, ask.values))
+    _check_replicated(raw)
+    return said
 
 
 async def aperform(raw: AsyncRaw, ask: Ask[T]) -> T:
     """The same for asyncio."""
-    return ask.read(await _arows(raw, ask.statement, ask.values))
+    said = ask.read(await _arows(raw, ask.statement, ask.values))
+    _check_replicated(raw)
+    return said
 
 
-def walk(raw: Raw, steps: Opening) -> Opened:
+def _check_replicated(raw: Raw | AsyncRaw) -> None:
+    if isinstance(raw, (_Bounded, _AsyncBounded)) and raw.heard.unreplicated:
+        raise JournalUnavailable(
+            "the wait for a standby was broken off: nobody knows whether what was asked outlives this server"
+        )
+
+
+def walk(ask: Callable[[bytes, Mapping[str, object]], Rows], steps: Opening) -> Opened:
     """Do each statement of these steps."""
     try:
         asked = next(steps)
         while True:
-            asked = steps.send(_rows(raw, *asked))
+            asked = steps.send(ask(*asked))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
 
 
-async def awalk(raw: AsyncRaw, steps: Opening) -> Opened:
+async def awalk(ask: Callable[[bytes, Mapping[str, object]], Awaitable[Rows]], steps: Opening) -> Opened:
     """The same for asyncio."""
     said: Rows | None = None
     while True:
@@ -165,53 +231,34 @@ async def awalk(raw: AsyncRaw, steps: Opening) -> Opened:
             asked = next(steps) if said is None else steps.send(said)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        said = await _arows(raw, *asked)
+        said = await ask(*asked)
 
 
 def _rows(raw: Raw, statement: bytes, values: Mapping[str, object]) -> Rows:
-    with psycopg.Cursor(raw, row_factory=tuple_row) as cursor:
+    with OwnCursor(raw) as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall() if _gave_rows(cursor) else ()
+        return given(cursor)
 
 
 async def _arows(raw: AsyncRaw, statement: bytes, values: Mapping[str, object]) -> Rows:
-    async with psycopg.AsyncCursor(raw, row_factory=tuple_row) as cursor:
+    async with AsyncOwnCursor(raw) as cursor:
         await cursor.execute(statement, values)
-        return await cursor.fetchall() if _gave_rows(cursor) else ()
+        return await agiven(cursor)
+
+
+def given(cursor: OwnCursor) -> Rows:
+    """The rows of what was asked, none where it gives none."""
+    return cursor.fetchall() if _gave_rows(cursor) else ()
+
+
+async def agiven(cursor: AsyncOwnCursor) -> Rows:
+    """The same for asyncio."""
+    return await cursor.fetchall() if _gave_rows(cursor) else ()
 
 
 def _gave_rows(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
     """Whether the statement gives rows; `description` would say so, too, and describe every column first."""
     return cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK
-
-
-def joined(raw: Raw, schema: str, work: Callable[[], T]) -> T:
-    """Do `work` in the transaction that the host has open on `raw`; it is the host's to end, whatever happens.
-
-    Raises ValueError where none is open any more, or a pipeline is; a `JournalError` for what psycopg raises, and
-    for a connection that cannot carry every text.
-    """
-    _check_joinable(raw)
-    try:
-        return work()
-    except psycopg.Error as error:
-        trouble = _told_to_host(journal_error(error, schema))
-    # Outside of the handler, or psycopg's error would travel along and tell of rows and hosts.
-    raise trouble
-
-
-def _told_to_host(trouble: JournalError) -> JournalError:
-    return JournalConflict(f"{trouble}{AGAIN}") if isinstance(trouble, JournalConflict) else trouble
-
-
-async def ajoined(raw: AsyncRaw, schema: str, work: Callable[[], Awaitable[T]]) -> T:
-    """The same for asyncio."""
-    _check_joinable(raw)
-    try:
-        return await work()
-    except psycopg.Error as error:
-        trouble = _told_to_host(journal_error(error, schema))
-    raise trouble
 
 
 # ---- the state of a connection ----
@@ -225,37 +272,16 @@ def is_usable(raw: Raw | AsyncRaw) -> bool:
     """
     if raw.closed or raw.info.transaction_status != TransactionStatus.IDLE:
         return False
-    return not _has_come(raw.pgconn.socket)
+    return not has_come(raw.pgconn.socket)
 
 
-def _has_come(socket: int) -> bool:
+def has_come(socket: int) -> bool:
     """Whether there is something to read. A selector would open a file of its own for each look."""
     if sys.platform == "win32":  # where sockets may have any number
         return bool(select.select([socket], [], [], 0)[0])
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _check_joinable(raw: Raw | AsyncRaw) -> None:
-    """Refuse what would lose or garble what is asked, before anything is."""
-    if raw.pgconn.pipeline_status != PipelineStatus.OFF:
-        # There an answer comes later, or never: an append that is written would be told as lost to another.
-        raise ValueError("the connection is in pipeline mode: leave the pipeline before the journal is used")
-    encoding = raw.pgconn.parameter_status(b"client_encoding")
-    if encoding not in (b"UTF8", b"UTF-8", None):  # the server's word, a proxy's, and none: psycopg's UTF-8, too
-        # It would fail at the first name that the encoding lacks, with an error of Python's that holds the row.
-        raise JournalUnavailable("the host's connection has a client_encoding other than UTF8: set it to UTF8")
-    _check_in_transaction(raw)
-
-
-def _check_in_transaction(raw: Raw | AsyncRaw) -> None:
-    """Refuse (ValueError) a connection on which each statement would be committed by itself."""
-    status = raw.info.transaction_status
-    if status == TransactionStatus.INERROR:
-        raise JournalUnavailable("the host's transaction has failed already: roll it back")
-    if raw.autocommit and status != TransactionStatus.INTRANS:
-        raise ValueError(NO_TRANSACTION)
 
 
 # ---- errors ----
@@ -304,6 +330,8 @@ _RIGHTS: Final = (
 )
 _TROUBLE: Final = {
     "25006": "the journal's database may not be written",
+    "25P03": "the server ended the host's transaction, which rested for too long: nothing of it is written",
+    "25P04": "the server ended the host's transaction, which took too long: nothing of it is written",
     "25P02": "the host's transaction has failed already: roll it back",
     "23505": "a stream of the journal holds more than it counts: it was changed by hand; restore it",
     "42P01": "the journal's tables are gone",

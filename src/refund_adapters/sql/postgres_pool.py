@@ -11,30 +11,14 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
+from refund_adapters.sql.postgres_asks import Identity
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
 
 if TYPE_CHECKING:
-    from refund_adapters.sql.postgres_asks import Ask, Opened
+    from refund_adapters.sql.postgres_asks import Ask
     from refund_adapters.sql.postgres_link import Link, Raw
 
 T = TypeVar("T")
-
-
-class Identity:
-    """Which journal the connections of a handle led to when the first was opened, and what weakens it."""
-
-    def __init__(self) -> None:
-        self.journal_id: str | None = None
-        self.weakness: str | None = None
-        self.database = ""
-
-    def check(self, opened: Opened) -> None:
-        """Refuse another journal than the first."""
-        if self.journal_id not in (None, opened.journal_id):
-            raise JournalUnavailable("the journal was replaced while it was open; make a new handle")
-        self.journal_id = opened.journal_id
-        self.weakness = opened.weakness
-        self.database = opened.database
 
 
 class Pool:

@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from refund_adapters.sql.postgres_pool import Identity
+from refund_adapters.sql.postgres_asks import Identity
 from refund_domain.errors import JournalBusy, JournalConflict, JournalError, JournalUnavailable
 
 if TYPE_CHECKING:

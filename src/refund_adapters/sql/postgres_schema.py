@@ -31,6 +31,10 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _CLOCK: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _TX: Final = "(pg_current_xact_id()::text::bigint + (SELECT tx_offset FROM {schema}.refund_journal))"
 
+_PLACE: Final = """
+            (SELECT oid FROM pg_database WHERE datname = current_database())::text
+                || '.' || '{schema}.refund_journal'::regclass::oid::text"""
+
 _UNDATED: Final = "look_at IS NOT NULL AND doubt_version IS DISTINCT FROM version"
 
 # ---- the tables ----
@@ -139,7 +143,8 @@ STATEMENTS: Final[Mapping[str, str]] = {
         SELECT set_config('lock_timeout', %(lock_ms)s, false),
             set_config('statement_timeout', %(statement_ms)s, false),
             set_config('default_transaction_isolation', 'read committed', false),
-            set_config('synchronous_commit', current_setting('synchronous_commit'), false)
+            set_config('synchronous_commit', current_setting('synchronous_commit'), false),
+            set_config('row_security', 'off', false)
     """,
     "server": """
         SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
@@ -159,17 +164,21 @@ STATEMENTS: Final[Mapping[str, str]] = {
     "make_schema": "CREATE SCHEMA IF NOT EXISTS {schema}",
     "read_schema_version": "SELECT schema_version FROM {schema}.refund_journal",
     "set_schema_version": "UPDATE {schema}.refund_journal SET schema_version = %(version)s",
-    "journal": """
+    "journal": f"""
         SELECT schema_version, journal_id::text,
             (SELECT count(*) FROM pg_class WHERE relpersistence <> 'p' AND oid IN (
-                '{schema}.refund_journal'::regclass, '{schema}.refund_events'::regclass,
-                '{schema}.refund_streams'::regclass)),
-            (SELECT max(tx) FROM {schema}.refund_events)
-                >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + tx_offset
-        FROM {schema}.refund_journal
+                '{{schema}}.refund_journal'::regclass, '{{schema}}.refund_events'::regclass,
+                '{{schema}}.refund_streams'::regclass)),
+            (SELECT max(tx) FROM {{schema}}.refund_events)
+                >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + tx_offset,{_PLACE}
+        FROM {{schema}}.refund_journal
     """,
     # Alone: what else of a journal is read in a host's SERIALIZABLE transaction makes it a race with every append.
-    "journal_id": "SELECT journal_id::text FROM {schema}.refund_journal",
+    "journal_id": f"""
+        SELECT journal_id::text,{_PLACE},
+            row_security_active('{{schema}}.refund_events') OR row_security_active('{{schema}}.refund_streams')
+        FROM {{schema}}.refund_journal
+    """,
     # Restored into a server whose transactions have lower numbers: what comes must still be read behind what was.
     "lift_tx": """
         UPDATE {schema}.refund_journal SET tx_offset = (SELECT max(tx) FROM {schema}.refund_events)
@@ -250,12 +259,21 @@ STATEMENTS: Final[Mapping[str, str]] = {
         RETURNING scope, key
     """,
     "end_erasure": "DELETE FROM {schema}.refund_erasures WHERE tenant = %(tenant)s AND key = %(key)s",
+    # Always a row: where there is no news, it tells whether the journal ends before the position.
     "tail": """
-        SELECT tx, seq, stream, version, event FROM {schema}.refund_events
-        WHERE (tx, seq) > (%(tx)s, %(seq)s) AND tx < (
-            SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + tx_offset FROM {schema}.refund_journal
-        )
-        ORDER BY tx, seq LIMIT %(limit)s
+        SELECT coalesce(
+            (SELECT (tx, seq) < (%(tx)s, %(seq)s) FROM {schema}.refund_events ORDER BY tx DESC, seq DESC LIMIT 1),
+            %(tx)s > 0
+        ), news.*
+        FROM (SELECT) AS always LEFT JOIN (
+            SELECT tx, seq, stream, version, event FROM {schema}.refund_events
+            WHERE (tx, seq) > (%(tx)s, %(seq)s) AND tx < (
+                SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + tx_offset
+                FROM {schema}.refund_journal
+            )
+            ORDER BY tx, seq LIMIT %(limit)s
+        ) AS news ON true
+        ORDER BY news.tx, news.seq
     """,
 }
 """Every statement on a journal that stands, by name, with `{schema}` for where its tables are."""

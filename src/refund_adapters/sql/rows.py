@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from types import MethodType
 from typing import Any, Final, TypeVar
 
-from refund_adapters.places import NO_ERASURE, NOT_THERE, place_of
+from refund_adapters.places import NO_ERASURE, NOT_THERE, place, place_of
 from refund_adapters.sql.codec import decode, encode
+from refund_adapters.sql.plain import is_unicode
 from refund_domain._checks import check_count, check_text, check_time, check_type
-from refund_domain.errors import UnknownEvent
+from refund_domain.errors import JournalUnavailable, UnknownEvent
 from refund_domain.events import Event
 from refund_domain.operations.erasure import is_erasure
 from refund_domain.operations.health import Figures, RecoveryNote
@@ -34,6 +35,12 @@ LONGEST_WAIT_S: Final = 3600
 
 MOST_COUNTED: Final = 2**31 - 1
 """The most payments that one run of recovery may have counted."""
+
+WENT_BACK: Final = (
+    "the journal ends before this position: it went back, as one restored from a backup does; read it from the"
+    " beginning"
+)
+"""What is said to who reads along, who would be told of nothing until the journal has come as far again."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_VERSIONS: Final = 2**62
@@ -184,15 +191,26 @@ AGAIN: Final = "; roll your transaction back and run it again"
 """What a conflict tells besides where the transaction is a host's."""
 
 
+def history_place(after: str) -> tuple[str, int]:
+    """Stream and version of a place in a tenant's history. Refuses (ValueError) what no stream can be named."""
+    stream, version = place(after)
+    if "\0" in stream or not is_unicode(stream):
+        raise ValueError("after must be a position that this journal's history gave, or empty for the beginning")
+    return stream, version
+
+
 def host_connection(connection: object, kind: type[T], driver: str) -> T:
-    """The driver's connection inside what a host's framework hands out. Raises TypeError where there is none, and
-    ValueError where the framework has not connected yet, and so has no transaction open."""
+    """The driver's connection inside what a host's framework hands out.
+
+    Raises TypeError where there is none, ValueError where the framework has not connected yet, and so has no
+    transaction open, `JournalUnavailable` where it gives its connection no longer.
+    """
     inner: object = connection
     for _ in range(4):
         if isinstance(inner, kind):
             return inner
-        for name in ("driver_connection", "dbapi_connection", "connection"):
-            found = getattr(inner, name, None)
+        for name in ("driver_connection", "dbapi_connection", "sync_connection", "connection"):
+            found = _inside(inner, name)
             if found is not None and not isinstance(found, MethodType):
                 inner = found
                 break
@@ -208,6 +226,15 @@ def host_connection(connection: object, kind: type[T], driver: str) -> T:
 def _is_unconnected(wrapper: object) -> bool:
     """Whether this is a connection of Django's before its first query."""
     return hasattr(wrapper, "ensure_connection") and getattr(wrapper, "connection", "") is None
+
+
+def _inside(outer: object, name: str) -> object:
+    """What a framework's wrapper has under this name, None where it has nothing."""
+    try:
+        return getattr(outer, name, None)
+    except Exception:  # a framework's own, of a connection that is closed or was invalidated
+        pass
+    raise JournalUnavailable(f"the host's {type(outer).__name__} is closed, or gives no connection any more")
 
 
 class Times:

@@ -146,8 +146,10 @@ BEGIN_ERASURE: Final = """
 """
 READ_ERASURE: Final = "SELECT scope, key FROM refund_erasures WHERE tenant = ?"
 END_ERASURE: Final = "DELETE FROM refund_erasures WHERE tenant = ? AND key = ?"
+OVERWRITE: Final = "PRAGMA secure_delete = ON"  # many builds leave what is deleted where it stood
 REWRITE_FILE: Final = "VACUUM"
 EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+READ_LAST: Final = "SELECT max(seq) FROM refund_events"
 READ_TAIL: Final = "SELECT seq, stream, version, event FROM refund_events WHERE seq > ? ORDER BY seq LIMIT ?"
 
 

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import TypeVar
 
 from refund_adapters.clock import utc_now
-from refund_adapters.places import place
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import GATE, Connections
 from refund_adapters.sql.rows import (
@@ -30,6 +29,7 @@ from refund_adapters.sql.rows import (
     erased_texts,
     event_rows,
     head_row,
+    history_place,
     host_connection,
     microseconds,
     position,
@@ -40,6 +40,7 @@ from refund_adapters.sql.sqlite_within import (
     JoinedSqliteJournal,
     add_to_stream,
     begin_where_python_would,
+    check_savepoints,
     loaded,
     main_file,
     read_stream,
@@ -163,7 +164,10 @@ class SqliteJournal:
 
     def tail(self, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """At most `limit` events that were appended behind position `after` (empty: from the beginning), in the
-        order of their commits: SQLite has one writer at a time."""
+        order of their commits: SQLite has one writer at a time.
+
+        Raises `JournalUnavailable` for a position behind the journal's end, as one from before a restore may be.
+        """
         position(after, 1)
         check_count(limit, "limit", 1)
         return self._run(lambda connection: read_tail(connection, after, limit))
@@ -182,7 +186,7 @@ class SqliteJournal:
     def history(self, tenant: str, after: str, limit: int, /) -> tuple[Tailed, ...]:
         """At most `limit` events of this tenant's streams behind position `after`, by stream and version."""
         check_text(tenant, "tenant", 255)
-        place(after)
+        history_place(after)
         check_count(limit, "limit", 1)
         return self._run(lambda connection: read_history(connection, tenant, after, limit))
 
@@ -201,7 +205,9 @@ class SqliteJournal:
         erased is left in it or its log.
 
         Takes as long as a copy of the file, room for one more, and makes appends wait. Raises `JournalBusy` where
-        another connection reads all the while: end it again.
+        another connection reads all the while: end it again. Where the host's own tables need functions or
+        collations that only its connections have, it ends with the warning `FileNotRewritten`: the host is to
+        run VACUUM.
         """
         check_text(tenant, "tenant", 255)
         self._write(lambda connection: connection.execute(schema.END_ERASURE, (tenant, key)))
@@ -211,7 +217,10 @@ class SqliteJournal:
         """This journal within the transaction that is open on a host's sqlite3 connection to the same file, or on
         what Django (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
 
-        The host commits or rolls back. Its connection is left as it is: below `synchronous=FULL` the joined
+        The host commits or rolls back. Within a savepoint of theirs that may be the outermost it is refused
+        (ValueError), for SQLite commits where that is released; of a bare SAVEPOINT nothing tells.
+
+        Its connection is left as it is: below `synchronous=FULL` the joined
         journal is not `durable`. What begins with a read and then meets another's write is `JournalConflict`: the
         whole transaction is to be repeated; one that begins with BEGIN IMMEDIATE never is.
         """
@@ -221,6 +230,7 @@ class SqliteJournal:
         path = main_file(host)
         if not path or schema.file_identity(path) != self._file:
             raise JournalUnavailable(_elsewhere(path, self._path))
+        check_savepoints(connection, host)
         # Last, for what is refused must be left as it was: a transaction begun elsewhere locks that file.
         begun = begin_where_python_would(host)
         return JoinedSqliteJournal(host, self._now, self._times, begun=begun)

@@ -12,6 +12,7 @@ from refund_adapters.sql.connections import journal_error
 from refund_adapters.sql.rows import (
     AGAIN,
     NO_TRANSACTION,
+    WENT_BACK,
     Times,
     decoded,
     event_rows,
@@ -55,7 +56,7 @@ class JoinedSqliteJournal:
 
     def leave(self) -> None:
         """Roll back what `SqliteJournal.within` began on the host's connection, before anything is written."""
-        if self._begun and self._host.in_transaction:
+        if self._begun and is_in_transaction(self._host):
             told(lambda: self._host.execute("ROLLBACK"))
 
     def load(self, ref: Ref, /, after: int = 0) -> Loaded:
@@ -77,10 +78,11 @@ class JoinedSqliteJournal:
                 add_to_stream(cursor, stream, expected, rows, indexed, AGAIN)
             except BaseException:
                 # The host may go on and commit: of an append that broke nothing may be left to that.
-                cursor.execute("ROLLBACK TO refund_append")
+                if self._host.in_transaction:  # or SQLite has rolled back all there was, the savepoint too
+                    cursor.execute("ROLLBACK TO refund_append")
+                    cursor.execute("RELEASE refund_append")
                 raise
-            finally:
-                cursor.execute("RELEASE refund_append")
+            cursor.execute("RELEASE refund_append")
 
         self._run(add)
         return self._now()
@@ -103,7 +105,15 @@ class JoinedSqliteJournal:
 
     def _run(self, work: Callable[[sqlite3.Cursor], T]) -> T:
         check_in_transaction(self._host)
-        return told(lambda: _with_cursor(self._host, work))
+        try:
+            return told(lambda: _with_cursor(self._host, work))
+        except JournalError as error:
+            if is_in_transaction(self._host):
+                raise
+            words = (
+                f"{error}; SQLite has rolled back the host's whole transaction, its own rows too: begin it again"
+            )
+        raise JournalUnavailable(words)
 
 
 def _with_cursor(host: sqlite3.Connection, work: Callable[[sqlite3.Cursor], T]) -> T:
@@ -123,14 +133,21 @@ def told(work: Callable[[], T]) -> T:
         trouble: JournalError = journal_error(error)
         if isinstance(trouble, JournalConflict):
             trouble = JournalConflict(f"{trouble}{AGAIN}")
+        if isinstance(error, sqlite3.ProgrammingError):
+            trouble = JournalUnavailable("the host's connection is closed, or belongs to another thread")
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
             trouble = JournalConflict(f"others wrote since the host's transaction read{AGAIN}")
     raise trouble
 
 
+def is_in_transaction(host: sqlite3.Connection) -> bool:
+    """Whether the host's connection has a transaction open."""
+    return told(lambda: host.in_transaction)
+
+
 def check_in_transaction(host: sqlite3.Connection) -> None:
     """Refuse (ValueError) a connection on which each statement would be committed by itself."""
-    if not host.in_transaction:
+    if not is_in_transaction(host):
         raise ValueError(NO_TRANSACTION)
 
 
@@ -142,7 +159,7 @@ def begin_where_python_would(host: sqlite3.Connection) -> bool:
     A connection in sqlite3's default mode begins one by itself, before its first change: it is begun here, for
     otherwise what is read before that change would not belong to it.
     """
-    begins = not host.in_transaction and _begins_by_itself(host)
+    begins = not is_in_transaction(host) and _begins_by_itself(host)
     if begins:
         told(lambda: host.execute(schema.BEGIN))
     check_in_transaction(host)
@@ -156,6 +173,26 @@ def _begins_by_itself(host: sqlite3.Connection) -> bool:
     what was begun there.
     """
     return host.isolation_level is not None and getattr(host, "autocommit", None) is not True
+
+
+def check_savepoints(connection: object, host: sqlite3.Connection) -> None:
+    """Refuse (ValueError) a framework's savepoint that may be the outermost: its release would commit.
+
+    sqlite3 begins a transaction before a change, and none before a savepoint. SQLite then takes the savepoint for
+    the transaction, and does not tell one from the other; nor is a change before it any sign.
+    """
+    if host.isolation_level is None or getattr(host, "autocommit", None) is False or not _in_savepoint(connection):
+        return
+    raise ValueError(
+        "the connection is within a savepoint before which nothing may have begun a transaction, and whose release"
+        " would commit: call `within` before the savepoint, or set isolation_level None and BEGIN IMMEDIATE first"
+    )
+
+
+def _in_savepoint(connection: object) -> bool:
+    """Whether SQLAlchemy or Django has a savepoint open on what it wrapped."""
+    nested = getattr(connection, "in_nested_transaction", None)
+    return bool(nested()) if callable(nested) else any(getattr(connection, "savepoint_ids", ()))
 
 
 def main_file(host: sqlite3.Connection) -> str:
@@ -215,8 +252,11 @@ def streams(cursor: sqlite3.Cursor) -> tuple[PaymentRef, ...]:
 
 
 def read_tail(connection: sqlite3.Connection, after: str, limit: int) -> tuple[Tailed, ...]:
-    """The events behind a position."""
-    rows = connection.execute(schema.READ_TAIL, (*position(after, 1), limit)).fetchall()
+    """The events behind a position. Raises `JournalUnavailable` for one that the journal has not reached."""
+    (behind,) = position(after, 1)
+    rows = connection.execute(schema.READ_TAIL, (behind, limit)).fetchall()
+    if not rows and behind > (connection.execute(schema.READ_LAST).fetchone()[0] or 0):
+        raise JournalUnavailable(WENT_BACK)
     return tuple(
         [
             Tailed(position=str(seq), stream=stream, version=version, event=decoded(version, text))
