@@ -218,6 +218,19 @@ def test_a_later_refund_accounts_for_what_a_failed_one_pulled_back() -> None:
     assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
 
 
+def test_a_failed_refund_that_pulled_nothing_back_has_nothing_to_pass_on() -> None:
+    """Its transfer could not be pulled back before it failed: the connected account has what it had."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), group="o1")
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.bank.drain("acct_1", usd("0.00"))
+    desk.bank.plan(ref, Course.succeeds_then_fails("declined", 2 * DAY))
+    desk.issue(ref)
+    desk.recover(3)
+    assert [leg.state for leg in desk.shown(ref).legs] == [LegState.OFF]
+    assert set(desk.told()) == {"failed"}
+
+
 def test_what_is_missing_of_a_transfer_is_named_and_not_what_was_planned() -> None:
     """Of a leg that cannot be pulled back others reversed a part: people are told the rest."""
     desk = Desk.open()

@@ -269,7 +269,7 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
     for leg in record.legs:
         state, name = state_of(ledger, record, leg), leg.leg.transfer
         excess = _pulled_for_nothing(ledger, leg) if status in (Status.FAILED, Status.CANCELED) else None
-        if state is LegState.DONE and excess is not None:
+        if excess is not None:
             says = (
                 f"The refund's money came back to the platform, while {excess} of transfer {name} were "
                 "pulled back: pass on what is owed to the connected account."
@@ -296,8 +296,8 @@ def _pulled_for_nothing(ledger: Ledger, leg: LegRecord) -> Money | None:
 
     What had to come back of each transfer is what the live refunds would pull back if none had been pulled yet.
     """
-    if leg.made is None or ledger.payment is None:
-        return None if leg.made is None else leg.made.amount
+    if leg.made is None:
+        return None
     pulled, live = dict[str, int](), 0
     for record in ledger.refunds:
         if status_of(ledger, record) in _LIVE and record.request is not None:
@@ -305,14 +305,15 @@ def _pulled_for_nothing(ledger: Ledger, leg: LegRecord) -> Money | None:
         for each in record.legs:
             if each.made is not None:
                 pulled[each.leg.transfer] = pulled.get(each.leg.transfer, 0) + each.made.amount.amount_minor
-    held = {one.id: one.left.amount_minor + pulled.get(one.id, 0) for one in ledger.payment.transfers}
-    for transfer in sorted(held):
-        due = min(held[transfer], live)
-        if transfer == leg.leg.transfer:
-            excess = min(leg.made.amount.amount_minor, pulled[transfer] - due)
-            return Money(excess, leg.made.amount.currency) if excess > 0 else None
-        live -= due
-    return leg.made.amount  # the transfer is not shown: nothing tells whether a later refund accounts for it
+    transfers = () if ledger.payment is None else ledger.payment.transfers
+    # A transfer that is not shown held what was pulled back of it at least.
+    held = pulled | {one.id: one.left.amount_minor + pulled.get(one.id, 0) for one in transfers}
+    due: dict[str, int] = {}
+    for name in sorted(held):
+        due[name] = min(held[name], live)
+        live -= due[name]
+    excess = min(leg.made.amount.amount_minor, pulled[leg.leg.transfer] - due[leg.leg.transfer])
+    return Money(excess, leg.made.amount.currency) if excess > 0 else None
 
 
 def _stuck(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> str | None:
