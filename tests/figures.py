@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from refund_domain.policy import Policy
-from tests.campaign.plan import BROKEN_SEEDS, FIRST_SEED
+from tests.campaign.plan import BROKEN_SEEDS, FIRST_SEED, FULL_CUTS, FULL_KILLS, FULL_STEPS
 from tests.docs.reference import table
+from tests.simulation.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[1]
 JSON = ROOT / "docs" / "explanation" / "figures.json"
@@ -77,6 +78,7 @@ def page(figures: Figures) -> str:
         "ratios within one table mean anything. Each part says of which commit it is.\n",
         "## In short\n",
         _short(figures),
+        *([f"**Short of a whole campaign**: {'; '.join(short)}.\n"] if (short := lacks(figures)) else ()),
         "## The simulator\n",
         "The shipped async service, driven by hand: it stops before and after every call of a port, where it may "
         "be crashed, paused or overtaken. A step is one resumption there. First safety under faults, judged by "
@@ -141,6 +143,25 @@ def _made(figures: Figures, part: str) -> str:
     whole = "whole" if made["units"] == made["of"] else f"{made['units']} of {made['of']} units"
     broke = f" **Broke:** {'; '.join(made['errors'])}." if made["errors"] else ""
     return f"Made until {made['to']} at commit {words} with Python {made['python']}, {whole}.{broke}\n\n"
+
+
+def lacks(figures: Figures) -> tuple[str, ...]:
+    """What a whole campaign over this library would have and these figures have not."""
+    modes = {mode["mode"]: mode["steps"] for mode in figures.get("memory", {}).get("modes", ())}
+    tried = {mutant["name"] for mutant in figures.get("mutants", ())}
+    counts = figures.get("kills", {}).get("counts", {})
+    kills = sum(count for name, count in counts.items() if name.startswith("SQLite workers killed"))
+    cuts = figures.get("wal", {}).get("counts", {}).get("logs cut", 0)
+    found = [f"the world {mode} was not run" for mode in MODES if mode not in modes]
+    found += [f"the mutant “{mutant.name}” was not tried" for mutant in MUTANTS if mutant.name not in tried]
+    for did, whole, what in (
+        (sum(modes.values()), FULL_STEPS, "steps"),
+        (kills, FULL_KILLS, "workers killed"),
+        (cuts, FULL_CUTS, "logs cut"),
+    ):
+        if did < whole:
+            found.append(f"{did:,} of {whole:,} {what}")
+    return tuple(found)
 
 
 def _short(figures: Figures) -> str:

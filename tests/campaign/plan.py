@@ -25,9 +25,11 @@ _SQLITE_SHARE: Final = 100
 BROKEN_SEEDS: Final = 400
 """Of each world with an assumption broken."""
 
-_KILLS: Final = 5_000
+FULL_KILLS: Final = 5_000
+"""How many SQLite workers a whole campaign kills."""
 _KILLS_A_UNIT: Final = 100  # for each of two tests
-_CUTS: Final = 100_000
+FULL_CUTS: Final = 100_000
+"""How many logs it cuts, about."""
 _CUTS_A_UNIT: Final = 3_900  # about
 _POSTGRES_ROUNDS: Final = 20
 _FUZZ_UNITS: Final = 12
@@ -62,9 +64,9 @@ def plan(steps: int) -> tuple[Unit, ...]:
         [Unit(part="exhaustive", number=0)],
         [
             Unit(part="kills", number=number, arguments=(_KILLS_A_UNIT,))
-            for number in range(_scaled(_KILLS / _KILLS_A_UNIT / 2, scale))
+            for number in range(_scaled(FULL_KILLS / _KILLS_A_UNIT / 2, scale))
         ],
-        [Unit(part="wal", number=number) for number in range(_scaled(_CUTS / _CUTS_A_UNIT, scale))],
+        [Unit(part="wal", number=number) for number in range(_scaled(FULL_CUTS / _CUTS_A_UNIT, scale))],
         [Unit(part="postgres", number=number) for number in range(_scaled(_POSTGRES_ROUNDS, scale))],
         [
             Unit(part="fuzz", number=number, arguments=(_scaled(_FUZZ_S, min(1, scale * _FUZZ_UNITS)),))
