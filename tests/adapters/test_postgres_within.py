@@ -21,7 +21,7 @@ import sqlalchemy
 from psycopg.adapt import Loader
 from psycopg.pq import TransactionStatus
 
-from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal
+from refund_adapters.sql import AsyncPostgresJournal, PostgresJournal, postgres_link
 from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
 from refund_domain.events import PersonAsked
 from refund_domain.payments import PaymentRef
@@ -141,6 +141,28 @@ def test_an_async_host_that_goes_on_after_an_error_commits() -> None:
         assert bookings(conninfo) == 1
 
     asyncio.run(work())
+
+
+def test_what_fails_early_is_not_logged(
+    conninfo: str, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that is back before all is sent is told as ever, and psycopg logs nothing of a pipeline."""
+    real = postgres_link.OwnCursor.execute
+
+    def slowly(cursor: Any, *asked: Any) -> Any:
+        done = real(cursor, *asked)
+        time.sleep(0.3)  # so that the answer is there when the next statement is sent
+        return done
+
+    with psycopg.connect(conninfo) as other, hasty(conninfo) as host:
+        joined = journal.within(host)
+        journal.within(other).append(REF, [asked(1)], expected=0, head=QUIET)
+        monkeypatch.setattr(postgres_link.OwnCursor, "execute", slowly)
+        with pytest.raises(JournalBusy, match="55P03") as caught:
+            joined.append(REF, [asked(2)], expected=0, head=QUIET)
+        assert caught.value.__context__ is None
+        assert caplog.records == []
+    assert bookings(conninfo) == 1
 
 
 class Turns:

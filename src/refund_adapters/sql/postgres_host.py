@@ -71,15 +71,22 @@ async def ajoined(raw: AsyncRaw, schema: str, ask: Ask[T]) -> T:
 
 
 def _rows(raw: Raw, schema: str, statement: bytes, values: Mapping[str, object]) -> Rows:
+    failed: BaseException | None = None
     with OwnCursor(raw) as saving, OwnCursor(raw) as asking, OwnCursor(raw) as keeping:
         try:
             with raw.pipeline() if _may_pipeline(raw) else nullcontext():
-                saving.execute(_SAVE)
-                asking.execute(statement, values)
-                keeping.execute(_KEEP)
-            return given(asking)
+                try:
+                    saving.execute(_SAVE)
+                    asking.execute(statement, values)
+                    keeping.execute(_KEEP)
+                except psycopg.Error as error:
+                    failed = error  # kept back: psycopg logs what ends a pipeline early, with names
         except psycopg.Error as error:
-            trouble = _trouble(error, schema)
+            failed = failed or error
+        if failed is None:
+            return given(asking)
+    trouble = _trouble(failed, schema)
+    del failed
     if raw.info.transaction_status == TransactionStatus.INERROR:
         with suppress(psycopg.Error), OwnCursor(raw) as cursor:  # what went wrong first is what is told
             cursor.execute(_UNDO)
@@ -88,15 +95,22 @@ def _rows(raw: Raw, schema: str, statement: bytes, values: Mapping[str, object])
 
 
 async def _arows(raw: AsyncRaw, schema: str, statement: bytes, values: Mapping[str, object]) -> Rows:
+    failed: BaseException | None = None
     async with AsyncOwnCursor(raw) as saving, AsyncOwnCursor(raw) as asking, AsyncOwnCursor(raw) as keeping:
         try:
             async with raw.pipeline() if _may_pipeline(raw) else nullcontext():
-                await saving.execute(_SAVE)
-                await asking.execute(statement, values)
-                await keeping.execute(_KEEP)
-            return await agiven(asking)
+                try:
+                    await saving.execute(_SAVE)
+                    await asking.execute(statement, values)
+                    await keeping.execute(_KEEP)
+                except psycopg.Error as error:
+                    failed = error
         except psycopg.Error as error:
-            trouble = _trouble(error, schema)
+            failed = failed or error
+        if failed is None:
+            return await agiven(asking)
+    trouble = _trouble(failed, schema)
+    del failed
     if raw.info.transaction_status == TransactionStatus.INERROR:
         with suppress(psycopg.Error):
             async with AsyncOwnCursor(raw) as cursor:
