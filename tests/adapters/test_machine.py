@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from refund_adapters.memory import (
@@ -31,7 +32,7 @@ from refund_domain.refusals import NotAskedFor, Refused
 from refund_domain.testing.laws import LawBroken
 from refund_domain.testing.laws_gateway import send_of
 from refund_domain.testing.machine import MARIA, machine
-from refund_domain.testing.promises import PROMISES
+from refund_domain.testing.promises import PROMISES, Taken
 from refund_domain.testing.weather import Crash, Line, Play, Weather
 from refund_domain.testing.wiring import Awaited, Wiring
 from tests.adapters.broken_wirings import BROKEN_WIRINGS, Host
@@ -186,6 +187,23 @@ def test_awaited_desk_settles_as_the_service_does() -> None:
         assert wiring.page(ref, MARIA) is not None
         said = wiring.service.settle(ref, subject="payment", code="none", choice=Choice.NOTED, by=MARIA)
         assert said == Refused((NotAskedFor(),))
+
+
+@given(st.just(Play.LATE))
+@settings(max_examples=1)
+def test_what_is_late_arrives_within_its_time(late: Play) -> None:
+    """However long the machine lets pass, a request that was given up is at the bank before it may be no more."""
+    state = machine(partial(memory, cap=False, policy=Policy()))()
+    taken = state.first_payment("card", 2)
+    assert isinstance(taken, Taken)
+    state.refund(taken, [late])
+    bank, weather = state._wiring.bank, state._wiring.weather
+    assert (len(weather.held), bank.refunds(taken.ref)) == (1, ())
+    state.time_passes("watch_most", 0)
+    (made,) = bank.refunds(taken.ref)
+    assert weather.held == []
+    assert made.created_at - START <= Policy().executes_within
+    state.teardown()
 
 
 def test_machine_needs_a_maker() -> None:

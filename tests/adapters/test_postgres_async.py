@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from refund_adapters.memory import AsyncMemoryGateway, MemoryBank
 from refund_adapters.sql import AsyncPostgresJournal
@@ -169,6 +170,26 @@ def test_refund_is_requested_within_a_host_and_issued_once() -> None:
 
     before, after, refund, made = asyncio.run(refund_it())
     assert (before, after, refund.status, made) == (0, 1, Status.SUCCEEDED, 1)
+
+
+def test_live_gateway_needs_a_durable_commit_of_the_host() -> None:
+    """An AsyncConnection whose commits can be lost is refused with a live key, and is left as it was."""
+
+    async def anybody(actor: Actor, action: object, ref: Ref | None) -> bool:
+        return True
+
+    async def work() -> None:
+        conninfo = shared().database()
+        async with await AsyncPostgresJournal.open(conninfo) as journal:
+            live = AsyncRefundService(AsyncMemoryGateway(MemoryBank(), live=True), journal, allow=anybody)
+            async with await psycopg.AsyncConnection.connect(conninfo) as host:
+                await live.within(host)
+                await host.execute("SET synchronous_commit = off")
+                with pytest.raises(ValueError, match="durable"):
+                    await live.within(host)
+                assert host.info.transaction_status == TransactionStatus.INTRANS
+
+    asyncio.run(work())
 
 
 def test_constructor_says_how_it_is_opened() -> None:
