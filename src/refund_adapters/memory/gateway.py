@@ -376,9 +376,6 @@ class _Scripted:
         fault = _next(self._pages)
         return page_from(self._bank, account, window, subject, after, fault, size=self._page_size)
 
-    def _resolve(self, id: str, account: str) -> PaymentRef | Refused:
-        return resolved(self._bank, id, account)
-
     def _send(self, ask: Ask) -> Answer:
         self._sent.append(ask)
         return send_to(self._bank, ask, _next(self._sends))
@@ -424,7 +421,7 @@ class MemoryGateway(_Scripted):
 
     def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """The charge behind an id of the bank's, as Stripe's gateways find it: `bank.intents` makes such ids."""
-        return self._resolve(id, account)
+        return resolved(self._bank, id, account)
 
     def locate(self, signal: Signal) -> Signal:
         """The signal as it is: so a worker that locates what Stripe tells needs no other code with this bank."""
@@ -451,7 +448,7 @@ class AsyncMemoryGateway(_Scripted):
 
     async def resolve(self, id: str, *, account: str = PLATFORM) -> PaymentRef | Refused:
         """The charge behind an id of the bank's, as Stripe's gateways find it: `bank.intents` makes such ids."""
-        return self._resolve(id, account)
+        return resolved(self._bank, id, account)
 
     async def locate(self, signal: Signal) -> Signal:
         """The signal as it is: so a worker that locates what Stripe tells needs no other code with this bank."""

@@ -285,10 +285,9 @@ def refund_refusals(
     left = refundable(ledger, without=own)
     if ledger.payment is None or left is None:
         return _NONE
+    refusals = [*payment_refusals(ledger.payment, at, policy), *_standing(ledger, own)]
     # The window last: it alone speaks of giving back outside, and nobody may act on that before the others.
-    of_payment = payment_refusals(ledger.payment, at, policy)
-    over = [refusal for refusal in of_payment if isinstance(refusal, WindowOver)]
-    refusals = [*(refusal for refusal in of_payment if refusal not in over), *_standing(ledger, own), *over]
+    refusals.sort(key=lambda refusal: isinstance(refusal, WindowOver))
     stands = {type(refusal) for refusal in refusals}
     if left.amount_minor == 0:
         if not stands & {InFlight, AlreadyRefunded, NotCaptured, Disputed}:

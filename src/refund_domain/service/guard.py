@@ -106,7 +106,7 @@ class Guard(Loop):
             # A no all the same; but somebody must be able to tell missing rights from a look-up that broke.
             self._watch.allow_broke(tenant_switch(by.tenant) if ref is None else ref, by.tenant, action, error)
             return False
-        return may is True
+        return may
 
     def _command(
         self, stream: Stream, given: RequestRefund | ApproveRequest, watch: Watch
