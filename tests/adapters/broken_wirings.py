@@ -97,11 +97,19 @@ class AmountFromThePage(Host):
 class SendsWhatIsLeft(Host):
     """Where the amount has changed, sends the new one: nobody saw it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed: dict[str, Mapping[str, str]] = {}
+
     def press(self, ref: PaymentRef, by: Actor, form: Mapping[str, str]) -> Told:
-        """Quotes and verifies by itself."""
-        told = super().press(ref, by, form)
+        """Quotes and verifies by itself; a second click is of the page it made."""
+        page = form["request_id"]
+        told = super().press(ref, by, self.renewed.get(page, form))
         fresh = self.page(ref, by) if told is Told.REFUSED else None
-        return told if fresh is None else super().press(ref, by, fresh)
+        if fresh is None or fresh["amount_minor"] == form["amount_minor"]:
+            return told
+        self.renewed[page] = fresh
+        return super().press(ref, by, fresh)
 
 
 class RetriesFailures(Host):

@@ -156,9 +156,9 @@ def test_sound_host_keeps_every_promise() -> None:
 
 @pytest.mark.parametrize(("host", "promises"), BROKEN_WIRINGS, ids=lambda value: getattr(value, "__name__", ""))
 def test_each_mistake_is_found(host: type[Host], promises: frozenset[str]) -> None:
-    """Each mistake is found within 300 histories, and what it breaks is named."""
+    """Each mistake is found within 1,500 histories (the rarest takes some 400), and what it breaks is named."""
     with pytest.raises(LawBroken) as caught:
-        run_state_machine_as_test(machine(host), settings=histories(300))
+        run_state_machine_as_test(machine(host), settings=histories(1_500))
     assert caught.value.law in promises
     assert caught.value.demand == PROMISES[caught.value.law]
 
