@@ -206,6 +206,23 @@ def test_what_is_late_arrives_within_its_time(late: Play) -> None:
     state.teardown()
 
 
+@given(st.just(Choice.NOTED))
+@settings(max_examples=1)
+def test_what_waits_is_answered(choice: Choice) -> None:
+    """Somebody who reads what waits answers it, and then it waits no more."""
+    state = machine(partial(memory, cap=False, policy=Policy()))()
+    taken = state.first_payment("card", 2)
+    assert isinstance(taken, Taken)
+    state.refund(taken, [])
+    state.bank_decides(taken, True)
+    state.reconcile(taken, [])
+    (waiting,) = state._wiring.waiting(taken.owner)
+    assert [item.code for item in waiting.items] == ["failed"]
+    state.settle(taken, choice)
+    assert state._wiring.waiting(taken.owner) == ()
+    state.teardown()
+
+
 def test_machine_needs_a_maker() -> None:
     """A wiring in place of its maker is refused: every history needs a fresh one."""
     with pytest.raises(TypeError, match="make must be callable"):

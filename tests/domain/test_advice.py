@@ -84,6 +84,11 @@ class Desk:
         assert not isinstance(view, Refused)
         return view.refunds[0]
 
+    def note(self, ref: PaymentRef, code: str) -> None:
+        """Somebody has read what this code says of the first refund."""
+        said = self.refunds.settle(ref, subject=self.shown(ref).id, code=code, choice=Choice.NOTED, by=MARIA)
+        assert not isinstance(said, Refused)
+
     def told(self) -> dict[str, str]:
         """What waits for people, by its code."""
         waiting = self.refunds.attention(by=MARIA)
@@ -119,29 +124,73 @@ def _in_doubt(desk: Desk, ref: PaymentRef) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "says"),
+    ("since", "code", "says"),
     [
-        (_repaid, NOTHING_LEFT.says),
-        (_elsewhere, NOTHING_LEFT.says),
-        (_lost, AFTER_FAILURE["charge_for_pending_refund_disputed"].says),
-        (_again, "gave the money back since. Pay nothing beside it."),
-        (_in_doubt, "is under way since; wait for its end. Pay nothing beside it."),
+        (_repaid, "failed_nothing_left", NOTHING_LEFT.says),
+        (_elsewhere, "failed_nothing_left", NOTHING_LEFT.says),
+        (_lost, "failed_disputed", AFTER_FAILURE["charge_for_pending_refund_disputed"].says),
+        (_again, "failed_given_back", "gave the money back since. Pay nothing beside it."),
+        (_in_doubt, "failed_under_way", "is under way since; wait for its end. Pay nothing beside it."),
     ],
 )
 def test_what_went_back_since_is_not_to_be_paid_again(
-    since: Callable[[Desk, PaymentRef], None], says: str
+    since: Callable[[Desk, PaymentRef], None], code: str, says: str
 ) -> None:
-    """A failed refund's advice ends once the money went back by any other way, is under way, or is disputed."""
+    """A failed refund's advice ends once the money went back by any other way, is under way, or is disputed; who
+    has noted the old advice is told the new one."""
     desk = Desk.open()
     ref = desk.failed()
     assert desk.told()["failed"] == CLOSED.says
     assert desk.shown(ref).next_step == CLOSED
+    desk.note(ref, "failed")
+    assert desk.told() == {}
     since(desk, ref)
     step = desk.shown(ref).next_step
     assert step is not None
     assert step.says.endswith(says)
-    assert desk.told()["failed"] == step.says
+    assert desk.told()[code] == step.says
+    assert "failed" not in desk.told()
     assert CLOSED.says not in to_staff(desk.shown(ref))
+
+
+def test_advice_that_comes_back_is_news_again() -> None:
+    """What was noted before a dispute, or while a second refund was under way, is told again once that is over."""
+    desk = Desk.open()
+    ref = desk.failed()
+    desk.note(ref, "failed")
+    dispute = desk.bank.dispute(ref)
+    desk.refunds.reconcile(ref)
+    assert set(desk.told()) == {"failed_disputed"}
+    desk.note(ref, "failed_disputed")
+    assert desk.told() == {}
+    desk.bank.close_dispute(dispute, "won")
+    desk.refunds.reconcile(ref)
+    assert desk.told() == {"failed": CLOSED.says}
+    desk.note(ref, "failed")
+    assert desk.told() == {}
+    late = desk.refunds.settle(
+        ref, subject=desk.shown(ref).id, code="failed_disputed", choice=Choice.NOTED, by=MARIA
+    )
+    assert isinstance(late, Refused)
+
+
+def test_of_two_refunds_that_failed_one_says_what_is_owed() -> None:
+    """The first points to the second: two people who work through the list do not both pay the client."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"))
+    fails = Course.succeeds_then_fails("expired_or_canceled_card", 2 * DAY)
+    desk.bank.plan(ref, fails, fails)
+    desk.issue(ref)
+    desk.recover(3)
+    second = desk.issue(ref)
+    desk.recover(3)
+    told = desk.told()
+    assert set(told) == {"failed", "failed_tried_again"}
+    assert told["failed"] == CLOSED.says
+    assert told["failed_tried_again"].startswith(f"Refund {second.id} was tried since")
+    assert "outside" not in told["failed_tried_again"]
+    assert desk.shown(ref).next_step is not None
+    assert "outside" not in to_staff(desk.shown(ref))
 
 
 def test_a_part_that_went_back_since_is_named() -> None:
@@ -149,7 +198,7 @@ def test_a_part_that_went_back_since_is_named() -> None:
     desk = Desk.open()
     ref = desk.failed()
     desk.refunds.record_outside(ref, usd("50.00"), by=MARIA, how="check")
-    assert desk.told()["failed"] == f"{CLOSED.says} No more than 150.00 USD is left to give back."
+    assert desk.told()["failed_owed_15000"] == f"{CLOSED.says} No more than 150.00 USD is left to give back."
 
 
 def test_a_payment_that_failed_itself_is_owed_nothing() -> None:
@@ -162,7 +211,7 @@ def test_a_payment_that_failed_itself_is_owed_nothing() -> None:
     desk.recover(1)
     assert desk.shown(ref).status is Status.FAILED
     assert desk.shown(ref).next_step == NEVER_RECEIVED
-    assert desk.told()["failed"] == NEVER_RECEIVED.says
+    assert desk.told()["failed_never_received"] == NEVER_RECEIVED.says
     assert isinstance(desk.refunds.record_outside(ref, usd("200.00"), by=MARIA, how="check"), Refused)
 
 
@@ -216,6 +265,29 @@ def test_a_later_refund_accounts_for_what_a_failed_one_pulled_back() -> None:
     desk.recover(3)
     desk.issue(one)
     assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+
+
+@pytest.mark.parametrize("since", [_repaid, _elsewhere, _lost])
+def test_what_pays_for_the_client_s_money_is_not_to_be_passed_on(
+    since: Callable[[Desk, PaymentRef], None],
+) -> None:
+    """The client got the money by another way after the refund failed: what was pulled back of the transfer pays
+    for that, and nobody is told to give it to the connected account. Of a part, the rest is."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), group="o1")
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.bank.plan(ref, Course.succeeds_then_fails("declined", 2 * DAY))
+    desk.issue(ref)
+    desk.recover(3)
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+    assert "where not, pass them on" in desk.told()["transfer_pulled_back"]
+    if since is _repaid:
+        desk.refunds.record_outside(ref, usd("40.00"), by=MARIA, how="check")
+        assert "110.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+        desk.refunds.record_outside(ref, usd("160.00"), by=MARIA, how="check")
+    else:
+        since(desk, ref)
+    assert "transfer_pulled_back" not in desk.told()
 
 
 def test_a_failed_refund_that_pulled_nothing_back_has_nothing_to_pass_on() -> None:

@@ -179,7 +179,8 @@ def test_every_cause_of_a_failure_has_its_next_step() -> None:
         story = standing(Status.SUCCEEDED)
         story.shows(attrs.evolve(story.ours(status="failed"), failure_reason=reason))
         story.quote()
-        assert waiting(story)["failed"].says == expected.says
+        code = "failed_disputed" if reason == DISPUTE_FAILURE else "failed"
+        assert waiting(story)[code].says == expected.says
         assert kinds(story.until_due().look()) == ["LookScheduled"]
         assert story.ledger.due is None
     assert "never refund it again" in AFTER_FAILURE[DISPUTE_FAILURE].says

@@ -263,7 +263,7 @@ def test_a_failed_refund_of_a_destination_charge_tells_a_person_where_the_money_
     items = {item.code: item for item in attention(story.ledger)}
     told = items["transfer_pulled_back"]
     assert (told.subject, told.choices, told.move) == ("r1", (Choice.NOTED,), Move.STAFF)
-    assert "pass on what is owed" in told.says
+    assert "pass on the rest" in told.says
     assert set(items) == {word, "transfer_pulled_back"}
     story.settle("r1", word, Choice.NOTED)
     assert [item.code for item in attention(story.ledger)] == ["transfer_pulled_back"]

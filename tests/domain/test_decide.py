@@ -342,6 +342,14 @@ def test_a_clock_that_fell_behind_by_more_than_the_skew_only_looks(behind: timed
         assert story.ledger.due == story.now + MINUTE
 
 
+def test_a_stream_that_nobody_opened_owes_no_look() -> None:
+    """Whatever is seen for a payment that no tenant has here: nothing is written, as nobody may be shown it."""
+    story = Story()
+    for seen in (story.picture(), Missing(), Unread(why="timeout")):
+        look = OwedLook(at=START, latest=START, look=seen, sightings=EMPTY.sightings)
+        assert decide(EMPTY, look, POLICY) == ()
+
+
 def test_nothing_is_decided_on_a_picture_that_another_look_has_overtaken() -> None:
     """A dispute opens between the reading of a look and its writing, and another look has put it on record: the
     older figures neither replace it nor lead to a send, whatever the clocks say (failure H04)."""

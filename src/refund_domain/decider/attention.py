@@ -6,7 +6,7 @@ never among the choices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -27,7 +27,8 @@ from refund_domain.decider.ledger import (
     status_of,
 )
 from refund_domain.decider.pulling import legs_told
-from refund_domain.payments import PaymentStatus
+from refund_domain.events import AttentionSettled
+from refund_domain.payments import GatewayRefund, PaymentStatus
 from refund_domain.refusals import Move
 from refund_domain.rules.eligibility import INQUIRIES, counting_disputes, disputed_minor, listed_minor, refundable
 
@@ -35,7 +36,8 @@ _NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5
 _PULLED_BACK: Final = (
     "The refund's money came back to the platform, while the transfer to the connected account was pulled back, "
-    "and the platform's fee perhaps returned: check both in the dashboard and pass on what is owed."
+    "and the platform's fee perhaps returned: check both in the dashboard. They pay for what the client is given "
+    "by another way; pass on the rest."
 )
 
 _FUNDS: Final = "insufficient_funds"
@@ -79,10 +81,15 @@ UNREADABLE: Final = Attention(
 
 @attrs.frozen(kw_only=True)
 class AfterFailure:
-    """Whose move is next once a refund has failed or was cancelled, and what they do."""
+    """Whose move is next once a refund has failed or was cancelled, and what they do.
+
+    `kind` names the advice, so that another one waits anew: empty while all of the refund's amount is owed by the
+    reason alone, else the word that follows the status in the item's code (`failed_disputed`).
+    """
 
     move: Move
     says: str
+    kind: str = ""
 
 
 AFTER_FAILURE: Final[dict[str, AfterFailure]] = {
@@ -93,7 +100,9 @@ AFTER_FAILURE: Final[dict[str, AfterFailure]] = {
         move=Move.STAFF, says="The card is closed; pay the client outside and record it."
     ),
     "charge_for_pending_refund_disputed": AfterFailure(
-        move=Move.STAFF, says="The client disputed the payment; answer the dispute and never refund it again."
+        move=Move.STAFF,
+        says="The client disputed the payment; answer the dispute and never refund it again.",
+        kind="disputed",
     ),
     "insufficient_funds": AfterFailure(
         move=Move.STAFF, says="The balance was too low for too long; top it up, then quote a new refund."
@@ -113,43 +122,68 @@ UNKNOWN_FAILURE: Final = AfterFailure(
 
 
 NEVER_RECEIVED: Final = AfterFailure(
-    move=Move.STAFF, says="The payment itself failed: no money was received, and nothing is owed for it."
+    move=Move.STAFF,
+    says="The payment itself failed: no money was received, and nothing is owed for it.",
+    kind="never_received",
 )
 """After a failed refund of a payment that has failed itself: whatever was paid for it would be a gift."""
 
 NOTHING_LEFT: Final = AfterFailure(
-    move=Move.STAFF, says="Its money has gone back since, by other ways; nothing is left to give back."
+    move=Move.STAFF,
+    says="Its money has gone back since, by other ways; nothing is left to give back.",
+    kind="nothing_left",
 )
 """After a failed refund of a payment that was given back otherwise since."""
+
+
+_FAILED: Final = (Status.FAILED, Status.CANCELED)
 
 
 def next_step(ledger: Ledger, record: RefundRecord) -> AfterFailure | None:
     """Whose move is next after this refund has failed or was cancelled; None: it did neither.
 
     By the reason, but only as far as the money is still owed: what has gone back since, is under way, or is
-    disputed is never to be paid once more.
+    disputed is never to be paid once more; and of several refunds that failed the last alone says what to pay.
     """
     seen = shown(ledger, record)
-    if seen is None or status_of(ledger, record) not in (Status.FAILED, Status.CANCELED):
+    if seen is None or status_of(ledger, record) not in _FAILED:
         return None
-    payment, reason = ledger.payment, seen.refund.failure_reason
+    return _step(ledger, record, seen.refund)
+
+
+def _step(ledger: Ledger, record: RefundRecord, refund: GatewayRefund) -> AfterFailure:
+    payment, reason = ledger.payment, refund.failure_reason
     if payment is not None and payment.status is PaymentStatus.FAILED:
         return NEVER_RECEIVED
     if reason == DISPUTE_FAILURE or (payment is not None and counting_disputes(payment)):
         return AFTER_FAILURE[DISPUTE_FAILURE]
-    for other in ledger.refunds:
-        status = status_of(ledger, other)
-        if other.id != record.id and HOLDS[status]:
-            done = status is Status.SUCCEEDED
-            over = "gave the money back since" if done else "is under way since; wait for its end"
-            return AfterFailure(move=Move.STAFF, says=f"Refund {other.id} {over}. Pay nothing beside it.")
+    if (other := _beside(ledger, record)) is not None:
+        return other
     left = refundable(ledger)
     if left is not None and left.amount_minor == 0:
         return NOTHING_LEFT
     after = after_failure(reason)
-    if left is None or left == seen.refund.amount:
+    if left is None or left == refund.amount:
         return after
-    return attrs.evolve(after, says=f"{after.says} No more than {left} is left to give back.")
+    says = f"{after.says} No more than {left} is left to give back."
+    return attrs.evolve(after, says=says, kind=f"owed_{left.amount_minor}")
+
+
+def _beside(ledger: Ledger, record: RefundRecord) -> AfterFailure | None:
+    """What another refund of ours makes of a failed one: it holds the money, or was tried since and failed too."""
+    states = [(other.id, status_of(ledger, other)) for other in ledger.refunds]
+    for name, status in states:
+        if name != record.id and HOLDS[status]:
+            done = status is Status.SUCCEEDED
+            over = "gave the money back since" if done else "is under way since; wait for its end"
+            says = f"Refund {name} {over}. Pay nothing beside it."
+            return AfterFailure(move=Move.STAFF, says=says, kind="given_back" if done else "under_way")
+    later = states[[name for name, _ in states].index(record.id) + 1 :]
+    tried = [name for name, status in later if status in _FAILED]
+    if not tried:
+        return None
+    says = f"Refund {tried[-1]} was tried since and failed, too: what is owed stands there, and only there."
+    return AfterFailure(move=Move.STAFF, says=says, kind="tried_again")
 
 
 def after_failure(reason: str | None) -> AfterFailure:
@@ -164,9 +198,20 @@ def after_failure(reason: str | None) -> AfterFailure:
 
 def attention(ledger: Ledger) -> tuple[Attention, ...]:
     """All that waits for a person in this ledger and was not answered yet."""
-    answers = {(done.subject, done.code): done.choice for done in ledger.settled}  # the last word stands
-    looking = (None, Choice.KEEP_LOOKING)
-    return tuple(item for item in answerable(ledger) if answers.get((item.subject, item.code)) in looking)
+    words = {(done.subject, _matter(done.code)): done for done in ledger.settled}  # the last word stands
+    return tuple(item for item in answerable(ledger) if not _answers(words, item))
+
+
+def _answers(words: Mapping[tuple[str, str], AttentionSettled], item: Attention) -> bool:
+    """Whether the last word said on the item's matter was said of this very item, and was not to go on."""
+    done = words.get((item.subject, _matter(item.code)))
+    return done is not None and done.code == item.code and done.choice is not Choice.KEEP_LOOKING
+
+
+def _matter(code: str) -> str:
+    """What a code is about: all advice on one failure is one matter, as advice that comes back is news again."""
+    word = code.partition("_")[0]
+    return word if word in _FAILED else code
 
 
 def answerable(ledger: Ledger) -> Iterator[Attention]:
@@ -216,8 +261,7 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         yield _note(record.id, "transfers_unknown", _NO_PLAN)
     match status:
         case Status.FAILED | Status.CANCELED:
-            after = next_step(ledger, record) or UNKNOWN_FAILURE
-            yield _note(record.id, status, after.says)
+            yield _after_failure(ledger, record, status)
             if _was_passed_on(ledger, record):
                 yield _note(record.id, "transfer_pulled_back", _PULLED_BACK)
         case Status.NOT_MADE:
@@ -232,6 +276,11 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
             yield _note(record.id, "waits_for_funds", _WAITS_FOR_FUNDS)
         case Status.REQUESTED | Status.IN_DOUBT | Status.PENDING | Status.SUCCEEDED:
             pass
+
+
+def _after_failure(ledger: Ledger, record: RefundRecord, status: Status) -> Attention:
+    after = next_step(ledger, record) or UNKNOWN_FAILURE
+    return _note(record.id, f"{status}_{after.kind}" if after.kind else status, after.says)
 
 
 def _of_payment(ledger: Ledger) -> Iterator[Attention]:

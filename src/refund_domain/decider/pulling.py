@@ -28,6 +28,7 @@ from refund_domain.events import Event, LegClaimed, LegNotMade, LegObserved
 from refund_domain.money import Money
 from refund_domain.payments import Payment
 from refund_domain.policy import Policy
+from refund_domain.rules.eligibility import refundable
 
 Events = tuple[Event, ...]
 
@@ -271,8 +272,9 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
         excess = _pulled_for_nothing(ledger, leg) if status in (Status.FAILED, Status.CANCELED) else None
         if excess is not None:
             says = (
-                f"The refund's money came back to the platform, while {excess} of transfer {name} were "
-                "pulled back: pass on what is owed to the connected account."
+                f"The refund's money came back to the platform, and {excess} of transfer {name} were pulled back "
+                "for it. Where the client is given it by another way, they pay for that; where not, pass them on "
+                "to the connected account."
             )
             yield LegTold(
                 subject=subject_of(record.id, leg), code="transfer_pulled_back", says=says, choices=_TOLD
@@ -292,28 +294,30 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
 
 
 def _pulled_for_nothing(ledger: Ledger, leg: LegRecord) -> Money | None:
-    """How much of what this leg of a failed refund pulled back no live refund of ours accounts for; None: nothing.
+    """How much of what this leg of a failed refund pulled back covers nothing that went back; None: it covers all.
 
-    What had to come back of each transfer is what the live refunds would pull back if none had been pulled yet.
+    What had to come back of each transfer is what one refund of all that went back by any way, or is held or
+    disputed, would pull back if nothing had been pulled yet.
     """
-    if leg.made is None:
+    payment, left = ledger.payment, refundable(ledger)
+    if leg.made is None or payment is None or left is None:
         return None
-    pulled, live = dict[str, int](), 0
-    for record in ledger.refunds:
-        if status_of(ledger, record) in _LIVE and record.request is not None:
-            live += record.request.amount.amount_minor
-        for each in record.legs:
-            if each.made is not None:
-                pulled[each.leg.transfer] = pulled.get(each.leg.transfer, 0) + each.made.amount.amount_minor
-    transfers = () if ledger.payment is None else ledger.payment.transfers
+    name, pulled = leg.leg.transfer, _pulled(ledger)
     # A transfer that is not shown held what was pulled back of it at least.
-    held = pulled | {one.id: one.left.amount_minor + pulled.get(one.id, 0) for one in transfers}
-    due: dict[str, int] = {}
-    for name in sorted(held):
-        due[name] = min(held[name], live)
-        live -= due[name]
-    excess = min(leg.made.amount.amount_minor, pulled[leg.leg.transfer] - due[leg.leg.transfer])
+    held = pulled | {one.id: one.left.amount_minor + pulled.get(one.id, 0) for one in payment.transfers}
+    before = sum(amount for other, amount in held.items() if other < name)
+    gone = payment.captured.amount_minor - left.amount_minor
+    excess = min(leg.made.amount.amount_minor, pulled[name] - max(0, gone - before))
     return Money(excess, leg.made.amount.currency) if excess > 0 else None
+
+
+def _pulled(ledger: Ledger) -> dict[str, int]:
+    """What all legs of this payment's refunds pulled back of each transfer, in minor units."""
+    pulled: dict[str, int] = {}
+    for _, leg in _legs(ledger):
+        if leg.made is not None:
+            pulled[leg.leg.transfer] = pulled.get(leg.leg.transfer, 0) + leg.made.amount.amount_minor
+    return pulled
 
 
 def _stuck(ledger: Ledger, record: RefundRecord, leg: LegRecord) -> str | None:
