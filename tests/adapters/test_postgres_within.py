@@ -73,15 +73,18 @@ def bookings(conninfo: str) -> int:
 # ---- what fails leaves the transaction as it was ----
 
 
+@pytest.mark.parametrize("threshold", [0, 5])
 @pytest.mark.parametrize("pipelines", [True, False])
 def test_a_host_that_goes_on_after_an_error_commits(
-    conninfo: str, journal: PostgresJournal, pipelines: bool, monkeypatch: pytest.MonkeyPatch
+    conninfo: str, journal: PostgresJournal, pipelines: bool, threshold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lock that was waited for in vain is the journal's error alone: the host's rows are committed, nothing of
-    the append is, and what is appended later in the same transaction stands. So it is with a libpq of old, too."""
+    the append is, and what is appended later in the same transaction stands. So it is with a libpq of old, too,
+    and for a host that has every statement prepared."""
     if not pipelines:
         monkeypatch.setattr(psycopg.Pipeline, "is_supported", staticmethod(lambda: False))
     with psycopg.connect(conninfo) as other, hasty(conninfo) as host:
+        host.prepare_threshold = threshold
         joined = journal.within(host)
         journal.within(other).append(REF, [asked(1)], expected=0, head=QUIET)
         for _ in range(2):
@@ -118,6 +121,7 @@ def test_an_async_host_that_goes_on_after_an_error_commits() -> None:
             await psycopg.AsyncConnection.connect(conninfo) as other,
             await psycopg.AsyncConnection.connect(conninfo) as host,
         ):
+            host.prepare_threshold = 0
             await (await journal.within(other)).append(REF, [asked(1)], expected=0, head=QUIET)
             await host.execute("SET LOCAL lock_timeout = '100ms'")
             await host.execute("INSERT INTO bookings VALUES (1)")
@@ -149,8 +153,8 @@ def test_what_fails_early_is_not_logged(
     """An error that is back before all is sent is told as ever, and psycopg logs nothing of a pipeline."""
     real = postgres_link.OwnCursor.execute
 
-    def slowly(cursor: Any, *asked: Any) -> Any:
-        done = real(cursor, *asked)
+    def slowly(cursor: Any, *asked: Any, **how: Any) -> Any:
+        done = real(cursor, *asked, **how)
         time.sleep(0.3)  # so that the answer is there when the next statement is sent
         return done
 
@@ -346,6 +350,38 @@ def test_a_copy_of_the_database_is_refused(server: Server, conninfo: str) -> Non
             assert journal.within(host).load(REF).version == 0
 
 
+def test_a_copy_of_the_server_is_refused_and_the_server_itself_is_not() -> None:
+    """A copy of the server's whole folder, as a snapshot or a standby is, has the same journal in the same tables:
+    it is refused. The server itself, started again behind the back of the journal's connections, is not."""
+    here = Server()
+    conninfo = here.database()
+
+    async def work() -> None:
+        async with await AsyncPostgresJournal.open(conninfo) as journal:
+            await asyncio.to_thread(here.stop)
+            there = await asyncio.to_thread(here.copied)
+            await asyncio.to_thread(here.start)
+            async with await psycopg.AsyncConnection.connect(
+                there.conninfo(conninfo.partition("dbname=")[2])
+            ) as host:
+                with pytest.raises(JournalUnavailable, match=r"copy of this journal.* of another server"):
+                    await journal.within(host)
+            async with await psycopg.AsyncConnection.connect(conninfo) as host:
+                assert (await (await journal.within(host)).load(REF)).version == 0
+
+    with PostgresJournal(conninfo) as journal:
+        here.stop()
+        there = here.copied()
+        here.start()
+        with psycopg.connect(there.conninfo(conninfo.partition("dbname=")[2])) as host:
+            with pytest.raises(JournalUnavailable, match=r"copy of this journal.* of another server"):
+                journal.within(host)
+            assert host.info.transaction_status == TransactionStatus.INTRANS
+        with psycopg.connect(conninfo) as host:
+            assert journal.within(host).load(REF).version == 0
+    asyncio.run(work())
+
+
 class Odd(Loader):
     """Reads whatever type as bytes."""
 
@@ -397,10 +433,11 @@ def test_rows_that_a_policy_hides_are_no_empty_journal(
 
 @pytest.fixture(scope="module")
 def waiting() -> str:
-    """A database with a journal on a server that waits for a standby which never comes."""
+    """A database on a server that waits for a standby which never comes; its roles want to hear no warning."""
     server = Server({"max_wal_senders": "2", "wal_level": "replica"})
     conninfo = server.database()
     PostgresJournal(conninfo).close()
+    server.execute("ALTER ROLE postgres SET client_min_messages = 'error'")
     server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     server.execute("SELECT pg_reload_conf()")
     return conninfo

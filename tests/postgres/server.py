@@ -40,7 +40,8 @@ def _binaries(home: Path) -> Path:
 class Server:
     """A server that can be stopped, killed and started again; its databases are made one per test."""
 
-    def __init__(self, settings: Mapping[str, str] = {}) -> None:
+    def __init__(self, settings: Mapping[str, str] = {}, of: Path | None = None) -> None:
+        """With these settings; or a copy of another server's folder, which must have been stopped."""
         self.home = Path(tempfile.mkdtemp(prefix="refunds-pg-"))
         os.chmod(self.home, 0o755)
         self.data = self.home / "data"
@@ -49,6 +50,17 @@ class Server:
         if os.getuid() == 0:
             shutil.chown(self.home, _USER)
         atexit.register(self._remove, os.getpid())
+        if of is not None:
+            shutil.copytree(of, self.data)
+            for path in (self.data, *self.data.rglob("*")):
+                if os.getuid() == 0:
+                    shutil.chown(path, _USER)
+        else:
+            self._make()
+        self._set({"unix_socket_directories": str(self.home), **settings})
+        self.start()
+
+    def _make(self) -> None:
         self._run(
             "initdb",
             "--auth=trust",
@@ -60,19 +72,26 @@ class Server:
             "-D",
             self.data,
         )
-        lines = [
-            "listen_addresses = ''",
-            f"unix_socket_directories = '{self.home}'",
-            "max_connections = 60",
-            "shared_buffers = 16MB",
-            "max_wal_senders = 0",
-            "wal_level = minimal",
-            "autovacuum = off",
-            *(f"{name} = '{value}'" for name, value in settings.items()),
-        ]
+        self._set(
+            {
+                "listen_addresses": "",
+                "max_connections": "60",
+                "shared_buffers": "16MB",
+                "max_wal_senders": "0",
+                "wal_level": "minimal",
+                "autovacuum": "off",
+            }
+        )
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        """The last word on a setting stands."""
+        lines = [f"{name} = '{value}'" for name, value in settings.items()]
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.write("\n".join(["", *lines, ""]))
-        self.start()
+
+    def copied(self) -> Server:
+        """Another server, started from a copy of this one's folder; this one must have been stopped."""
+        return Server(of=self.data)
 
     @property
     def socket(self) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from refund_adapters.sql.postgres_asks import Asks, Identity
+from refund_adapters.sql.postgres_asks import Asks, Opened
 from refund_adapters.sql.postgres_pool import Pool
 from refund_adapters.sql.postgres_schema import checked_schema
 from refund_adapters.sql.rows import checked_wait, host_connection
@@ -161,8 +161,14 @@ class PostgresJournal:
         """
         from psycopg import Connection
 
-        raw = host_connection(connection, Connection, "psycopg 3")
-        return JoinedPostgresJournal(raw, self._asks, self._pool.identity)
+        from refund_adapters.sql.postgres_host import join
+
+        raw, own = host_connection(connection, Connection, "psycopg 3"), self._pool.identity
+        opened = join(raw, self._asks, own)
+        if opened.place != own.place:
+            own.place = self._pool.run(self._asks.place())
+            self._asks.check_place(own, opened)
+        return JoinedPostgresJournal(raw, self._asks, opened)
 
     def close(self) -> None:
         """Close the handle's connections. Every later call raises `JournalUnavailable`."""
@@ -182,12 +188,10 @@ class JoinedPostgresJournal:
 
     in_transaction = True
 
-    def __init__(self, raw: Raw, asks: Asks, own: Identity) -> None:
-        from refund_adapters.sql.postgres_host import join
-
+    def __init__(self, raw: Raw, asks: Asks, opened: Opened) -> None:
         self._raw = raw
         self._asks = asks
-        self._weakness = join(raw, asks, own).weakness
+        self._weakness = opened.weakness
 
     @property
     def durable(self) -> bool:

@@ -255,8 +255,8 @@ class Asks:
         return (yield from self._journal(weakness, accept_weak))
 
     def joining(self, own: Identity, hosts: str) -> Opening:
-        """Look whether a host's connection leads to this journal, and to the same place: a copy of a database has
-        the same journal in it. Nothing is set or made on it. `hosts` is its database's name."""
+        """Look whether a host's connection leads to this journal; `check_place` tells whether to a copy of it.
+        Nothing is set or made on it. `hosts` is its database's name."""
         server = yield from self._server()
         if server.read_only != "off":
             raise JournalUnavailable("the host's transaction is read-only: nothing can be written down in it")
@@ -272,14 +272,21 @@ class Asks:
                 f"in {own.database}{' of another server' if hosts == own.database else ''}"
             )
         _, found, filtered = rows[0]
-        if found != own.place:
-            raise JournalUnavailable(
-                f"the host's connection leads to a copy of this journal, in the database {hosts}; this one is in "
-                f"{own.database}{' of another server' if hosts == own.database else ''}"
-            )
         if filtered:
             raise JournalUnavailable(FILTERED)
-        return Opened(own.journal_id, found, server.weakness())
+        return Opened(own.journal_id, found, server.weakness(), hosts)
+
+    def place(self) -> Ask[str]:
+        """Where the journal stands now: the server may have been started again since a connection was opened."""
+        return Ask(statement("journal_id", self._schema), NOTHING, lambda rows: rows[0][1] if rows else "")
+
+    def check_place(self, own: Identity, joined: Opened) -> None:
+        """Refuse a copy of a database or of a server, which has the same journal in it."""
+        if joined.place != own.place:
+            raise JournalUnavailable(
+                f"the host's connection leads to a copy of this journal, in the database {joined.database}; this "
+                f"one is in {own.database}{' of another server' if joined.database == own.database else ''}"
+            )
 
     def _server(self) -> Generator[tuple[bytes, Mapping[str, object]], Rows, Server]:
         rows = yield statement("server", self._schema), {"table": table(self._schema)}

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from refund_adapters.sql.postgres import MOST_CONNECTIONS, make_link
-from refund_adapters.sql.postgres_asks import Identity
 from refund_adapters.sql.rows import host_connection
 from refund_domain._checks import check_count
 from refund_domain.events import Event
@@ -128,8 +127,14 @@ class AsyncPostgresJournal:
         """See `PostgresJournal.within`: on a psycopg AsyncConnection."""
         from psycopg import AsyncConnection
 
-        raw = host_connection(connection, AsyncConnection, "psycopg 3 for asyncio")
-        return await AsyncJoinedPostgresJournal.join(raw, self._asks, self._pool.identity)
+        from refund_adapters.sql.postgres_host import ajoin
+
+        raw, own = host_connection(connection, AsyncConnection, "psycopg 3 for asyncio"), self._pool.identity
+        opened = await ajoin(raw, self._asks, own)
+        if opened.place != own.place:
+            own.place = await self._pool.run(self._asks.place())
+            self._asks.check_place(own, opened)
+        return AsyncJoinedPostgresJournal(raw, self._asks, opened)
 
     async def aclose(self) -> None:
         """Close this loop's connections. Every later call raises `JournalUnavailable`."""
@@ -153,13 +158,6 @@ class AsyncJoinedPostgresJournal:
         self._raw = raw
         self._asks = asks
         self._weakness = opened.weakness
-
-    @classmethod
-    async def join(cls, raw: AsyncRaw, asks: Asks, own: Identity) -> AsyncJoinedPostgresJournal:
-        """Join the transaction that is open on `raw`, if it leads to this journal."""
-        from refund_adapters.sql.postgres_host import ajoin
-
-        return cls(raw, asks, await ajoin(raw, asks, own))
 
     @property
     def durable(self) -> bool:

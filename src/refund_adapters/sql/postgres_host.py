@@ -35,6 +35,7 @@ T = TypeVar("T")
 _SAVE: Final = b"SAVEPOINT refund_journal"
 _KEEP: Final = b"RELEASE SAVEPOINT refund_journal"
 _UNDO: Final = b"ROLLBACK TO SAVEPOINT refund_journal; RELEASE SAVEPOINT refund_journal"
+"""Two statements at once, which PostgreSQL takes only unprepared, whatever the host's `prepare_threshold`."""
 
 
 def join(raw: Raw, asks: Asks, own: Identity) -> Opened:
@@ -89,7 +90,7 @@ def _rows(raw: Raw, schema: str, statement: bytes, values: Mapping[str, object])
     del failed
     if raw.info.transaction_status == TransactionStatus.INERROR:
         with suppress(psycopg.Error), OwnCursor(raw) as cursor:  # what went wrong first is what is told
-            cursor.execute(_UNDO)
+            cursor.execute(_UNDO, prepare=False)
     # Outside of the handler, or psycopg's error would travel along and tell of rows and hosts.
     raise trouble
 
@@ -114,7 +115,7 @@ async def _arows(raw: AsyncRaw, schema: str, statement: bytes, values: Mapping[s
     if raw.info.transaction_status == TransactionStatus.INERROR:
         with suppress(psycopg.Error):
             async with AsyncOwnCursor(raw) as cursor:
-                await cursor.execute(_UNDO)
+                await cursor.execute(_UNDO, prepare=False)
     raise trouble
 
 

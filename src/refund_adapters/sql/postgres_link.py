@@ -225,13 +225,12 @@ def walk(ask: Callable[[bytes, Mapping[str, object]], Rows], steps: Opening) -> 
 
 async def awalk(ask: Callable[[bytes, Mapping[str, object]], Awaitable[Rows]], steps: Opening) -> Opened:
     """The same for asyncio."""
-    said: Rows | None = None
-    while True:
-        try:
-            asked = next(steps) if said is None else steps.send(said)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        said = await ask(*asked)
+    try:
+        asked = next(steps)
+        while True:
+            asked = steps.send(await ask(*asked))
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 def _rows(raw: Raw, statement: bytes, values: Mapping[str, object]) -> Rows:

@@ -31,9 +31,11 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _CLOCK: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _TX: Final = "(pg_current_xact_id()::text::bigint + (SELECT tx_offset FROM {schema}.refund_journal))"
 
+# A copy of a database has another number here, a copy of a server was started at another time.
 _PLACE: Final = """
             (SELECT oid FROM pg_database WHERE datname = current_database())::text
-                || '.' || '{schema}.refund_journal'::regclass::oid::text"""
+                || '.' || '{schema}.refund_journal'::regclass::oid::text
+                || '.' || extract(epoch FROM pg_postmaster_start_time())::text"""
 
 _UNDATED: Final = "look_at IS NOT NULL AND doubt_version IS DISTINCT FROM version"
 
@@ -144,6 +146,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
             set_config('statement_timeout', %(statement_ms)s, false),
             set_config('default_transaction_isolation', 'read committed', false),
             set_config('synchronous_commit', current_setting('synchronous_commit'), false),
+            set_config('client_min_messages', 'warning', false),
             set_config('row_security', 'off', false)
     """,
     "server": """
