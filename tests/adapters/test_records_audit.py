@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from typer.testing import CliRunner
 
 from refund_adapters import cli
 from refund_adapters.cells import safe_cell
-from refund_adapters.memory import MemoryBank, MemoryGateway, MemoryJournal
+from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, MemoryJournal
 from refund_adapters.records import COLUMNS, Csv, JsonLines, audit_rows, export_audit
 from refund_adapters.records.audit import audit_row
 from refund_adapters.sql import SqliteJournal
@@ -25,6 +27,7 @@ from refund_adapters.sql.codec import decode
 from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
 from refund_domain.answers import Reversed
 from refund_domain.commands import Choice
+from refund_domain.errors import JournalUnavailable
 from refund_domain.events import (
     EVENTS,
     AttentionSettled,
@@ -240,6 +243,28 @@ def test_a_tenant_without_records_is_no_empty_export(tmp_path: Path, form: str) 
     )
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("This tenant has no records in this journal: ")
+
+
+@pytest.mark.parametrize("gone", [1, 2])
+def test_a_hole_is_no_export(tmp_path: Path, gone: int) -> None:
+    """An event that somebody deleted ends the export with an error, on any page: it would pass for a whole one. An
+    export that goes on behind a row begins where it begins."""
+    path = tmp_path / "refunds.db"
+    clock = ManualClock(datetime(2026, 11, 2, 9, tzinfo=UTC))
+    bank, maria = MemoryBank(clock), Actor(id="maria", tenant="acme")
+    with SqliteJournal(path, clock=clock) as journal:
+        service = RefundService(MemoryGateway(bank), journal, allow=lambda actor, action, ref: True)
+        for _ in range(2):
+            ref = bank.charge(Money.parse("20.00", "USD"))
+            service.issue(service.quote(ref, by=maria).verified(by=maria))
+        whole = list(audit_rows(journal, "acme", page=2))
+        behind = list(audit_rows(journal, "acme", after=whole[2]["position"], page=2))
+        assert behind == whole[3:]
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM refund_events WHERE stream = ? AND version = ?", (str(ref), gone))
+        for page in (1, 2, 100):
+            with pytest.raises(JournalUnavailable, match=f"has no event {gone} before its event {gone + 1}"):
+                list(audit_rows(journal, "acme", page=page))
 
 
 def test_an_export_holds_one_page_at_a_time(tmp_path: Path) -> None:

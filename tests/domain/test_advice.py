@@ -153,16 +153,20 @@ def test_what_went_back_since_is_not_to_be_paid_again(
     assert CLOSED.says not in to_staff(desk.shown(ref))
 
 
-def test_advice_that_comes_back_is_news_again() -> None:
-    """What was noted before a dispute, or while a second refund was under way, is told again once that is over."""
+@pytest.mark.parametrize("noted", [True, False])
+def test_advice_that_comes_back_is_news_again(noted: bool) -> None:
+    """What was noted before a dispute is told again once that is over, whether anybody noted the dispute or not."""
     desk = Desk.open()
     ref = desk.failed()
     desk.note(ref, "failed")
     dispute = desk.bank.dispute(ref)
+    desk.clock.forward(timedelta(hours=1))
     desk.refunds.reconcile(ref)
     assert set(desk.told()) == {"failed_disputed"}
-    desk.note(ref, "failed_disputed")
-    assert desk.told() == {}
+    if noted:
+        desk.note(ref, "failed_disputed")
+        assert desk.told() == {}
+    desk.clock.forward(timedelta(hours=1))
     desk.bank.close_dispute(dispute, "won")
     desk.refunds.reconcile(ref)
     assert desk.told() == {"failed": CLOSED.says}
@@ -288,6 +292,45 @@ def test_what_pays_for_the_client_s_money_is_not_to_be_passed_on(
     else:
         since(desk, ref)
     assert "transfer_pulled_back" not in desk.told()
+
+
+def test_money_to_pass_on_that_grows_is_told_again() -> None:
+    """While a dispute took a part, the rest of what was pulled back was noted; won, all of it is to be passed on."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), group="o1")
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.bank.plan(ref, Course.succeeds_then_fails("declined", 2 * DAY))
+    desk.issue(ref)
+    desk.recover(3)
+    dispute = desk.bank.dispute(ref, usd("100.00"))
+    desk.refunds.reconcile(ref)
+    waiting = desk.refunds.attention(by=MARIA)
+    assert not isinstance(waiting, Refused)
+    (item,) = [item for each in waiting for item in each.items if item.code == "transfer_pulled_back"]
+    assert "50.00 USD of transfer" in item.says
+    said = desk.refunds.settle(ref, subject=item.subject, code=item.code, choice=Choice.NOTED, by=MARIA)
+    assert not isinstance(said, Refused)
+    assert "transfer_pulled_back" not in desk.told()
+    desk.clock.forward(timedelta(hours=1))
+    desk.bank.close_dispute(dispute, "won")
+    desk.refunds.reconcile(ref)
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+
+
+def test_a_refund_under_way_is_no_evidence_yet() -> None:
+    """The client disputes while a refund is pending, which the gateway may fail for that: nobody sends it to the
+    bank as proof before it has succeeded, and then somebody is told that it has."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), method="us_bank_account")
+    desk.bank.plan(ref, Course.pending_then_succeeds(2 * DAY))
+    desk.issue(ref)
+    desk.bank.dispute(ref)
+    desk.refunds.reconcile(ref)
+    assert desk.told()["disputed_while_pending"].startswith("Disputed while a refund is under way, which may fail")
+    assert "send that" not in " ".join(desk.told().values())
+    desk.recover(4)
+    assert desk.shown(ref).status is Status.SUCCEEDED
+    assert "send that as evidence" in desk.told()["disputed_after_refund"]
 
 
 def test_a_failed_refund_that_pulled_nothing_back_has_nothing_to_pass_on() -> None:

@@ -17,6 +17,7 @@ import attrs
 from refund_adapters.cells import safe_cell, write_row
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
+from refund_domain.errors import JournalUnavailable
 from refund_domain.events import AttentionSettled, Event, RefundDropped
 from refund_domain.money import Money
 from refund_domain.operations.erasure import actors_in, written_in
@@ -46,7 +47,12 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
 """Where each column is found in an event: the first of these that holds anything."""
 
 PAYMENT: Final = "payment"
-OF_DISPUTES: Final = ("disputed_after_refund", "inquired_after_refund")
+OF_DISPUTES: Final = (
+    "disputed_after_refund",
+    "disputed_while_pending",
+    "inquired_after_refund",
+    "inquired_while_pending",
+)
 OF_GATEWAY_REFUNDS: Final = "mark_mismatch"
 OF_LEGS: Final = ("transfer_not_reversed", "transfer_pulled_back")
 """What a person may answer that is not about a refund of ours as a whole: by its subject, or by its code."""
@@ -79,14 +85,31 @@ def audit_rows(
     """Each event of this tenant as a row of texts, behind `after`, which is the `position` of an earlier row.
 
     What is appended while it is read may be in it or not; what stood before is. Raises ValueError for no position,
-    `JournalError` for the journal: ask again behind the last row you have.
+    `JournalError` for the journal: ask again behind the last row you have; and `JournalUnavailable` where an event
+    is missing between two, for an export with a hole would pass for a whole one.
     """
     check_text(tenant, "tenant", 255)
     check_count(page, "page", 1, 10_000)
+    last: Tailed | None = None
     while events := journal.history(tenant, after, page):
         for event in events:
+            _check_next(last, event, begun=bool(after))
             yield audit_row(event)
+            last = event
         after = events[-1].position
+
+
+def _check_next(last: Tailed | None, event: Tailed, *, begun: bool) -> None:
+    """Refuse a hole: a stream's versions are 1, 2, 3 and so on. Where an earlier export `begun` it, its first row
+    here may be any."""
+    if last is None and begun:
+        return
+    expected = last.version + 1 if last is not None and last.stream == event.stream else 1
+    if event.version != expected:
+        raise JournalUnavailable(
+            f"stream {event.stream} of the journal has no event {expected} before its event {event.version}: it was "
+            "changed by hand; restore it"
+        )
 
 
 def audit_row(told: Tailed) -> dict[str, str]:

@@ -26,7 +26,7 @@ from refund_domain.decider.ledger import (
     shown,
     status_of,
 )
-from refund_domain.decider.pulling import legs_told
+from refund_domain.decider.pulling import PULLED_FOR_NOTHING, legs_told
 from refund_domain.events import AttentionSettled
 from refund_domain.payments import GatewayRefund, PaymentStatus
 from refund_domain.refusals import Move
@@ -199,13 +199,20 @@ def after_failure(reason: str | None) -> AfterFailure:
 def attention(ledger: Ledger) -> tuple[Attention, ...]:
     """All that waits for a person in this ledger and was not answered yet."""
     words = {(done.subject, _matter(done.code)): done for done in ledger.settled}  # the last word stands
-    return tuple(item for item in answerable(ledger) if not _answers(words, item))
+    return tuple(item for item in answerable(ledger) if not _answered(ledger, words, item))
 
 
-def _answers(words: Mapping[tuple[str, str], AttentionSettled], item: Attention) -> bool:
-    """Whether the last word said on the item's matter was said of this very item, and was not to go on."""
-    done = words.get((item.subject, _matter(item.code)))
-    return done is not None and done.code == item.code and done.choice is not Choice.KEEP_LOOKING
+def _answered(ledger: Ledger, words: Mapping[tuple[str, str], AttentionSettled], item: Attention) -> bool:
+    """Whether the last word said on the item's matter was said of this very item, and was not to go on.
+
+    What to do with money that came back rests on how the payment stood: shown otherwise since, it is asked anew.
+    """
+    matter = _matter(item.code)
+    done = words.get((item.subject, matter))
+    if done is None or done.code != item.code or done.choice is Choice.KEEP_LOOKING:
+        return False
+    rests = matter in _FAILED or matter == PULLED_FOR_NOTHING
+    return not rests or ledger.seen_at is None or ledger.seen_at <= done.at
 
 
 def _matter(code: str) -> str:
@@ -263,7 +270,7 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         case Status.FAILED | Status.CANCELED:
             yield _after_failure(ledger, record, status)
             if _was_passed_on(ledger, record):
-                yield _note(record.id, "transfer_pulled_back", _PULLED_BACK)
+                yield _note(record.id, PULLED_FOR_NOTHING, _PULLED_BACK)
         case Status.NOT_MADE:
             yield _note(record.id, status, "This refund was never made; quote a new one if it is still owed.")
         case Status.DROPPED:
@@ -314,16 +321,30 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
         by_dispute.setdefault(each.dispute.id, []).append(each)
     for dispute, found in by_dispute.items():
         # An inquiry that becomes a chargeback keeps its id: whoever has noted the one must be told of the other.
-        code = "inquired_after_refund" if found[0].dispute.status in INQUIRIES else "disputed_after_refund"
-        yield _note(dispute, code, _disputed_though_refunded(found))
+        word = "inquired" if found[0].dispute.status in INQUIRIES else "disputed"
+        when = "while_pending" if all(each.pending for each in found) else "after_refund"
+        yield _note(dispute, f"{word}_{when}", _disputed_though_refunded(found))
 
 
 def _disputed_though_refunded(found: list[Evidence]) -> str:
-    """What to answer the dispute or inquiry with; a payment refunded in many parts names its first few."""
-    days = ", ".join(sorted({f"{each.refunded_at:%Y-%m-%d}" for each in found}))
-    named = "; ".join(map(str, found[:_MOST_NAMED]))
+    """What to answer the dispute or inquiry with, and what not yet."""
+    done, waits = ([each for each in found if each.pending is pending] for pending in (False, True))
+    says: list[str] = []
+    if done:
+        days = ", ".join(sorted({f"{each.refunded_at:%Y-%m-%d}" for each in done}))
+        says.append(f"Disputed although refunded on {days}; send that as evidence: {_listed(done)}.")
+    if waits:
+        says.append(
+            "Disputed while a refund is under way, which may fail for that; it is evidence only once it has "
+            f"succeeded: {_listed(waits)}."
+        )
+    return " ".join(says)
+
+
+def _listed(found: list[Evidence]) -> str:
+    """A payment refunded in many parts names its first few."""
     more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return f"Disputed although refunded on {days}; send that as evidence: {named}{more}."
+    return "; ".join(map(str, found[:_MOST_NAMED])) + more
 
 
 def _was_passed_on(ledger: Ledger, record: RefundRecord) -> bool:

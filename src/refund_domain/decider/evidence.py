@@ -10,7 +10,7 @@ from datetime import datetime
 
 import attrs
 
-from refund_domain.decider.ledger import Ledger, is_shown_by
+from refund_domain.decider.ledger import Ledger, Status, is_shown_by
 from refund_domain.money import Money
 from refund_domain.payments import Dispute, PaymentRef, Trace
 from refund_domain.rules.eligibility import counting_disputes
@@ -21,7 +21,8 @@ class Evidence:
     """A dispute that counts, and one live refund of the same payment to answer it with.
 
     `refund_id` is ours, None for a refund made elsewhere; `gateway_id` is the gateway's. `refunded_at` is when it
-    was made. `trace` is what a bank finds it by, None where the method has none or the gateway does not tell yet.
+    was made, and `pending` whether it is still under way: the gateway may fail it because of the dispute, so it
+    proves nothing yet. `trace` is what a bank finds it by, None where the method has none or none is told yet.
     `str(evidence)` is half a sentence, as the alarm says it.
     """
 
@@ -32,6 +33,7 @@ class Evidence:
     refunded_at: datetime
     amount: Money
     trace: Trace | None
+    pending: bool = False
 
     def __str__(self) -> str:
         named = self.gateway_id if self.refund_id is None else f"{self.refund_id} ({self.gateway_id})"
@@ -55,18 +57,22 @@ def evidence(ledger: Ledger) -> tuple[Evidence, ...]:
     payment = ledger.payment
     if payment is None:
         return ()
-    lives = [seen.refund for seen in ledger.observed if seen.live]
-    ours = {r.id: next((own.id for own in ledger.refunds if is_shown_by(own, r)), None) for r in lives}
+    lives = [seen for seen in ledger.observed if seen.live]
+    ours = {
+        seen.refund.id: next((own.id for own in ledger.refunds if is_shown_by(own, seen.refund)), None)
+        for seen in lives
+    }
     return tuple(
         Evidence(
             payment=payment.ref,
             dispute=dispute,
-            refund_id=ours[refund.id],
-            gateway_id=refund.id,
-            refunded_at=refund.created_at,
-            amount=refund.amount,
-            trace=refund.trace,
+            refund_id=ours[seen.refund.id],
+            gateway_id=seen.refund.id,
+            refunded_at=seen.refund.created_at,
+            amount=seen.refund.amount,
+            trace=seen.refund.trace,
+            pending=seen.status is not Status.SUCCEEDED,
         )
         for dispute in counting_disputes(payment)
-        for refund in lives
+        for seen in lives
     )

@@ -260,6 +260,9 @@ class LegTold:
     choices: tuple[Choice, ...]
 
 
+PULLED_FOR_NOTHING: Final = "transfer_pulled_back"
+"""The code of what a failed refund pulled back: its amount hangs on how much went back by other ways."""
+
 _TOLD: Final = (Choice.NOTED,)
 _STUCK: Final = (Choice.KEEP_LOOKING, Choice.LEAVE, Choice.NOTED)
 
@@ -277,7 +280,7 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 "to the connected account."
             )
             yield LegTold(
-                subject=subject_of(record.id, leg), code="transfer_pulled_back", says=says, choices=_TOLD
+                subject=subject_of(record.id, leg), code=PULLED_FOR_NOTHING, says=says, choices=_TOLD
             )
         owed = status in _LIVE and state in (LegState.OWED, LegState.IN_DOUBT)
         if owed and (why := _stuck(ledger, record, leg)):
