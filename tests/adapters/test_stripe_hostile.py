@@ -22,7 +22,9 @@ import urllib3
 from stripe import RequestOptions
 from stripe.params import ChargeRetrieveParams, DisputeListParams, RefundCreateParams, RefundListParams
 
+from refund_adapters.memory import MemoryJournal
 from refund_adapters.stripe import StripeGateway, _guard
+from refund_domain import Actor, RefundService
 from refund_domain.answers import (
     Accepted,
     Answer,
@@ -674,6 +676,23 @@ def test_a_charge_captured_in_part_is_read_without_what_was_released() -> None:
             assert [refund.id for refund in seen.refunds] == ["re_1"]
             assert (seen.payment.captured.amount_minor, seen.payment.given_back.amount_minor) == (40_00, 10_00)
         assert isinstance(_look(charge, _page(silent, real))[0], Unread)
+
+
+def test_an_authorisation_that_was_let_go_gave_nothing_back() -> None:
+    """A charge that was never captured and whose hold was let go lists that among its refunds: nothing was paid,
+    nothing has gone back, and nobody is told that more went back than was captured."""
+    charge = answer(200, _charge(captured=False, amount_captured=0, amount_refunded=200_00, refunded=True))
+    row = _refund("re_0", amount=200_00, reason="expired_uncaptured_charge", balance_transaction=None)
+    seen, _ = _look(charge, _page(row))
+    assert isinstance(seen, Picture)
+    assert (seen.refunds, seen.payment.given_back.amount_minor, seen.payment.captured.amount_minor) == ((), 0, 0)
+    maria = Actor(id="maria", tenant="acme")
+    for listed in (row, {**row, "reason": None}):
+        with hostile_server(charge, _page(listed)) as server:
+            gateway = _gateway(server.base_address)
+            service = RefundService(gateway, MemoryJournal(), allow=lambda actor, action, ref: True)
+            assert [no.code for no in service.quote(REF, by=maria).refusals] == ["not_captured"]
+            assert service.attention(by=maria) == ()
 
 
 def test_the_one_named_dispute_stands_for_the_list_in_test_mode_only() -> None:

@@ -607,12 +607,15 @@ def test_a_dispute_in_another_currency_counts_for_all_that_was_captured() -> Non
     assert words.dispute_of(body, "ch_1", _usd(50)).amount == _usd(50)
 
 
-def test_what_a_partial_capture_released_is_no_refund() -> None:
-    """Stripe lists the released part of an authorisation among the refunds; only its reporting category tells."""
+def test_what_was_released_uncaptured_is_no_refund() -> None:
+    """Stripe lists the released part of an authorisation among the refunds; only its reporting category tells. What
+    expired uncaptured has a reason of Stripe's own."""
+    assert words.is_release({"reason": "expired_uncaptured_charge", "balance_transaction": None})
+    assert not words.is_release({"reason": "requested_by_customer", "balance_transaction": None})
     released = {"balance_transaction": {"reporting_category": "partial_capture_reversal"}}
-    assert words.released_by_capture(released)
+    assert words.is_release(released)
     for other in ({"reporting_category": "refund"}, {}, None, "txn_1"):
-        assert not words.released_by_capture({"balance_transaction": other})
+        assert not words.is_release({"balance_transaction": other})
     assert words.left_by_capture(_charge(amount=100, amount_captured=40)) == 60
     assert words.left_by_capture(_charge(amount=100, amount_captured=100)) == 0
     assert words.left_by_capture(_charge(amount=100, amount_captured=0, captured=False)) == 0

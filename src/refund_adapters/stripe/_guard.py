@@ -23,7 +23,7 @@ _log = logging.getLogger("refund_adapters.stripe")
 
 READ: Final = frozenset(
     "object id data has_more livemode created currency status amount amount_captured amount_refunded "
-    "amount_reversed captured disputed dispute charge pending_reason failure_reason "
+    "amount_reversed captured disputed dispute charge reason pending_reason failure_reason "
     "destination_details card type reference payment_method_details us_bank_account "
     "expected_debit_date source balance_transaction reporting_category fee application_fee transfer transfer_data "
     "transfer_group source_transaction source_transfer latest_charge payment_intent payment_status "

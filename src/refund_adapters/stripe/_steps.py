@@ -114,12 +114,12 @@ def unread(failed: Failed) -> Unread:
 def _refunds(
     ref: PaymentRef, charge: JsonObject, captured: Money
 ) -> Steps[tuple[tuple[GatewayRefund, ...], tuple[GatewayRefund, ...]]]:
-    """All refunds of the charge, to the last page; and apart from them what a partial capture released."""
+    """All refunds of the charge, to the last page; and apart from them what was released uncaptured."""
     rows = yield from every("/v1/refunds", ref.account, charge=ref.charge, expand=["data.balance_transaction"])
     refunds: list[GatewayRefund] = []
     released: list[GatewayRefund] = []
     for row in rows:
-        apart = translate.released_by_capture(row)
+        apart = translate.is_release(row)
         (released if apart else refunds).append(translate.refund_of(row, ref.charge, captured.currency))
     # After all rows, for those that say they were released leave less that another may be.
     left = translate.left_by_capture(charge) - sum(part.amount.amount_minor for part in released)

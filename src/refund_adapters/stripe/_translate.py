@@ -55,6 +55,7 @@ PASSED_ON: Final = ("transfer_data", "transfer", "source_transfer")
 """The members of a charge that say it was passed on, or was received so."""
 
 _PARTIAL_CAPTURE: Final = "partial_capture_reversal"
+_NEVER_CAPTURED: Final = "expired_uncaptured_charge"
 
 
 def create_params(send: Send) -> RefundCreateParams:
@@ -186,14 +187,15 @@ def refund_of(refund: JsonObject, charge: str, currency: Currency) -> GatewayRef
     )
 
 
-def released_by_capture(refund: JsonObject) -> bool:
-    """Whether this row says that it is no refund but the part of an authorisation that a capture left over.
+def is_release(refund: JsonObject) -> bool:
+    """Whether this row says that it is no refund but what was authorised and never captured: the part that a
+    capture left over, or all of it.
 
-    Stripe keeps such a part among the charge's refunds and in its `amount_refunded`, while `amount_captured`
-    does not hold it: counted, it would be taken off twice. Only its balance transaction tells, by its reporting
-    category.
+    Stripe keeps such a row among the charge's refunds and in its `amount_refunded`, while `amount_captured`
+    does not hold it: counted, it would be taken off twice. Of a part only its balance transaction tells, by its
+    reporting category; of the whole the reason, which nobody but Stripe can write.
     """
-    return _category(refund) == _PARTIAL_CAPTURE
+    return _category(refund) == _PARTIAL_CAPTURE or refund.get("reason") == _NEVER_CAPTURED
 
 
 def check_is_refund(refund: JsonObject, left_minor: int) -> None:
@@ -216,13 +218,13 @@ def _category(refund: JsonObject) -> object:
 
 
 def without_released(payment: Payment, released: tuple[GatewayRefund, ...]) -> Payment:
-    """The payment with what a partial capture released taken off its own figure of money given back.
+    """The payment with what was released uncaptured taken off its own figure of money given back.
 
     Raises Unclear where that figure is smaller than what was released.
     """
     gone = payment.given_back.amount_minor - sum(refund.amount.amount_minor for refund in released)
     if gone < 0:
-        raise Unclear("the charge's figure of money given back is smaller than what a capture released")
+        raise Unclear("the charge's figure of money given back is smaller than what was released")
     return attrs.evolve(payment, given_back=money(gone, payment.given_back.currency))
 
 
@@ -308,7 +310,7 @@ def with_transfers(payment: Payment, transfers: tuple[Transfer, ...]) -> Payment
 def mention_of(row: JsonObject, kind: str, *, live: bool) -> Mention:
     """One refund or dispute of an account's list: where to look. Raises Unclear for anything else.
 
-    What a partial capture released stands among the refunds and is none, so it leads to no charge.
+    What was released uncaptured stands among the refunds and is none, so it leads to no charge.
     """
     if row.get("object") != kind:
         raise Unclear(f"an account's list holds something that is no {kind}")
@@ -318,7 +320,7 @@ def mention_of(row: JsonObject, kind: str, *, live: bool) -> Mention:
         raise Unclear("charge is no id")
     return Mention(
         id=id_in(row, "id"),
-        charge=None if released_by_capture(row) else charge,
+        charge=None if is_release(row) else charge,
         created_at=time_in(row, "created"),
         mark=as_id(object_in(row.get("metadata")).get(MARK)) if kind == "refund" else None,
     )

@@ -313,7 +313,8 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
         return
     outside = sum(record.amount.amount_minor for record in ledger.outside)
     listed, disputed = listed_minor(ledger), disputed_minor(payment)
-    if listed + outside + disputed > payment.captured.amount_minor:
+    # Of what was never captured nothing can go back: what is listed there released a hold.
+    if payment.captured.amount_minor and listed + outside + disputed > payment.captured.amount_minor:
         says = "More has gone back, or is disputed, than was captured."
         yield _note("payment", f"over_refunded_{listed + outside + disputed}", says)
     by_dispute: dict[str, list[Evidence]] = {}
