@@ -13,7 +13,7 @@ from refund_domain.commands import Actor, FormError, IssueRefund, Reason
 from refund_domain.connect import DestinationCharge, DirectCharge, Leg, SeparateCharge
 from refund_domain.decider.ledger import Ledger, is_ours
 from refund_domain.money import Money
-from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef
+from refund_domain.payments import AnyPayment, OutsideRef, Payment, PaymentRef, PaymentStatus
 from refund_domain.payouts.funds import Funds
 from refund_domain.policy import FundingRule, Policy
 from refund_domain.refusals import QuoteStale, Refusal
@@ -29,7 +29,7 @@ from refund_domain.rules.eligibility import (
     split_of,
     through_platform,
 )
-from refund_domain.rules.funding import Funding, forecast_fundings
+from refund_domain.rules.funding import Funding, NotCovered, forecast_fundings
 from refund_domain.views import forecast_arrival
 
 CANNOT_BE_UNDONE: Final = (
@@ -51,10 +51,11 @@ class Quote:
     is what its figure says beyond that list. `method` is how it was paid. `outside_left` is what goes back
     outside, for money that was taken there. `fee_kept` is what the processor keeps, `application_fee_kept` what
     the platform keeps of its own fee under the policy. `pulls_back` is what is pulled back of which transfers of
-    a separate charge, behind the refund. `funding` and `arrives` are forecasts; `funding` is None where nobody
-    could say what the account holds, and it is of the refund alone: what is pulled back of a transfer fills the
-    platform's balance again beside it, and makes the other account's next payout smaller. `needs_second`: the
-    policy wants another person's approval before it is sent.
+    a separate charge, behind the refund. `funding` and `arrives` are forecasts: `arrives` is None where the refund
+    would wait, for its payment or for the gateway's balance, and `funding` where nobody could say what the account
+    holds in this currency, as of a payment that is settled in another. It is of the refund alone: what is pulled
+    back of a transfer fills the platform's balance again beside it, and makes the other account's next payout
+    smaller. `needs_second`: the policy wants another person's approval before it is sent.
 
     >>> from datetime import timezone
     >>> quote = Quote(
@@ -148,7 +149,7 @@ def make_quote(
     if amount is None or payment is None:
         return Quote(request_id=request_id, ref=ref, quoted_at=now, refusals=(QuoteStale(quoted_at=None),))
     refusals = (*refund_refusals(ledger, now, policy), *held)
-    allowed = not refusals
+    allowed, waits = not refusals, payment.status is PaymentStatus.PENDING
     split = split_of(payment, policy, amount=amount)
     pulls_back = split.legs if allowed and isinstance(split, SeparateCharge) else ()
     return Quote(
@@ -165,7 +166,7 @@ def make_quote(
         fee_kept=payment.fee,
         application_fee_kept=_platform_keeps(payment, amount, policy),
         pulls_back=pulls_back,
-        arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed else None,
+        arrives=forecast_arrival(now.date(), policy, is_business_day) if allowed and not waits else None,
         needs_second=allowed and needs_second(amount, policy),
         cannot_be_undone=f"{CANNOT_BE_UNDONE} {PULLS_BACK}" if pulls_back else CANNOT_BE_UNDONE,
     )
@@ -294,7 +295,8 @@ def fund_together(quotes: tuple[Quote, ...], funds: Mapping[str, Funds], policy:
             amounts, held.payouts, held.balances, policy, methods=[quotes[place].method for place in places]
         )
         for place, funding in zip(places, fundings, strict=True):
-            funded[place] = attrs.evolve(quotes[place], funding=funding)
+            arrives = None if isinstance(funding.at_gateway, NotCovered) else quotes[place].arrives
+            funded[place] = attrs.evolve(quotes[place], funding=funding, arrives=arrives)
     return tuple(funded)
 
 
@@ -302,7 +304,10 @@ def _can_fund(quote: Quote, account: str, held: Funds, policy: Policy) -> bool:
     """Whether this is a refund of this account, and enough is known to say where its money comes from."""
     if quote.amount is None or _account_of(quote) != account:
         return False
-    return policy.funding is not FundingRule.BALANCE or held.balance(quote.amount.currency) is not None
+    if policy.funding is FundingRule.BALANCE or held.balances:
+        # An account names every currency it settles in: a payment in another is given back out of one of those.
+        return held.balance(quote.amount.currency) is not None
+    return True
 
 
 def fund_bookings(

@@ -254,14 +254,14 @@ def test_a_hole_is_no_export(tmp_path: Path, gone: int) -> None:
     bank, maria = MemoryBank(clock), Actor(id="maria", tenant="acme")
     with SqliteJournal(path, clock=clock) as journal:
         service = RefundService(MemoryGateway(bank), journal, allow=lambda actor, action, ref: True)
-        for _ in range(2):
-            ref = bank.charge(Money.parse("20.00", "USD"))
+        refs = [bank.charge(Money.parse("20.00", "USD")) for _ in range(2)]
+        for ref in refs:
             service.issue(service.quote(ref, by=maria).verified(by=maria))
         whole = list(audit_rows(journal, "acme", page=2))
         behind = list(audit_rows(journal, "acme", after=whole[2]["position"], page=2))
         assert behind == whole[3:]
         with closing(sqlite3.connect(path)) as other, other:
-            other.execute("DELETE FROM refund_events WHERE stream = ? AND version = ?", (str(ref), gone))
+            other.execute("DELETE FROM refund_events WHERE stream = ? AND version = ?", (str(refs[1]), gone))
         for page in (1, 2, 100):
             with pytest.raises(JournalUnavailable, match=f"has no event {gone} before its event {gone + 1}"):
                 list(audit_rows(journal, "acme", page=page))

@@ -530,6 +530,7 @@ NO_CHARGE = [
     ("pi_1", [answer(200, _intent(status="requires_payment_method"))]),
     ("pi_1", [answer(200, _intent(status="canceled"))]),
     ("cs_test_1", [answer(200, _session(payment_intent=None, payment_status="unpaid"))]),
+    ("cs_test_1", [answer(200, _session(payment_intent=None, payment_status="no_payment_required"))]),
 ]
 
 

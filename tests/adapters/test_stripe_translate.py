@@ -608,8 +608,8 @@ def test_a_dispute_in_another_currency_counts_for_all_that_was_captured() -> Non
 
 
 def test_what_was_released_uncaptured_is_no_refund() -> None:
-    """Stripe lists the released part of an authorisation among the refunds; only its reporting category tells. What
-    expired uncaptured has a reason of Stripe's own."""
+    """Stripe lists the released part of an authorisation among the refunds; only its reporting category tells.
+    What expired uncaptured has a reason of Stripe's own."""
     assert words.is_release({"reason": "expired_uncaptured_charge", "balance_transaction": None})
     assert not words.is_release({"reason": "requested_by_customer", "balance_transaction": None})
     released = {"balance_transaction": {"reporting_category": "partial_capture_reversal"}}

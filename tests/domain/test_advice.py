@@ -155,7 +155,7 @@ def test_what_went_back_since_is_not_to_be_paid_again(
 
 @pytest.mark.parametrize("noted", [True, False])
 def test_advice_that_comes_back_is_news_again(noted: bool) -> None:
-    """What was noted before a dispute is told again once that is over, whether anybody noted the dispute or not."""
+    """What was noted before a dispute is told again once that is over, whether or not the dispute was noted."""
     desk = Desk.open()
     ref = desk.failed()
     desk.note(ref, "failed")
@@ -295,7 +295,7 @@ def test_what_pays_for_the_client_s_money_is_not_to_be_passed_on(
 
 
 def test_money_to_pass_on_that_grows_is_told_again() -> None:
-    """While a dispute took a part, the rest of what was pulled back was noted; won, all of it is to be passed on."""
+    """While a dispute took a part the rest of what was pulled back was noted; won, all is to be passed on."""
     desk = Desk.open()
     ref = desk.bank.charge(usd("200.00"), group="o1")
     desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")

@@ -521,6 +521,34 @@ def test_a_forecast_by_the_balance_needs_the_balance(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_refund_that_would_wait_has_no_day_of_arrival(kind: Kind) -> None:
+    """The balance covers one of two refunds: the quote of the other promises no day. Nor does that of a debit that
+    has not settled yet, whose refund waits for it."""
+    world = World(kind, policy=Policy(accept_unsettled_ach=True))
+    booking = booked(world, "200.00", "100.00")
+    world.funds.of["platform"] = Funds(balances=(Balance(available=usd("250.00")),))
+    covered, short = world.refunds.quote_booking(booking, by=MARIA).quotes
+    assert (covered.arrives is None, short.arrives is None) == (False, True)
+    assert short.refusals == ()
+    pending = world.bank.charge(usd("50.00"), method="us_bank_account", settled=False)
+    quote = world.refunds.quote(pending, by=MARIA)
+    assert (quote.refusals, quote.arrives) == ((), None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_payment_settled_in_another_currency_has_no_forecast(kind: Kind) -> None:
+    """The account names its currencies, and the payment's is none of them: which of them pays for the refund, and
+    how much of it, nobody knows; least of all is it the connected bank account."""
+    world = World(kind)
+    ref = world.pay("200.00")
+    euros = Balance(available=Money(900_00, Currency.of("EUR")))
+    world.funds.of["platform"] = Funds(balances=(euros,))
+    assert world.refunds.quote(ref, by=MARIA).funding is None
+    world.funds.of["platform"] = Funds(balances=(euros, Balance(available=usd("0.00"))))
+    assert world.refunds.quote(ref, by=MARIA).funding is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_service_without_a_source_forecasts_nothing(kind: Kind) -> None:
     """Nobody said what the account holds: the quote says nothing about it, rather than something untrue."""
     world = World(kind)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from refund_domain.decider.ledger import EMPTY, Status
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import AnyPayment, OutsideRef, PaymentRef
+from refund_domain.refusals import NotFound, Refused
 from refund_domain.rules.arrival import weekdays
 from refund_domain.rules.cancellation import cancellation_notice
 from refund_domain.views import PaymentView, view_payment
@@ -38,8 +39,9 @@ def test_r5_the_notice_names_what_is_held_inside_and_outside() -> None:
     assert notice.held == (Money(7_00, EUR), usd(150_01))
     assert notice.outside == (usd(40_00),)
     assert str(notice) == (
-        "Booking 1042 is cancelled. Cancelling refunded nothing; still held: 7.00 EUR and 150.01 USD."
-        " To give it back, quote and issue a refund. Taken outside and not recorded as given back: 40.00 USD."
+        "Booking 1042 is cancelled. Cancelling refunded nothing; still held, as far as is known: 7.00 EUR and "
+        "150.01 USD. To give it back, quote and issue a refund. Taken outside and not recorded as given back: "
+        "40.00 USD. What 1 payment holds is not known yet: quote it."
     )
 
 
@@ -48,6 +50,17 @@ def test_r5_nothing_held_is_said_so() -> None:
     for views in ([], [holding(usd(0)), holding(usd(0), CASH)]):
         text = str(cancellation_notice("1042", views))
         assert text == "Booking 1042 is cancelled. Cancelling refunded nothing; still held: nothing."
+
+
+def test_r5_what_nobody_has_quoted_is_not_said_to_be_nothing() -> None:
+    """R5: a payment is unknown here until somebody quotes it, and then no notice says that nothing is held."""
+    unknown = Refused((NotFound(),))
+    notice = cancellation_notice("1042", [unknown, holding(None)])
+    assert (notice.held, notice.unknown) == ((), 2)
+    assert str(notice) == (
+        "Booking 1042 is cancelled. Cancelling refunded nothing; still held, as far as is known: nothing."
+        " What 2 payments hold is not known yet: quote them."
+    )
 
 
 @pytest.mark.parametrize("status", Status)

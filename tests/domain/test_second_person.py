@@ -12,6 +12,7 @@ from refund_adapters.memory import Fault
 from refund_domain import Actor, IssueRefund, Money, PaymentRef, Refund, Refused, Status
 from refund_domain.answers import Unread
 from refund_domain.commands import Action, ApproveRefund, Choice, FormError
+from refund_domain.decider.attention import attention
 from refund_domain.decider.decide import decide
 from refund_domain.decider.inputs import ApproveRequest
 from refund_domain.decider.ledger import EMPTY, evolve, fold
@@ -167,7 +168,8 @@ def test_issuing_again_is_no_approval(world: World, by: Actor) -> None:
 
 
 def test_nobody_approves_what_an_erased_person_asked_for(world: World) -> None:
-    """Once the requester's name is erased nobody can be told apart from them, so nobody's word is a second one."""
+    """Once the requester's name is erased nobody can be told apart from them, so nobody's word is a second one:
+    people are told to deny it, not to approve it."""
     ref, _, refund = asked(world)
     forgotten = attrs.evolve(MARIA, id="erased:7f3a")
     events = tuple(
@@ -177,6 +179,9 @@ def test_nobody_approves_what_an_erased_person_asked_for(world: World) -> None:
     given = ApproveRequest(at=world.clock(), command=approval(refund))
     assert decide(fold(EMPTY, events), given, ALWAYS) == Refused((SecondPersonNeeded(refund_id=refund.id),))
     assert not isinstance(decide(fold(EMPTY, world.events(ref)), given, ALWAYS), Refused)
+    (item,) = attention(fold(EMPTY, events))
+    assert (item.code, item.choices) == ("second_person", (Choice.DENIED,))
+    assert item.says.endswith("so nobody can approve it: deny it, and quote anew if it is still owed.")
 
 
 def test_approval_asks_the_host_and_compares_the_tenant(world: World) -> None:

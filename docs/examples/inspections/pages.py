@@ -113,10 +113,9 @@ class Pages:
             )
         return body
 
-    def views(self, user: User, inspection: Inspection) -> Iterable[PaymentView]:
-        """The booking's payments as the journal has them."""
-        shown = (self.refunds.show(ref, by=user.actor) for ref in inspection.payments)
-        return [view for view in shown if isinstance(view, PaymentView)]
+    def views(self, user: User, inspection: Inspection) -> Iterable[PaymentView | Refused]:
+        """The booking's payments as the journal has them; what nobody has quoted yet it does not know."""
+        return [self.refunds.show(ref, by=user.actor) for ref in inspection.payments]
 
     # --- what else a person does ------------------------------------------------------------------------
 

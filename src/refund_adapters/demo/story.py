@@ -230,10 +230,9 @@ class _Story:
             "At the bank", f"{ACCOUNT}/{ref.charge}: asked {_times(asked)}, {_refunds(bank.made(ref))} made"
         )
 
-    def views(self) -> list[PaymentView]:
+    def views(self) -> list[PaymentView | Refused]:
         """The booking's payments as the journal has them."""
-        shown = (self.refunds.show(ref, by=self.maria) for ref in self.scene.booking.payments)
-        return [view for view in shown if isinstance(view, PaymentView)]
+        return [self.refunds.show(ref, by=self.maria) for ref in self.scene.booking.payments]
 
     def seen(self, ref: Ref, view: PaymentView | Refused) -> Got:
         """One payment in a line, or why it cannot be shown."""

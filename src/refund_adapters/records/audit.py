@@ -107,8 +107,8 @@ def _check_next(last: Tailed | None, event: Tailed, *, begun: bool) -> None:
     expected = last.version + 1 if last is not None and last.stream == event.stream else 1
     if event.version != expected:
         raise JournalUnavailable(
-            f"stream {event.stream} of the journal has no event {expected} before its event {event.version}: it was "
-            "changed by hand; restore it"
+            f"stream {event.stream} of the journal has no event {expected} before its event {event.version}: it "
+            "was changed by hand; restore it"
         )
 
 

@@ -272,10 +272,10 @@ def resolve(named: str, account: str, *, live: bool) -> Steps[PaymentRef | Refus
         if named.startswith("cs_"):
             session = yield from read_as("checkout.session", "/v1/checkout/sessions/", named, account, live)
             intent = id_of(session.get("payment_intent"))
-            if intent is None and session.get("payment_status") == "unpaid":
+            if intent is None and session.get("payment_status") in ("unpaid", "no_payment_required"):
                 return Refused((NotCaptured(),))
             if intent is None:
-                raise Unclear("the session was paid through an invoice, or needed no payment")
+                raise Unclear("the session was paid through an invoice: resolve the invoice's payment instead")
             named = intent
         if named.startswith("pi_"):
             body = yield from read_as("payment_intent", "/v1/payment_intents/", named, account, live)

@@ -28,6 +28,7 @@ from refund_domain.decider.ledger import (
 )
 from refund_domain.decider.pulling import PULLED_FOR_NOTHING, legs_told
 from refund_domain.events import AttentionSettled
+from refund_domain.operations.erasure import is_erased
 from refund_domain.payments import GatewayRefund, PaymentStatus
 from refund_domain.refusals import Move
 from refund_domain.rules.eligibility import INQUIRIES, counting_disputes, disputed_minor, listed_minor, refundable
@@ -243,6 +244,11 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         says = (
             f"{record.request.by.id} asks for a refund of {record.request.amount}: another person must approve it."
         )
+        if is_erased(record.request.by):
+            says = (
+                f"Somebody whose name was erased asks for a refund of {record.request.amount}. Nobody can be told "
+                "apart from them, so nobody can approve it: deny it, and quote anew if it is still owed."
+            )
         yield Attention(
             subject=record.id, code="second_person", choices=(Choice.DENIED,), move=Move.STAFF, says=says
         )

@@ -279,9 +279,7 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 "for it. Where the client is given it by another way, they pay for that; where not, pass them on "
                 "to the connected account."
             )
-            yield LegTold(
-                subject=subject_of(record.id, leg), code=PULLED_FOR_NOTHING, says=says, choices=_TOLD
-            )
+            yield LegTold(subject=subject_of(record.id, leg), code=PULLED_FOR_NOTHING, says=says, choices=_TOLD)
         owed = status in _LIVE and state in (LegState.OWED, LegState.IN_DOUBT)
         if owed and (why := _stuck(ledger, record, leg)):
             still = still_of(ledger.payment, leg) or leg.leg.amount

@@ -243,6 +243,8 @@ class RefundService(Bookings):
     def attention(self, *, by: Actor, limit: int = 100) -> tuple[Waiting, ...] | Refused:
         """What waits for a person in the actor's tenant, each with the choices `settle` takes.
 
+        At most `limit` payments, by their refs: where as many come back, ask for more. `health().waiting` counts
+        the payments that wait, of all tenants.
         A payment whose stream this worker cannot read stops no other: it is named, as `unreadable_stream`.
         """
         check_type(by, Actor, "by")
