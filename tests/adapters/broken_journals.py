@@ -104,6 +104,7 @@ class PlainJournal:
             due_since=min(due, default=None),
             waiting=sum(head.waiting for head in heads),
             recovered=self.recovered,
+            latest=max((event.at for events in self.streams.values() for event in events), default=None),
         )
 
     def doubts(self) -> list[datetime]:
@@ -585,6 +586,13 @@ class DatesTheYoungest(PlainJournal):
         return attrs.evolve(super().figures(young), due_since=max(times, default=None))
 
 
+class ForgetsTheLatest(PlainJournal):
+    """Does not tell the latest time in it, so nobody sees that its clock fell behind."""
+
+    def figures(self, young: timedelta, /) -> Figures:
+        return attrs.evolve(super().figures(young), latest=None)
+
+
 class CountsOneTenant(PlainJournal):
     """Counts who waits of one tenant only."""
 
@@ -800,6 +808,7 @@ BROKEN_JOURNALS: tuple[tuple[str, type[PlainJournal]], ...] = (
     ("whole_appends", RaisesOnEmpty),
     ("figures_count", CountsYoungDoubts),
     ("figures_count", DatesTheYoungest),
+    ("figures_count", ForgetsTheLatest),
     ("figures_count", CountsOneTenant),
     ("figures_follow_heads", NeverForgetsDoubts),
     ("history_tells_a_tenant", TellsEverybodys),

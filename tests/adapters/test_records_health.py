@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from refund_adapters import cli
-from refund_adapters.memory import Fault, MemoryBank, MemoryGateway
+from refund_adapters.memory import Fault, ManualClock, MemoryBank, MemoryGateway
 from refund_adapters.records import Limits, breaches, health_json, health_text, opened
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, Money, RefundService
+from refund_domain.errors import RefundError
 from refund_domain.operations.health import Health, RecoveryNote
 from tests import canaries
 
@@ -37,6 +38,7 @@ MARIA = Actor(id="maria", tenant="acme")
         ({"recovered": RecoveryNote(at=NOW, looked=1, failed=2)}, Limits(), "broke on 2 payments"),
         ({"waiting": 3}, Limits(waiting=2), "3 payments wait"),
         ({"uncounted": 1}, Limits(), "1 payments cannot be read"),
+        ({"latest": NOW + 6 * MINUTE}, Limits(), "clock is 6 min behind the latest event"),
     ],
 )
 def test_each_limit_is_looked_at(ill: dict[str, Any], limits: Limits, said: str) -> None:
@@ -45,7 +47,7 @@ def test_each_limit_is_looked_at(ill: dict[str, Any], limits: Limits, said: str)
     (sentence,) = breaches(sick, limits)
     assert said in sentence
     assert breaches(WELL, limits) == ()
-    none = Limits(doubt_for=None, overdue_for=None, recovered_for=None, failed=None)
+    none = Limits(doubt_for=None, overdue_for=None, recovered_for=None, behind_for=None, failed=None)
     assert breaches(sick, none) == (() if not sick.uncounted else (sentence,))
 
 
@@ -57,6 +59,7 @@ def test_at_its_limit_all_is_well() -> None:
         due_since=NOW - HOUR,
         waiting=2,
         recovered=RecoveryNote(at=NOW - HOUR, looked=0, failed=1),
+        latest=NOW + 5 * MINUTE,
     )
     assert breaches(at_limit, Limits(failed=1, waiting=2)) == ()
 
@@ -73,19 +76,40 @@ def test_figures_are_told_to_people_and_to_monitors() -> None:
     sick = attrs.evolve(
         WELL, in_doubt=2, doubt_since=NOW - HOUR, due=3, due_since=NOW - 2 * HOUR, waiting=4, uncounted=5
     )
+    sick = attrs.evolve(sick, latest=NOW + 3 * HOUR)
     assert health_text(sick).splitlines() == [
         "in doubt:       2, the oldest since 2026-03-02T08:00:00+00:00",
         "looks due:      3, the oldest since 2026-03-02T07:00:00+00:00",
         "waiting:        4",
         "last recovered: 2026-03-02T09:00:00+00:00, looked at 0, broke on 0",
         "not readable:   5",
+        "clock behind:   3 h 0 min",
     ]
     told = json.loads(health_json(sick, ("overdue",)))
     assert told["healthy"] is False
     assert (told["in_doubt"], told["doubt_for_s"], told["overdue_for_s"]) == (2, 3600, 7200)
+    assert told["behind_for_s"] == 3 * 3600
     empty = attrs.evolve(WELL, recovered=None)
     assert "last recovered: never" in health_text(empty)
     assert json.loads(health_json(empty, ()))["recovered_at"] is None
+
+
+def test_a_clock_that_once_ran_ahead_is_told(tmp_path: Path) -> None:
+    """One quote was written under a clock 40 days ahead: nothing is sent until then, and monitors tell."""
+    bank, path = MemoryBank(ManualClock(NOW)), tmp_path / "refunds.db"
+    with SqliteJournal(path, clock=ManualClock(NOW + timedelta(days=40))) as journal:
+        service = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True)
+        refs = [bank.charge(Money.parse("20.00", "USD")) for _ in range(2)]
+        service.quote(refs[0], by=MARIA)
+    with SqliteJournal(path, clock=ManualClock(NOW)) as journal:
+        service = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True)
+        service.recover()
+        assert service.health().behind_for == timedelta(days=40)
+        assert breaches(service.health(), Limits()) == (
+            "the journal's clock is 40 days behind the latest event: nothing is sent",
+        )
+        with pytest.raises(RefundError, match="clock"):
+            service.issue(service.quote(refs[1], by=MARIA).verified(by=MARIA))
 
 
 def run(*arguments: str, **environment: str) -> tuple[int, str, str]:

@@ -54,10 +54,11 @@ def test_a_journal_at_rest_is_healthy(kind: Kind) -> None:
     world = World(kind)
     service = world.service(journal=world.store)
     health = service.health()
-    assert health == Health(at=world.clock(), in_doubt=0, due=0, waiting=0)
-    assert health.doubt_for == health.overdue_for == timedelta(0)
+    well = Health(at=world.clock(), in_doubt=0, due=0, waiting=0, latest=world.clock())
+    assert health == well
+    assert health.doubt_for == health.overdue_for == health.behind_for == timedelta(0)
     issued(world)
-    assert service.health() == Health(at=world.clock(), in_doubt=0, due=0, waiting=0)
+    assert service.health() == attrs.evolve(well, at=world.clock(), latest=world.clock())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -112,6 +112,7 @@ class MemoryJournal:
                 due_since=min(due, default=None),
                 waiting=sum(head.waiting for head in heads),
                 recovered=self._recovered,
+                latest=self._latest,
             )
 
     def note_recovery(self, looked: int, failed: int, /) -> None:

@@ -77,6 +77,7 @@ def health(
     doubt_minutes: Annotated[int, typer.Option(min=0, help="The oldest doubt may be so old.")] = 240,
     overdue_minutes: Annotated[int, typer.Option(min=0, help="A look may be overdue for so long.")] = 60,
     recover_minutes: Annotated[int, typer.Option(min=0, help="Recovery must have run within.")] = 60,
+    behind_minutes: Annotated[int, typer.Option(min=0, help="The clock may be so far behind the journal.")] = 5,
     failed: Annotated[int, typer.Option(min=0, help="So many payments may break in a run of recovery.")] = 0,
     waiting: Annotated[
         int | None, typer.Option(min=0, help="So many may wait for a person; not given: any.")
@@ -87,6 +88,7 @@ def health(
         doubt_for=timedelta(minutes=doubt_minutes),
         overdue_for=timedelta(minutes=overdue_minutes),
         recovered_for=timedelta(minutes=recover_minutes),
+        behind_for=timedelta(minutes=behind_minutes),
         failed=failed,
         waiting=waiting,
     )

@@ -18,7 +18,8 @@ class Limits:
     """What is still well. A limit that is None is not looked at.
 
     The defaults: recovery runs at least hourly, as the promise assumes, so nothing is overdue for longer; a doubt
-    is found within hours, and from 28 hours on the library itself asks a person.
+    is found within hours, and from 28 hours on the library itself asks a person; the journal's clock is no further
+    behind than clocks may lie apart (`Policy.clock_skew`).
 
     >>> breaches(Health(at=datetime.fromisoformat("2026-03-02T09:00Z"), in_doubt=0, due=0, waiting=0), Limits())
     ('recovery never ran',)
@@ -27,11 +28,12 @@ class Limits:
     doubt_for: timedelta | None = timedelta(hours=4)
     overdue_for: timedelta | None = timedelta(hours=1)
     recovered_for: timedelta | None = timedelta(hours=1)
+    behind_for: timedelta | None = timedelta(minutes=5)
     failed: int | None = 0
     waiting: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        for name in ("doubt_for", "overdue_for", "recovered_for"):
+        for name in ("doubt_for", "overdue_for", "recovered_for", "behind_for"):
             if getattr(self, name) is not None:
                 check_span(getattr(self, name), name)
         for name in ("failed", "waiting"):
@@ -75,6 +77,12 @@ _CHECKS: Final[tuple[tuple[Callable[[Health, Limits], bool], Callable[[Health], 
         lambda health: f"recovery has not run for {_span(_recovered_for(health))}",
     ),
     (
+        lambda health, limits: _past(health.behind_for, limits.behind_for),
+        lambda health: (
+            f"the journal's clock is {_span(health.behind_for)} behind the latest event: nothing is sent"
+        ),
+    ),
+    (
         lambda health, limits: limits.failed is not None and _failed(health) > limits.failed,
         lambda health: f"the last run of recovery broke on {_failed(health)} payments",
     ),
@@ -103,6 +111,7 @@ def health_text(health: Health) -> str:
             f"waiting:        {health.waiting}",
             f"last recovered: {ran}",
             *((f"not readable:   {health.uncounted}",) if health.uncounted else ()),
+            *((f"clock behind:   {_span(health.behind_for)}",) if health.behind_for else ()),
         )
     )
 
@@ -126,6 +135,7 @@ def health_json(health: Health, past: tuple[str, ...]) -> str:
             "looked": None if recovered is None else recovered.looked,
             "failed": None if recovered is None else recovered.failed,
             "uncounted": health.uncounted,
+            "behind_for_s": int(health.behind_for.total_seconds()),
         }
     )
 

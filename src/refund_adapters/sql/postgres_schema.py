@@ -227,6 +227,7 @@ STATEMENTS: Final[Mapping[str, str]] = {
             (SELECT count(*) FROM {{schema}}.refund_streams WHERE waiting),
             recovery.at, recovery.looked, recovery.failed,
             (SELECT count(*) FROM {{schema}}.refund_streams WHERE {_UNDATED}),
+            (SELECT max(at) FROM {{schema}}.refund_events),
             ARRAY(SELECT stream FROM {{schema}}.refund_streams WHERE {_UNDATED} ORDER BY look_at LIMIT %(limit)s)
         FROM clock CROSS JOIN dated CROSS JOIN due LEFT JOIN {{schema}}.refund_recovery recovery ON true
     """,

@@ -95,8 +95,9 @@ def head_row(ref: Ref, head: Head) -> tuple[str, int | None, bool, int | None]:
 
 
 def figures(row: Sequence[Any], streams: Sequence[str]) -> Figures:
-    """What the index tells, from its counts and times, the latest run of recovery, and the undated streams."""
-    at, in_doubt, doubt_since, due, due_since, waiting, recovered_at, looked, failed, undated = row
+    """What the index tells, from its counts and times, the latest run of recovery and event, and the undated
+    streams."""
+    at, in_doubt, doubt_since, due, due_since, waiting, recovered_at, looked, failed, undated, latest = row
     return Figures(
         at=moment(at),
         in_doubt=in_doubt,
@@ -109,6 +110,7 @@ def figures(row: Sequence[Any], streams: Sequence[str]) -> Figures:
         else RecoveryNote(at=moment(recovered_at), looked=looked, failed=failed),
         undated=refs(streams),
         more_undated=max(0, undated - len(streams)),
+        latest=maybe(latest, moment),
     )
 
 

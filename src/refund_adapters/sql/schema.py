@@ -121,7 +121,8 @@ READ_FIGURES: Final = """
         (SELECT at FROM refund_recovery),
         (SELECT looked FROM refund_recovery),
         (SELECT failed FROM refund_recovery),
-        (SELECT count(*) FROM refund_streams WHERE look_at IS NOT NULL AND doubt_version IS NULL)
+        (SELECT count(*) FROM refund_streams WHERE look_at IS NOT NULL AND doubt_version IS NULL),
+        (SELECT max(at) FROM refund_events)
 """
 READ_UNDATED: Final = """
     SELECT stream FROM refund_streams WHERE look_at IS NOT NULL AND doubt_version IS NULL ORDER BY look_at LIMIT ?

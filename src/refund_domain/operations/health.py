@@ -30,7 +30,8 @@ class Figures:
     `in_doubt` counts the streams whose head says so for longer than was asked about, `due` those whose look has
     come, `waiting` those that wait for a person. A head that an older worker wrote last does not tell of doubts:
     such streams are named in `undated`, at most `MOST_UNDATED`, and the rest of them counted in `more_undated`;
-    those without a look ahead are left out, for nothing there is in doubt.
+    those without a look ahead are left out, for nothing there is in doubt. `latest` is the latest time that
+    the journal knows of, None where it knows of none: behind it by more than clocks may lie apart, nothing is sent.
     """
 
     at: datetime
@@ -42,6 +43,7 @@ class Figures:
     recovered: RecoveryNote | None = None
     undated: tuple[PaymentRef, ...] = ()
     more_undated: int = 0
+    latest: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +54,8 @@ class Health:
     oldest since `doubt_since`; a call that is being made is none. `due` payments should be looked at by now, the
     longest overdue since `due_since`. `waiting` payments wait for a person. `recovered` is the latest run of
     `recover`, None before it. `uncounted` payments could not be read to tell whether they are in doubt: 0 unless
-    workers of several versions share the journal.
+    workers of several versions share the journal. `latest` is the latest time the journal knows of, `behind_for`
+    how far its clock is behind that: beyond `Policy.clock_skew` nothing is decided and nothing sent.
 
     >>> from datetime import UTC
     >>> Health(at=datetime(2026, 3, 2, 9, tzinfo=UTC), in_doubt=0, due=0, waiting=0).doubt_for
@@ -67,6 +70,7 @@ class Health:
     due_since: datetime | None = None
     recovered: RecoveryNote | None = None
     uncounted: int = 0
+    latest: datetime | None = None
 
     @property
     def doubt_for(self) -> timedelta:
@@ -77,6 +81,11 @@ class Health:
     def overdue_for(self) -> timedelta:
         """How long the longest overdue look is due; nothing where none is."""
         return _age(self.at, self.due_since)
+
+    @property
+    def behind_for(self) -> timedelta:
+        """How far the journal's clock is behind the latest time in it; nothing where it is not."""
+        return timedelta(0) if self.latest is None else max(timedelta(0), self.latest - self.at)
 
 
 def health_of(figures: Figures, doubts: Sequence[datetime], unread: int, young: timedelta) -> Health:
@@ -92,6 +101,7 @@ def health_of(figures: Figures, doubts: Sequence[datetime], unread: int, young: 
         due_since=figures.due_since,
         recovered=figures.recovered,
         uncounted=unread + figures.more_undated,
+        latest=figures.latest,
     )
 
 

@@ -42,7 +42,8 @@ MOST_LOOKS: Final = 5
 
 CLOCK_FELL_BACK: Final = (
     "the journal's clock is further behind the latest time it knows of than clocks may lie apart "
-    "(Policy.clock_skew): nothing was decided; set it right"
+    "(Policy.clock_skew): nothing was decided; set it right. If it is right and one before it ran ahead, nothing "
+    "can be decided until that time has come"
 )
 
 OVERTAKEN: Final = "other looks at this payment kept showing something else; nothing was decided, try again"

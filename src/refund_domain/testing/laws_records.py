@@ -66,6 +66,7 @@ def figures_count(desk: Desk) -> None:
         must((found.due, found.due_since) == (2, now - 3 * HOUR), f"{found} of looks due")
         must(found.waiting == 3, f"{found} of streams that wait")
         must(found.at >= now, f"figures of {found.at} after {now}")
+        must(found.latest is not None and found.latest >= now, f"{found} after an event of {now}")
         must(found.undated == () and found.more_undated == 0, f"{found} of heads that all tell of doubts")
 
 
