@@ -401,6 +401,22 @@ def test_a_refund_sent_before_its_payment_was_passed_on_tells_of_the_transfer() 
     assert "which of them to reverse" in desk.told()["transfers_unknown"]
 
 
+def test_a_refund_that_never_ends_is_asked_about() -> None:
+    """After thirty days under way somebody is told; before that, and of one that has ended, nobody."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"))
+    desk.bank.plan(ref, Course.stays())
+    desk.issue(ref)
+    desk.recover(29)
+    assert desk.told() == {}
+    desk.recover(2)
+    assert set(desk.told()) == {"pending_long"}
+    assert "Pay nothing beside it" in desk.told()["pending_long"]
+    desk.bank.settle(desk.bank.refunds(ref)[0].id, "succeeded", None)
+    desk.recover(2)
+    assert (desk.shown(ref).status, desk.told()) == (Status.SUCCEEDED, {})
+
+
 # --- when it arrives ------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ never among the choices.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Final
 
 import attrs
@@ -46,6 +47,14 @@ _FUNDS: Final = "insufficient_funds"
 
 _WAITS_FOR_FUNDS: Final = (
     "The refund waits for money in the gateway's balance: top it up. Where it waits too long, it fails."
+)
+
+PENDING_LONG: Final = timedelta(days=30)
+"""How long a refund may be under way before somebody is told: no bank takes so long."""
+
+_PENDING_LONG: Final = (
+    f"The refund is under way for more than {PENDING_LONG.days} days, which no bank takes: ask the gateway's "
+    "support about it. Pay nothing beside it before it has ended."
 )
 
 _NO_PLAN: Final = (
@@ -230,37 +239,8 @@ def answerable(ledger: Ledger) -> Iterator[Attention]:
 
 
 def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
-    status, seen = status_of(ledger, record), shown(ledger, record)
-    if record.asked_at is not None and seen is None and record.ended is None:
-        says = "No complete look shows this refund. Check the gateway's dashboard: was it made?"
-        yield Attention(
-            subject=record.id,
-            code=NOT_SHOWN,
-            choices=(Choice.NOT_MADE, Choice.KEEP_LOOKING),
-            move=Move.STAFF,
-            says=says,
-        )
-    if record.request is not None and record.awaits_second and status is Status.REQUESTED:
-        says = (
-            f"{record.request.by.id} asks for a refund of {record.request.amount}: another person must approve it."
-        )
-        if is_erased(record.request.by):
-            says = (
-                f"Somebody whose name was erased asks for a refund of {record.request.amount}. Nobody can be told "
-                "apart from them, so nobody can approve it: deny it, and quote anew if it is still owed."
-            )
-        yield Attention(
-            subject=record.id, code="second_person", choices=(Choice.DENIED,), move=Move.STAFF, says=says
-        )
-    if record.alarm is not None and status in (Status.REQUESTED, Status.IN_DOUBT):
-        says = f"Sending stopped ({record.alarm}): mend the set-up, then go on."
-        yield Attention(
-            subject=record.id,
-            code=f"alarm_{record.alarm}",
-            choices=(Choice.KEEP_LOOKING,),
-            move=Move.HOST,
-            says=says,
-        )
+    status = status_of(ledger, record)
+    yield from _to_decide(ledger, record, status)
     if record.surprise is not None:
         says = (
             f"This refund was held to be {record.surprise} and exists after all ({status}); check what was repaid."
@@ -272,6 +252,41 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         )
     if not record.legs and status in (Status.PENDING, Status.SUCCEEDED) and _holds_transfers(ledger):
         yield _note(record.id, "transfers_unknown", _NO_PLAN)
+    yield from _as_it_stands(ledger, record, status)
+
+
+def _to_decide(ledger: Ledger, record: RefundRecord, status: Status) -> Iterator[Attention]:
+    """What does not go on without a person: to note it is no answer."""
+    request = record.request
+    if record.asked_at is not None and shown(ledger, record) is None and record.ended is None:
+        yield Attention(
+            subject=record.id,
+            code=NOT_SHOWN,
+            choices=(Choice.NOT_MADE, Choice.KEEP_LOOKING),
+            move=Move.STAFF,
+            says="No complete look shows this refund. Check the gateway's dashboard: was it made?",
+        )
+    if request is not None and record.awaits_second and status is Status.REQUESTED:
+        says = f"{request.by.id} asks for a refund of {request.amount}: another person must approve it."
+        if is_erased(request.by):
+            says = (
+                f"Somebody whose name was erased asks for a refund of {request.amount}. Nobody can be told apart "
+                "from them, so nobody can approve it: deny it, and quote anew if it is still owed."
+            )
+        yield Attention(
+            subject=record.id, code="second_person", choices=(Choice.DENIED,), move=Move.STAFF, says=says
+        )
+    if record.alarm is not None and status in (Status.REQUESTED, Status.IN_DOUBT):
+        yield Attention(
+            subject=record.id,
+            code=f"alarm_{record.alarm}",
+            choices=(Choice.KEEP_LOOKING,),
+            move=Move.HOST,
+            says=f"Sending stopped ({record.alarm}): mend the set-up, then go on.",
+        )
+
+
+def _as_it_stands(ledger: Ledger, record: RefundRecord, status: Status) -> Iterator[Attention]:
     match status:
         case Status.FAILED | Status.CANCELED:
             yield _after_failure(ledger, record, status)
@@ -285,8 +300,11 @@ def _of_refund(ledger: Ledger, record: RefundRecord) -> Iterator[Attention]:
         case Status.DECLINED:
             codes = [claim.answer.code for claim in record.claims if isinstance(claim.answer, Declined)]
             yield _note(record.id, status, f"The gateway declined it ({', '.join(codes)}); nothing was made.")
-        case Status.PENDING if seen is not None and seen.refund.pending_reason == _FUNDS:
-            yield _note(record.id, "waits_for_funds", _WAITS_FOR_FUNDS)
+        case Status.PENDING if (seen := shown(ledger, record)) is not None:
+            if seen.refund.pending_reason == _FUNDS:
+                yield _note(record.id, "waits_for_funds", _WAITS_FOR_FUNDS)
+            if ledger.latest is not None and ledger.latest - seen.refund.created_at > PENDING_LONG:
+                yield _note(record.id, "pending_long", _PENDING_LONG)
         case Status.REQUESTED | Status.IN_DOUBT | Status.PENDING | Status.SUCCEEDED:
             pass
 

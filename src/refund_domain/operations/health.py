@@ -31,7 +31,7 @@ class Figures:
     come, `waiting` those that wait for a person. A head that an older worker wrote last does not tell of doubts:
     such streams are named in `undated`, at most `MOST_UNDATED`, and the rest of them counted in `more_undated`;
     those without a look ahead are left out, for nothing there is in doubt. `latest` is the latest time that
-    the journal knows of, None where it knows of none: behind it by more than clocks may lie apart, nothing is sent.
+    the journal knows of, None where it knows of none: behind it by more than clocks may lie apart nothing is sent.
     """
 
     at: datetime
