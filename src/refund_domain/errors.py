@@ -37,6 +37,10 @@ class JournalUnavailable(JournalError):
     """The journal's database cannot be used: gone, full, read-only, of an unknown schema."""
 
 
+class JournalDamaged(JournalUnavailable):
+    """An event is missing in a stream: the journal was changed by hand; restore it. Other streams go on."""
+
+
 class UnknownEvent(JournalError):
     """The stream holds an event this version does not know; it decides nothing there. Upgrade this worker."""
 

@@ -19,15 +19,15 @@ from typer.testing import CliRunner
 
 from refund_adapters import cli
 from refund_adapters.cells import safe_cell
-from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, MemoryJournal
+from refund_adapters.memory import Course, ManualClock, MemoryBank, MemoryGateway, MemoryJournal
 from refund_adapters.records import COLUMNS, Csv, JsonLines, audit_rows, export_audit
 from refund_adapters.records.audit import audit_row
 from refund_adapters.sql import SqliteJournal
 from refund_adapters.sql.codec import decode
-from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService
+from refund_domain import Actor, Money, OutsideRef, PaymentRef, RefundService, Refused
 from refund_domain.answers import Reversed
 from refund_domain.commands import Choice
-from refund_domain.errors import JournalUnavailable
+from refund_domain.errors import JournalDamaged
 from refund_domain.events import (
     EVENTS,
     AttentionSettled,
@@ -263,8 +263,28 @@ def test_a_hole_is_no_export(tmp_path: Path, gone: int) -> None:
         with closing(sqlite3.connect(path)) as other, other:
             other.execute("DELETE FROM refund_events WHERE stream = ? AND version = ?", (str(refs[1]), gone))
         for page in (1, 2, 100):
-            with pytest.raises(JournalUnavailable, match=f"has no event {gone} before its event {gone + 1}"):
+            with pytest.raises(JournalDamaged, match=f"has no event {gone} before its event {gone + 1}"):
                 list(audit_rows(journal, "acme", page=page))
+
+
+def test_a_hole_in_one_stream_hides_no_other_payment(tmp_path: Path) -> None:
+    """The list of what waits names the damaged payment, and goes on with the others."""
+    path = tmp_path / "refunds.db"
+    clock = ManualClock(datetime(2026, 11, 2, 9, tzinfo=UTC))
+    bank, maria = MemoryBank(clock), Actor(id="maria", tenant="acme")
+    with SqliteJournal(path, clock=clock) as journal:
+        service = RefundService(MemoryGateway(bank), journal, allow=lambda actor, action, ref: True)
+        refs = [
+            bank.charge(Money.parse("20.00", "USD"), course=Course.stays("failed", "declined")) for _ in range(2)
+        ]
+        for ref in refs:
+            service.issue(service.quote(ref, by=maria).verified(by=maria))
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM refund_events WHERE stream = ? AND version = 2", (str(refs[0]),))
+        again = RefundService(MemoryGateway(bank), journal, allow=lambda actor, action, ref: True)
+        waiting = again.attention(by=maria)
+        assert not isinstance(waiting, Refused)
+        assert [[item.code for item in each.items] for each in waiting] == [["damaged_stream"], ["failed"]]
 
 
 def test_an_export_holds_one_page_at_a_time(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ IMPORTED: Final = (
     (observations_of, ("Kind", "Observation")),
     (payments, ("ControlRef", "Control")),
     (errors, ("RefundError", "JournalError", "JournalConflict", "JournalBusy", "JournalUnavailable")),
-    (errors, ("UnknownEvent", "GatewayUnreadable", "TooContended", "OpenTransaction")),
+    (errors, ("JournalDamaged", "UnknownEvent", "GatewayUnreadable", "TooContended", "OpenTransaction")),
 )
 """What hosts import besides what `refund_domain` itself offers."""
 

@@ -17,7 +17,7 @@ import attrs
 from refund_adapters.cells import safe_cell, write_row
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
-from refund_domain.errors import JournalUnavailable
+from refund_domain.errors import JournalDamaged
 from refund_domain.events import AttentionSettled, Event, RefundDropped
 from refund_domain.money import Money
 from refund_domain.operations.erasure import actors_in, written_in
@@ -85,8 +85,8 @@ def audit_rows(
     """Each event of this tenant as a row of texts, behind `after`, which is the `position` of an earlier row.
 
     What is appended while it is read may be in it or not; what stood before is. Raises ValueError for no position,
-    `JournalError` for the journal: ask again behind the last row you have; and `JournalUnavailable` where an event
-    is missing between two, for an export with a hole would pass for a whole one.
+    `JournalError` for the journal: ask again behind the last row you have; and `JournalDamaged` where an event is
+    missing between two, for an export with a hole would pass for a whole one.
     """
     check_text(tenant, "tenant", 255)
     check_count(page, "page", 1, 10_000)
@@ -106,7 +106,7 @@ def _check_next(last: Tailed | None, event: Tailed, *, begun: bool) -> None:
         return
     expected = last.version + 1 if last is not None and last.stream == event.stream else 1
     if event.version != expected:
-        raise JournalUnavailable(
+        raise JournalDamaged(
             f"stream {event.stream} of the journal has no event {expected} before its event {event.version}: it "
             "was changed by hand; restore it"
         )

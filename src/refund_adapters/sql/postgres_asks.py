@@ -31,7 +31,7 @@ from refund_adapters.sql.rows import (
     stream_of,
 )
 from refund_domain._checks import check_count, check_span, check_text
-from refund_domain.errors import JournalBusy, JournalConflict, JournalUnavailable
+from refund_domain.errors import JournalBusy, JournalConflict, JournalDamaged, JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.operations.health import MOST_UNDATED, Figures
 from refund_domain.payments import PaymentRef, Ref
@@ -112,7 +112,7 @@ class Asks:
             ((version, texts, latest, clock),) = rows
             events = tuple([decoded(number, text) for number, text in enumerate(texts, after + 1)])
             if len(events) != max(0, version - after):
-                raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
+                raise JournalDamaged("a stream of the journal has a gap: it was changed by hand; restore it")
             now = moment(clock)
             given = max([self._times.given(now), *(event.at for event in events)])
             known = given if latest is None else max(given, moment(latest))

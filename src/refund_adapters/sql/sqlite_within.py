@@ -24,7 +24,7 @@ from refund_adapters.sql.rows import (
     stream_of,
 )
 from refund_domain._checks import check_count, check_text
-from refund_domain.errors import JournalConflict, JournalError, JournalUnavailable
+from refund_domain.errors import JournalConflict, JournalDamaged, JournalError, JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.payments import PaymentRef, Ref
 from refund_domain.ports import Head, Loaded, Tailed
@@ -216,10 +216,10 @@ def read_stream(
 
 
 def loaded(read: tuple[list[tuple[int, str]], int, int | None], after: int, now: datetime, times: Times) -> Loaded:
-    """What was read as the port gives it. Raises `JournalUnavailable` for a stream with a gap."""
+    """What was read as the port gives it. Raises `JournalDamaged` for a stream with a gap."""
     rows, version, latest = read
     if rows and version != after + len(rows):
-        raise JournalUnavailable("a stream of the journal has a gap: it was changed by hand; restore it")
+        raise JournalDamaged("a stream of the journal has a gap: it was changed by hand; restore it")
     given = times.given(now)
     return Loaded(
         events=tuple([decoded(number, text) for number, text in rows]),

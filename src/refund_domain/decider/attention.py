@@ -89,6 +89,16 @@ UNREADABLE: Final = Attention(
 """What stands in the list for a payment whose events this version does not know, and until it does."""
 
 
+DAMAGED: Final = Attention(
+    subject="payment",
+    code="damaged_stream",
+    choices=(),
+    move=Move.HOST,
+    says="An event of the payment's stream is missing: the journal was changed by hand. Restore it.",
+)
+"""What stands in the list for a payment whose stream has a gap, and until it is mended."""
+
+
 @attrs.frozen(kw_only=True)
 class AfterFailure:
     """Whose move is next once a refund has failed or was cancelled, and what they do.

@@ -13,14 +13,14 @@ from typing import Final, cast
 from refund_domain._checks import check_async_ports, check_count, check_id, check_text, check_type
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
-from refund_domain.decider.attention import UNREADABLE, attention
+from refund_domain.decider.attention import DAMAGED, UNREADABLE, attention
 from refund_domain.decider.decide import owed
 from refund_domain.decider.inputs import (
     RecordOutside,
     RequestRefund,
     SettleAttention,
 )
-from refund_domain.errors import GatewayUnreadable, UnknownEvent
+from refund_domain.errors import GatewayUnreadable, JournalDamaged, UnknownEvent
 from refund_domain.money import Money
 from refund_domain.operations.feeds import FeedPage, Window
 from refund_domain.operations.health import Health
@@ -234,7 +234,8 @@ class AsyncRefundService(AsyncBookings):
 
         At most `limit` payments, by their refs: where as many come back, ask for more. `health().waiting` counts
         the payments that wait, of all tenants.
-        A payment whose stream this worker cannot read stops no other: it is named, as `unreadable_stream`.
+        A payment whose stream this worker cannot read stops no other: it is named, as `unreadable_stream`, or as
+        `damaged_stream` where an event is missing.
         """
         check_type(by, Actor, "by")
         check_count(limit, "limit", 1)
@@ -244,9 +245,10 @@ class AsyncRefundService(AsyncBookings):
         for ref in await self._journal.waiting(by.tenant, limit):
             try:
                 stream = await self._load(ref)
-            except UnknownEvent:
+            except (UnknownEvent, JournalDamaged) as error:
                 # Whose it is stands in events that cannot be read: the journal named it for this tenant.
-                waiting.append(Waiting(payment=ref, items=(UNREADABLE,)))
+                item = UNREADABLE if isinstance(error, UnknownEvent) else DAMAGED
+                waiting.append(Waiting(payment=ref, items=(item,)))
                 continue
             items = attention(stream.ledger)
             if items and stream.ledger.tenant == by.tenant:
