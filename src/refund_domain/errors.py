@@ -5,6 +5,7 @@
     │   ├── JournalConflict      another worker appended first (the service decides again by itself)
     │   ├── JournalBusy          locked for longer than the journal waits; try again
     │   ├── JournalUnavailable   the database is gone, full or read-only
+    │   │   └── JournalDamaged   an event is missing in a stream; restore the journal
     │   └── UnknownEvent         written by a newer version of this library; upgrade this worker
     ├── GatewayUnreadable        a quote, or a signal, could not look at the gateway; try again
     ├── TooContended             beaten to the append again and again; try again

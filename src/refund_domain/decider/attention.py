@@ -6,7 +6,7 @@ never among the choices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -218,21 +218,28 @@ def after_failure(reason: str | None) -> AfterFailure:
 
 def attention(ledger: Ledger) -> tuple[Attention, ...]:
     """All that waits for a person in this ledger and was not answered yet."""
-    words = {(done.subject, _matter(done.code)): done for done in ledger.settled}  # the last word stands
-    return tuple(item for item in answerable(ledger) if not _answered(ledger, words, item))
+    ever, since = _words(ledger.settled), _words(ledger.settled[ledger.answered :])
+    return tuple(item for item in answerable(ledger) if not _answers(since if _rests(item) else ever, item))
 
 
-def _answered(ledger: Ledger, words: Mapping[tuple[str, str], AttentionSettled], item: Attention) -> bool:
-    """Whether the last word said on the item's matter was said of this very item, and was not to go on.
+_Words = Mapping[tuple[str, str], AttentionSettled]
 
-    What to do with money that came back rests on how the payment stood: shown otherwise since, it is asked anew.
-    """
-    matter = _matter(item.code)
-    done = words.get((item.subject, matter))
-    if done is None or done.code != item.code or done.choice is Choice.KEEP_LOOKING:
-        return False
-    rests = matter in _FAILED or matter == PULLED_FOR_NOTHING
-    return not rests or ledger.seen_at is None or ledger.seen_at <= done.at
+
+def _words(settled: Iterable[AttentionSettled]) -> _Words:
+    """By subject and matter the last word, which stands."""
+    return {(done.subject, _matter(done.code)): done for done in settled}
+
+
+def _answers(words: _Words, item: Attention) -> bool:
+    """Whether the last word said on the item's matter was said of this very item, and was not to go on."""
+    done = words.get((item.subject, _matter(item.code)))
+    return done is not None and done.code == item.code and done.choice is not Choice.KEEP_LOOKING
+
+
+def _rests(item: Attention) -> bool:
+    """Whether the item rests on how the payment stood, as all advice on money that came back does: it is told anew
+    once the payment is shown otherwise."""
+    return _matter(item.code) in (*_FAILED, PULLED_FOR_NOTHING)
 
 
 def _matter(code: str) -> str:

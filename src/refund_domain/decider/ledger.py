@@ -197,7 +197,8 @@ class Ledger:
     `refunds` are ours in the order of their requests, `observed` all the gateway showed by (created, id);
     `sightings` counts the looks that showed the payment otherwise than before; by it two that overlapped are told
     apart from two that followed. `due` is when the next look is owed, `tries` the fruitless looks so far, `alarm`
-    why a person must mend the looking, `latest` the latest event's time.
+    why a person must mend the looking, `latest` the latest event's time. The first `answered` of `settled` were
+    said before the payment was last shown otherwise.
     """
 
     tenant: str | None = None
@@ -212,6 +213,7 @@ class Ledger:
     tries: int = 0
     alarm: str | None = None
     latest: datetime | None = None
+    answered: int = 0
 
 
 EMPTY: Final = Ledger()
@@ -318,7 +320,12 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case PaymentSeen():
             sightings = ledger.sightings + 1
             return attrs.evolve(
-                ledger, payment=event.payment, seen_at=event.at, sightings=sightings, latest=latest
+                ledger,
+                payment=event.payment,
+                seen_at=event.at,
+                sightings=sightings,
+                latest=latest,
+                answered=len(ledger.settled),
             )
         case RefundRequested():
             return _with(ledger, latest, RefundRecord(event.refund_id, event))
@@ -381,6 +388,7 @@ def _copy(
         tries,
         alarm,
         latest,
+        ledger.answered,
     )
 
 
