@@ -318,15 +318,8 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case RefundObserved():
             return _observed(ledger, latest, event.refund, event.at)
         case PaymentSeen():
-            sightings = ledger.sightings + 1
-            return attrs.evolve(
-                ledger,
-                payment=event.payment,
-                seen_at=event.at,
-                sightings=sightings,
-                latest=latest,
-                answered=len(ledger.settled),
-            )
+            ledger = attrs.evolve(ledger, sightings=ledger.sightings + 1, answered=len(ledger.settled))
+            return attrs.evolve(ledger, payment=event.payment, seen_at=event.at, latest=latest)
         case RefundRequested():
             return _with(ledger, latest, RefundRecord(event.refund_id, event))
         case StreamOpened():
