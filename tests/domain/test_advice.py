@@ -78,6 +78,15 @@ class Desk:
         self.recover(3)
         return ref
 
+    def failed_with_its_transfer_pulled_back(self) -> PaymentRef:
+        """A payment of 200.00 of which 150.00 were passed on, and pulled back for a refund that failed."""
+        ref = self.bank.charge(usd("200.00"), group="o1")
+        self.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+        self.bank.plan(ref, Course.succeeds_then_fails("declined", 2 * DAY), Course.succeeds())
+        self.issue(ref)
+        self.recover(3)
+        return ref
+
     def shown(self, ref: PaymentRef) -> Refund:
         """The first refund of this payment."""
         view = self.refunds.show(ref, by=MARIA)
@@ -252,11 +261,7 @@ def test_a_later_refund_accounts_for_what_a_failed_one_pulled_back() -> None:
     """The transfer was pulled back for a refund that failed; a second one used that money: nothing is to be passed
     on any more. Where the second pulls as much again, that is."""
     desk = Desk.open()
-    first = desk.bank.charge(usd("200.00"), group="o1")
-    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
-    desk.bank.plan(first, Course.succeeds_then_fails("declined", 2 * DAY), Course.succeeds())
-    desk.issue(first)
-    desk.recover(3)
+    first = desk.failed_with_its_transfer_pulled_back()
     assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
     desk.issue(first)
     assert "transfer_pulled_back" not in desk.told()
@@ -278,11 +283,7 @@ def test_what_pays_for_the_client_s_money_is_not_to_be_passed_on(
     """The client got the money by another way after the refund failed: what was pulled back of the transfer pays
     for that, and nobody is told to give it to the connected account. Of a part, the rest is."""
     desk = Desk.open()
-    ref = desk.bank.charge(usd("200.00"), group="o1")
-    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
-    desk.bank.plan(ref, Course.succeeds_then_fails("declined", 2 * DAY))
-    desk.issue(ref)
-    desk.recover(3)
+    ref = desk.failed_with_its_transfer_pulled_back()
     assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
     assert "where not, pass them on" in desk.told()["transfer_pulled_back"]
     if since is _repaid:
@@ -297,11 +298,7 @@ def test_what_pays_for_the_client_s_money_is_not_to_be_passed_on(
 def test_money_to_pass_on_that_grows_is_told_again() -> None:
     """While a dispute took a part the rest of what was pulled back was noted; won, all is to be passed on."""
     desk = Desk.open()
-    ref = desk.bank.charge(usd("200.00"), group="o1")
-    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
-    desk.bank.plan(ref, Course.succeeds_then_fails("declined", 2 * DAY))
-    desk.issue(ref)
-    desk.recover(3)
+    ref = desk.failed_with_its_transfer_pulled_back()
     dispute = desk.bank.dispute(ref, usd("100.00"))
     desk.refunds.reconcile(ref)
     waiting = desk.refunds.attention(by=MARIA)

@@ -318,8 +318,10 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case RefundObserved():
             return _observed(ledger, latest, event.refund, event.at)
         case PaymentSeen():
-            ledger = attrs.evolve(ledger, sightings=ledger.sightings + 1, answered=len(ledger.settled))
-            return attrs.evolve(ledger, payment=event.payment, seen_at=event.at, latest=latest)
+            count, said = ledger.sightings + 1, len(ledger.settled)
+            return attrs.evolve(
+                ledger, payment=event.payment, seen_at=event.at, sightings=count, latest=latest, answered=said
+            )
         case RefundRequested():
             return _with(ledger, latest, RefundRecord(event.refund_id, event))
         case StreamOpened():
