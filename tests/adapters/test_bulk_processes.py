@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +16,8 @@ from refund_domain.answers import Send
 from refund_domain.operations.bulk import BulkProgress, BulkReport
 from refund_domain.quotes import Booking, IssueBooking
 from tests.adapters.issue_child import MARIA, read_line, write_line
+from tests.children import start
 
-ROOT = Path(__file__).parents[2]
 BOOKINGS = 8
 
 
@@ -46,13 +43,7 @@ class Storm:
 
     def run(self, kill_after: int | None = None, *, answer_lost: bool = False) -> int:
         """A child issues them all, or is killed after so many questions, the last of them answered or not."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.adapters.bulk_child", str(self.database)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        process = start("tests.adapters.bulk_child", str(self.database))
         assert process.stdout is not None
         assert process.stdin is not None
         asked = 0

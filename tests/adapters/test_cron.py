@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from contextlib import closing, suppress
@@ -21,8 +18,8 @@ from refund_domain import Money, PaymentRef, Refund, RefundService, Status
 from refund_domain.answers import Look, Send
 from refund_domain.events import SendClaimed
 from tests.adapters.issue_child import MARIA, read_line, write_line
+from tests.children import start
 
-ROOT = Path(__file__).parents[2]
 DUE = 12
 
 
@@ -31,13 +28,7 @@ class Run:
 
     def __init__(self, office: Office) -> None:
         self._office = office
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.adapters.issue_child", "cron", str(office.database)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self.process = start("tests.adapters.issue_child", "cron", str(office.database))
         self.sent: list[str] = []
         self.met = False
         self.code: object = None

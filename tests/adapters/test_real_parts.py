@@ -7,11 +7,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.events import SendClaimed
 from refund_domain.refusals import Refused
 from tests.adapters.issue_child import MARIA, read_line, write_line
+from tests.children import start
 from tests.stripe_mock import server
 
-ROOT = Path(__file__).parents[2]
 AMOUNT = Money.parse("200.00", "USD")
 TOLD = {"in_flight", "already_refunded"}
 KILLS = int(os.environ.get("REFUND_KILLS", "100"))
@@ -34,15 +34,8 @@ ROUND = int(os.environ.get("REFUND_ROUND", "0"))
 """What the gate does; the campaign sets the environment to more, and to other chance."""
 
 
-def child(*arguments: str) -> subprocess.Popen[bytes]:
-    """A child process of ours."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.adapters.issue_child", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+child = partial(start, "tests.adapters.issue_child")
+"""A process that issues, by its mode and what that takes."""
 
 
 def test_two_processes_issue_the_same_payments_through_a_socket(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import attrs
@@ -15,11 +13,10 @@ import pytest
 from refund_adapters.sql import SqliteJournal
 from refund_domain import PaymentRef
 from refund_domain.decider.ledger import EMPTY, Ledger, fold
+from tests.children import start
 from tests.fault_proxy.faults import FAULTS
 from tests.fault_proxy.parts import Client, Mock
 from tests.fault_proxy.proxy import CREATE, fault_proxy
-
-ROOT = Path(__file__).parents[2]
 
 
 @attrs.frozen(kw_only=True)
@@ -42,12 +39,7 @@ FATES = {
 
 
 def _child(mode: str, client: Client, database: Path, address: str, ref: PaymentRef) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.fault_proxy.killed_child", mode, client, str(database), address, str(ref)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-        stdout=subprocess.PIPE,
-    )
+    return start("tests.fault_proxy.killed_child", mode, client, str(database), address, str(ref))
 
 
 def _ledger(database: Path, ref: PaymentRef) -> Ledger:

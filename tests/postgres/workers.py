@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
+from functools import partial
 
 from refund_adapters.sql import PostgresJournal
 from refund_domain import PaymentRef
 from refund_domain.events import PersonAsked
+from tests.children import start
 
-ROOT = Path(__file__).parents[2]
-
-
-def child(*arguments: str) -> subprocess.Popen[bytes]:
-    """A child process of ours."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.postgres.child", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+child = partial(start, "tests.postgres.child", stderr=subprocess.DEVNULL)
+"""A worker, by its mode and what that takes."""
 
 
 def of(mode: str, number: int) -> str:
