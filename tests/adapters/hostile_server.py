@@ -194,6 +194,19 @@ SOON_S = 15.0
 """What a call that ends in its time takes at most, on the busiest machine. What it is held against (a silence of
 30 s, a trickle of some 90 s, the kernel's own time to connect) takes longer."""
 
+AMPLE_S = 20.0
+"""The time a call is given whose answer comes at once: the busiest machine does not use it up."""
+
+QUICK_S = 1.0
+"""The time a call is given to which no whole answer ever comes, so that the test need not wait long."""
+
+_ENDLESS = frozenset({"silence", "body stalls", "headers trickle", "body trickles"})
+
+
+def time_for(fault: str) -> float:
+    """The time of a call, in seconds, by the name its fault has in a test's table."""
+    return QUICK_S if fault in _ENDLESS else AMPLE_S
+
 
 def unused_port() -> int:
     """A port of this machine on which nothing listens."""

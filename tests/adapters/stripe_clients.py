@@ -19,6 +19,7 @@ from refund_domain.payouts.entries import EntryPage
 from refund_domain.payouts.funds import Funds, Payout
 from refund_domain.refusals import Refused
 from refund_domain.signals import Signal, Subject
+from tests.adapters.hostile_server import AMPLE_S
 from tests.canaries import KEY
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def stripe_over(
     key: str = KEY,
     *,
     http_client: stripe.HTTPClient | None = None,
-    connect_timeout_s: float = 0.6,
-    read_timeout_s: float = 0.6,
+    connect_timeout_s: float = AMPLE_S,
+    read_timeout_s: float = AMPLE_S,
     read_budget_s: float = 10.0,
 ) -> Iterator[StripeGateway | Awaited]:
     """A gateway over the client of this name, closed at the end; awaited, the read timeout is the deadline."""
@@ -150,7 +151,7 @@ def payouts_over(
     *,
     attempts: int = 1,
     waited: list[float] | None = None,
-    timeout_s: float = 20.0,
+    timeout_s: float = AMPLE_S,
     read_budget_s: float = 30.0,
     funds_budget_s: float = 30.0,
 ) -> Iterator[StripePayouts | AwaitedPayouts]:

@@ -41,6 +41,7 @@ from refund_domain.payments import PLATFORM, PaymentRef
 from refund_domain.refusals import NotCaptured, NotFound, Refused
 from refund_domain.signals import Signal, Subject
 from tests.adapters.hostile_server import (
+    AMPLE_S,
     SOON_S,
     answer,
     hang_up,
@@ -49,6 +50,7 @@ from tests.adapters.hostile_server import (
     redirect,
     refund_of_request,
     silence,
+    time_for,
     trickle,
     unused_port,
 )
@@ -88,7 +90,10 @@ UNBOUNDED = {("httpx", "headers trickle")}
 def test_each_fault_means_the_same_over_every_client(client: str, name: str) -> None:
     """One POST went out, nothing raised, and the answer is that of the one table."""
     act, expected = FAULTS[name]
-    with hostile_server(act) as server, stripe_over(client, server.base_address) as gateway:
+    with (
+        hostile_server(act) as server,
+        stripe_over(client, server.base_address, read_timeout_s=time_for(name)) as gateway,
+    ):
         began = time.monotonic()
         got = gateway.send(_send())
         if (client, name) not in UNBOUNDED:
@@ -197,7 +202,10 @@ FAULTS_OF_ANY_BODY = [
 def test_each_fault_of_a_leg_means_what_it_means_of_a_refund(name: str) -> None:
     """One POST, nothing raised, and the answer of the one table; what succeeded is judged by its own body."""
     act, expected = FAULTS[name]
-    with hostile_server(act) as server, stripe_over("requests", server.base_address) as gateway:
+    with (
+        hostile_server(act) as server,
+        stripe_over("requests", server.base_address, read_timeout_s=time_for(name)) as gateway,
+    ):
         _matches(gateway.send(ASKED), expected)
         assert [request.path for request in server.received] == ["/v1/transfers/tr_4/reversals"]
 
@@ -684,7 +692,7 @@ def test_a_client_that_is_closed_under_a_call_leaves_doubt_and_cancels_nobody() 
 @pytest.mark.parametrize("client", ASYNC)
 def test_a_worker_of_many_loops_does_not_run_out_of_connections(client: str) -> None:
     """A gateway that nobody closes lets go of what belonged to loops that are over."""
-    http_client = MAKERS[client](connect_timeout_s=1, read_timeout_s=1)
+    http_client = MAKERS[client](connect_timeout_s=AMPLE_S, read_timeout_s=AMPLE_S)
 
     async def once(address: str) -> object:
         return await AsyncStripeGateway(KEY, http_client=http_client, base_address=address).send(_send())
@@ -706,10 +714,10 @@ def test_a_worker_of_many_loops_does_not_run_out_of_connections(client: str) -> 
 @pytest.mark.parametrize("client", ASYNC)
 def test_one_gateway_serves_one_loop_after_the_other(client: str) -> None:
     """A worker that runs each task in a loop of its own needs no gateway of its own for each."""
-    http_client = MAKERS[client](connect_timeout_s=1, read_timeout_s=1)
+    http_client = MAKERS[client](connect_timeout_s=AMPLE_S, read_timeout_s=AMPLE_S)
 
     async def once(address: str) -> object:
-        gateway = AsyncStripeGateway(KEY, http_client=http_client, base_address=address, deadline_s=2)
+        gateway = AsyncStripeGateway(KEY, http_client=http_client, base_address=address, deadline_s=AMPLE_S)
         try:
             return await gateway.send(_send())
         finally:
@@ -745,7 +753,7 @@ def test_a_forked_worker_starts_with_httpx_connections_of_its_own(monkeypatch: p
     """After a fork the sync pool over httpx is new, too."""
     from refund_adapters.stripe._httpx import HttpxClient
 
-    client = HttpxClient(connect_timeout_s=1, read_timeout_s=1)
+    client = HttpxClient(connect_timeout_s=AMPLE_S, read_timeout_s=AMPLE_S)
     inherited = client._client()
     assert client._client() is inherited
     pid = os.getpid()
@@ -761,7 +769,7 @@ def test_a_forked_worker_starts_with_httpx_connections_of_its_own(monkeypatch: p
 @OVER_EACH
 def test_many_tenants_share_one_client_and_nothing_else(client: str) -> None:
     """Two keys over one client: each request goes out with its own gateway's key."""
-    shared = MAKERS[client](connect_timeout_s=1, read_timeout_s=1)
+    shared = MAKERS[client](connect_timeout_s=AMPLE_S, read_timeout_s=AMPLE_S)
     with hostile_server(*[refund_of_request()] * 4) as server:
         with (
             stripe_over(client, server.base_address, "sk_test_one", http_client=shared) as one,
@@ -783,8 +791,8 @@ def test_a_client_of_the_hosts_own_is_welcome_if_it_follows_nothing() -> None:
     """stripe-python's own clients work as they are configured, and a redirect through them is no answer."""
     mine = _refund(amount=20_000, metadata={"refund_domain_id": "r-1"})
     welcome = [
-        stripe.RequestsClient(timeout=1, session=_session_that_stays()),
-        stripe.HTTPXClient(timeout=1, allow_sync_methods=True),
+        stripe.RequestsClient(timeout=AMPLE_S, session=_session_that_stays()),
+        stripe.HTTPXClient(timeout=AMPLE_S, allow_sync_methods=True),
     ]
     # stripe-python hands httpx its body in a way httpx has deprecated; that is between the two of them.
     warnings.simplefilter("ignore", DeprecationWarning)

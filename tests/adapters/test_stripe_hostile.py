@@ -41,6 +41,8 @@ from refund_domain.connect import DirectCharge, PlatformCharge
 from refund_domain.money import Currency, Money
 from refund_domain.payments import PLATFORM, PaymentRef
 from tests.adapters.hostile_server import (
+    AMPLE_S,
+    QUICK_S,
     SOON_S,
     Act,
     HostileServer,
@@ -54,6 +56,7 @@ from tests.adapters.hostile_server import (
     reset,
     silence,
     stall,
+    time_for,
     trickle,
     unused_port,
 )
@@ -70,7 +73,7 @@ def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _gateway(address: str, key: str = KEY, **changes: Any) -> StripeGateway:
-    times: dict[str, Any] = {"connect_timeout_s": 0.6, "read_timeout_s": 0.6, "read_budget_s": 10.0}
+    times: dict[str, Any] = {"connect_timeout_s": AMPLE_S, "read_timeout_s": AMPLE_S, "read_budget_s": AMPLE_S}
     return StripeGateway(key, base_address=address, **{**times, **changes})
 
 
@@ -204,7 +207,7 @@ def test_what_each_fault_means_for_a_send(name: str) -> None:
     act, expected = FAULTS[name]
     with hostile_server(act) as server:
         began = time.monotonic()
-        got = _gateway(server.base_address).send(_send())
+        got = _gateway(server.base_address, read_timeout_s=time_for(name)).send(_send())
         assert time.monotonic() - began < SOON_S
         assert [(request.method, request.path) for request in server.received] == [("POST", "/v1/refunds")]
     _matches(got, expected)
@@ -226,7 +229,7 @@ def test_words_of_an_answer_are_short_and_repeat_nothing(name: str) -> None:
     """Why and alarm hold no body, no address and no key: they end up in logs and on pages."""
     act, _ = FAULTS[name]
     with hostile_server(act) as server:
-        text = repr(_gateway(server.base_address).send(_send()))
+        text = repr(_gateway(server.base_address, read_timeout_s=time_for(name)).send(_send()))
     assert len(text) < 200
     assert not found_in(text)
     for leak in ("127.0.0.1", "<html>", "hotel", "No.", "ch_1"):
@@ -288,7 +291,8 @@ def test_a_connection_that_is_never_made_is_not_sent() -> None:
             client.connect_ex(full.getsockname())
             waiting.append(client)
         began = time.monotonic()
-        got = _gateway(f"http://127.0.0.1:{full.getsockname()[1]}").send(_send())
+        address = f"http://127.0.0.1:{full.getsockname()[1]}"
+        got = _gateway(address, connect_timeout_s=0.3).send(_send())
         assert time.monotonic() - began < SOON_S
         for client in waiting:
             client.close()
@@ -402,7 +406,7 @@ def test_a_proxy_of_the_environment_is_used_and_bounded_too(monkeypatch: pytest.
         monkeypatch.delenv(name, raising=False)
     with hostile_server(refund_of_request(), trickle(200, _refund(), quickly=5)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.base_address)
-        gateway = _gateway("http://127.0.0.1:9")
+        gateway = _gateway("http://127.0.0.1:9", read_timeout_s=QUICK_S)
         assert isinstance(gateway.send(_send()), Accepted)
         began = time.monotonic()
         assert isinstance(gateway.send(_send()), OutcomeUnknown)
@@ -445,7 +449,7 @@ def test_a_notice_raises_with_no_client_of_the_hosts_own_either() -> None:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("error")
-        client = stripe.RequestsClient(timeout=1, session=session)
+        client = stripe.RequestsClient(timeout=AMPLE_S, session=session)
         assert isinstance(_gateway(server.base_address, http_client=client).send(_send()), Accepted)
         assert len(server.posts) == 1
 
@@ -528,7 +532,7 @@ def test_over_tls_a_refund_is_accepted_and_a_trickle_is_cut_short(
     monkeypatch.setattr(stripe, "ca_bundle_path", str(certificate))
     acts = [refund_of_request(), trickle(200, _refund(), quickly=70), trickle(200, _refund(), quickly=5), silence]
     with hostile_server(*acts, tls=_over_tls(certificate)) as server:
-        gateway = _gateway(server.base_address, connect_timeout_s=5.0)
+        gateway = _gateway(server.base_address, read_timeout_s=QUICK_S)
         assert isinstance(gateway.send(_send()), Accepted)
         for _ in range(3):
             began = time.monotonic()
@@ -573,7 +577,7 @@ FAULTS_OF_ANY_CALL = [
 def test_any_fault_in_any_part_of_a_look_is_unread(name: str, before: list[Act]) -> None:
     """A look of which any part failed decides nothing, and does not raise."""
     act, _ = FAULTS[name]
-    seen, server = _look(*before, act)
+    seen, server = _look(*before, act, read_timeout_s=time_for(name))
     assert isinstance(seen, Unread)
     assert len(server.received) == len(before) + 1
     assert server.posts == []
@@ -601,7 +605,7 @@ def test_a_charge_that_is_not_there_is_missing_but_its_lists_are_not() -> None:
 def test_a_failed_look_calls_a_person_only_where_waiting_does_not_help(act: Act, alarm: str | None) -> None:
     """Keys, rights and strangers in between raise an alarm; an outage does not."""
     for before in ((), (CHARGE,), (DISPUTED, NO_REFUNDS)):
-        seen, _ = _look(*before, act)
+        seen, _ = _look(*before, act, read_timeout_s=QUICK_S if act is silence else AMPLE_S)
         assert isinstance(seen, Unread)
         assert seen.alarm == alarm
 

@@ -41,6 +41,7 @@ from tests.adapters.hostile_server import (
     redirect,
     reset,
     silence,
+    time_for,
     trickle,
     unused_port,
 )
@@ -105,7 +106,7 @@ AGAIN: dict[str, Act] = {
     "200, null": answer(200, None),
     "200, an error object": answer(200, {"error": {"type": "api_error"}}),
     "200, an odd row": answer(200, json.loads(page(row(amount="5500")))),
-    "trickle": trickle(200, PAGE, quickly=100),
+    "body trickles": trickle(200, PAGE, quickly=100),
 }
 """What is read again: it may well be another answer a moment later."""
 
@@ -122,8 +123,6 @@ ONCE: dict[str, tuple[Act, str | None]] = {
 }
 """What is not: reading it again would change nothing. Beside it the alarm."""
 
-QUICK_S = 0.4
-
 
 @OVER_EACH
 @pytest.mark.parametrize("name", AGAIN)
@@ -131,7 +130,7 @@ def test_what_failed_in_passing_is_read_again_and_whole(client: str, name: str) 
     """The second time the page is there, each entry once; one pause lies between, and nothing was raised."""
     acts = AGAIN[name], answer(200, PAGE)
     with hostile_server(*acts) as server:
-        with payouts_over(client, server.base_address, attempts=2, timeout_s=QUICK_S, waited=[]) as source:
+        with payouts_over(client, server.base_address, attempts=2, timeout_s=time_for(name), waited=[]) as source:
             read = source.entries(PLATFORM, PAYOUT, None, None)
     assert isinstance(read, EntryPage), read
     assert [entry.id for entry in read.entries] == ["txn_2", "txn_1"]

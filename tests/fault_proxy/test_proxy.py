@@ -342,7 +342,7 @@ def test_a_trickle_is_slow_and_whole(proxy: FaultProxy, at_first: bool) -> None:
     proxy.script(CREATE, Fault(Forward.ONCE, Trickle(slowly=5, every_s=0.02, at_first=at_first)))
     host, port = proxy.base_address.removeprefix("http://").split(":")
     reads = []
-    with socket.create_connection((host, int(port)), timeout=1) as connection:
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(b"POST /v1/refunds HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         while more := connection.recv(65536):
             reads.append(more)
