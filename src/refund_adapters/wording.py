@@ -15,6 +15,7 @@ from refund_domain.commands import Choice
 from refund_domain.decider.ledger import Status
 from refund_domain.decider.pulling import LegState
 from refund_domain.money import Money
+from refund_domain.operations.erasure import PSEUDONYM
 from refund_domain.payouts.entries import Group
 from refund_domain.quotes import Quote
 from refund_domain.refusals import Move, Refusal, Refused
@@ -238,7 +239,7 @@ def to_staff(said: Refund | Refused) -> str:
         return " ".join(f"{REFUSAL[no.code]}: {no} {MOVE[no.move]}" for no in said.reasons)
     lines = [f"{STATUS[said.status].label}: {said.amount}.", STATUS[said.status].staff]
     if said.waits_for_second:
-        lines.append(f"Another person than {said.requested_by} must approve it before it is sent.")
+        lines.append(_second_person(said.requested_by))
     lines += [str(no) for no in said.reasons]
     if said.detail is not None:
         lines.append(_detail(said.status, said.detail))
@@ -316,6 +317,12 @@ def _quote_rows(quote: Quote) -> Iterator[tuple[str, str]]:
     if quote.needs_second:
         yield "Then", "another person must approve it before it is sent"
     yield "Before you press", quote.cannot_be_undone
+
+
+def _second_person(asked: str | None) -> str:
+    if asked is not None and asked.startswith(PSEUDONYM):
+        return "The name of who asked was erased, so nobody can approve it: deny it, and quote anew if it is owed."
+    return f"Another person than {asked} must approve it before it is sent."
 
 
 def _funding_rows(funding: Funding) -> Iterator[tuple[str, str]]:

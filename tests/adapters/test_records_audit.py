@@ -247,8 +247,8 @@ def test_a_tenant_without_records_is_no_empty_export(tmp_path: Path, form: str) 
 
 @pytest.mark.parametrize("gone", [1, 2])
 def test_a_hole_is_no_export(tmp_path: Path, gone: int) -> None:
-    """An event that somebody deleted ends the export with an error, on any page: it would pass for a whole one. An
-    export that goes on behind a row begins where it begins."""
+    """An event that somebody deleted ends the export with an error, on any page, and also an export that goes on
+    just before it: it would pass for a whole one."""
     path = tmp_path / "refunds.db"
     clock = ManualClock(datetime(2026, 11, 2, 9, tzinfo=UTC))
     bank, maria = MemoryBank(clock), Actor(id="maria", tenant="acme")
@@ -262,13 +262,17 @@ def test_a_hole_is_no_export(tmp_path: Path, gone: int) -> None:
         assert behind == whole[3:]
         with closing(sqlite3.connect(path)) as other, other:
             other.execute("DELETE FROM refund_events WHERE stream = ? AND version = ?", (str(refs[1]), gone))
-        for page in (1, 2, 100):
-            with pytest.raises(JournalDamaged, match=f"has no event {gone} before its event {gone + 1}"):
-                list(audit_rows(journal, "acme", page=page))
+        before = [row["position"] for row in whole if row["payment"] == str(refs[0])][-1]
+        if gone > 1:
+            before = next(row["position"] for row in whole if row["payment"] == str(refs[1]))
+        for after in ("", before):
+            for page in (1, 2, 100):
+                with pytest.raises(JournalDamaged, match=f"has no event {gone} before its event {gone + 1}"):
+                    list(audit_rows(journal, "acme", after=after, page=page))
 
 
 def test_a_hole_in_one_stream_hides_no_other_payment(tmp_path: Path) -> None:
-    """The list of what waits names the damaged payment, and goes on with the others."""
+    """The list of what waits names the damaged payment, and goes on with the others; so do the figures."""
     path = tmp_path / "refunds.db"
     clock = ManualClock(datetime(2026, 11, 2, 9, tzinfo=UTC))
     bank, maria = MemoryBank(clock), Actor(id="maria", tenant="acme")
@@ -285,6 +289,10 @@ def test_a_hole_in_one_stream_hides_no_other_payment(tmp_path: Path) -> None:
         waiting = again.attention(by=maria)
         assert not isinstance(waiting, Refused)
         assert [[item.code for item in each.items] for each in waiting] == [["damaged_stream"], ["failed"]]
+        with closing(sqlite3.connect(path)) as other, other:  # as an older worker leaves a head
+            other.execute("UPDATE refund_streams SET doubt_version = NULL, look_at = 1")
+        health = again.health()
+        assert (health.uncounted, health.waiting) == (1, 2)
 
 
 def test_an_export_holds_one_page_at_a_time(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from refund_adapters.wording import Tone, quote_rows, to_client, to_staff, tone
 from refund_domain import Money, OutsideRef, PaymentRef, Quote, Refund, Refused, Status
 from refund_domain.commands import Choice, Reason
 from refund_domain.connect import Leg
-from refund_domain.decider.attention import after_failure
+from refund_domain.decider.advice import after_failure
 from refund_domain.decider.pulling import LegState
 from refund_domain.payments import Trace
 from refund_domain.payouts.entries import Group
@@ -130,6 +130,13 @@ def test_who_is_waited_for_is_told_before_and_after_the_button() -> None:
     told = ("Then", "another person must approve it before it is sent")
     assert told in quote_rows(attrs.evolve(quote, needs_second=True))
     assert told not in quote_rows(quote)
+
+
+def test_nobody_is_sent_to_approve_what_nobody_can() -> None:
+    """From a requester whose name was erased nobody can be told apart: staff deny it, as the list says, too."""
+    waiting = attrs.evolve(refund(Status.REQUESTED), waits_for_second=True, requested_by="erased:7f3a")
+    assert "nobody can approve it: deny it" in to_staff(waiting)
+    assert "erased:" not in to_staff(waiting)
 
 
 def test_refusal_shows_every_reason_with_its_move() -> None:

@@ -15,6 +15,7 @@ from typing import Final, TextIO
 import attrs
 
 from refund_adapters.cells import safe_cell, write_row
+from refund_adapters.places import place
 from refund_adapters.sql.codec import encode
 from refund_domain._checks import check_count, check_text
 from refund_domain.errors import JournalDamaged
@@ -90,26 +91,32 @@ def audit_rows(
     """
     check_text(tenant, "tenant", 255)
     check_count(page, "page", 1, 10_000)
-    last: Tailed | None = None
+    stream, version = _place(after)
     while events := journal.history(tenant, after, page):
         for event in events:
-            _check_next(last, event, begun=bool(after))
+            expected = version + 1 if event.stream == stream else 1
+            if stream is not None and event.version != expected:
+                raise _hole(event, expected)
             yield audit_row(event)
-            last = event
+            stream, version = event.stream, event.version
         after = events[-1].position
 
 
-def _check_next(last: Tailed | None, event: Tailed, *, begun: bool) -> None:
-    """Refuse a hole: a stream's versions are 1, 2, 3 and so on. Where an earlier export `begun` it, its first row
-    here may be any."""
-    if last is None and begun:
-        return
-    expected = last.version + 1 if last is not None and last.stream == event.stream else 1
-    if event.version != expected:
-        raise JournalDamaged(
-            f"stream {event.stream} of the journal has no event {expected} before its event {event.version}: it "
-            "was changed by hand; restore it"
-        )
+def _place(after: str) -> tuple[str | None, int]:
+    """Stream and version of the row an export goes on behind; no stream: the journal is not ours, and names its
+    positions otherwise."""
+    try:
+        return place(after)
+    except ValueError:
+        return None, 0
+
+
+def _hole(event: Tailed, expected: int) -> JournalDamaged:
+    """A stream's versions are 1, 2, 3 and so on, also from one export to the one that goes on."""
+    return JournalDamaged(
+        f"stream {event.stream} of the journal has no event {expected} before its event {event.version}: it "
+        "was changed by hand; restore it"
+    )
 
 
 def audit_row(told: Tailed) -> dict[str, str]:

@@ -35,7 +35,7 @@ _TX: Final = "(pg_current_xact_id()::text::bigint + (SELECT tx_offset FROM {sche
 _PLACE: Final = """
             (SELECT oid FROM pg_database WHERE datname = current_database())::text
                 || '.' || '{schema}.refund_journal'::regclass::oid::text
-                || '.' || extract(epoch FROM pg_postmaster_start_time())::text"""
+                || '.' || ((extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint)::text"""
 
 _UNDATED: Final = "look_at IS NOT NULL AND doubt_version IS DISTINCT FROM version"
 

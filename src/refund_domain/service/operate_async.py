@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import cast
 
 from refund_domain.decider.ledger import EMPTY, fold
-from refund_domain.errors import UnknownEvent
+from refund_domain.errors import JournalDamaged, UnknownEvent
 from refund_domain.operations.health import Health, health_of
 from refund_domain.ports import AsyncOperatedJournal, AsyncRefundJournal
 from refund_domain.service.stream import doubt_since
@@ -33,7 +33,7 @@ async def read_health(journal: AsyncRefundJournal, young: timedelta) -> Health:
     for ref in figures.undated:
         try:
             since = doubt_since(fold(EMPTY, (await journal.load(ref)).events))
-        except UnknownEvent:
+        except (UnknownEvent, JournalDamaged):
             unread += 1
             continue
         if since is not None:
