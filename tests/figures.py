@@ -302,7 +302,13 @@ def _assumptions() -> str:
             ("clock_skew", "clocks agree within this"),
         )
     ]
-    return table(("value", "", "says"), rows) + "\nAnd an append survives once its transaction has committed.\n"
+    capped = "the gateway refuses refunds beyond what was captured; the modes *cap-off* do without it"
+    rows.append(("`gateway_caps`", "yes" if policy.gateway_caps else "no", capped))
+    return table(("value", "", "says"), rows) + (
+        "\nAnd four that are no numbers: an append survives once its transaction has committed, a clock that "
+        "jumped back is mended before it has caught up, one journal serves an account, and recovery runs at least "
+        "hourly.\n"
+    )
 
 
 def _span(span: timedelta) -> str:

@@ -1,6 +1,6 @@
 """In which world a seed runs: the promised one, with cap, webhooks and reconciliation on or off, or a broken one.
 
-Every assumption of the policy can be broken, one at a time; a simulator that does not find the harm done then
+Every span that the policy assumes can be broken, one at a time; a simulator that does not find the harm done then
 could not find it in the rules either.
 """
 
