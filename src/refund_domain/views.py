@@ -10,7 +10,7 @@ import attrs
 
 from refund_domain.answers import Declined
 from refund_domain.commands import Reason
-from refund_domain.decider.attention import AfterFailure, next_step
+from refund_domain.decider.advice import AfterFailure, next_step
 from refund_domain.decider.ledger import Ledger, RefundRecord, Status, is_ours, shown, status_of
 from refund_domain.decider.pulling import LegState, state_of, still_of
 from refund_domain.events import OutsideRecorded

@@ -15,7 +15,8 @@ import refund_domain
 from refund_adapters.stripe.webhooks import KINDS, WEBHOOK_REFUSALS
 from refund_domain import commands, errors, payments, quotes, signals
 from refund_domain.commands import ASKED_FOR, Action
-from refund_domain.decider.attention import AFTER_FAILURE, UNKNOWN_FAILURE
+from refund_domain.decider.advice import AFTER_FAILURE, UNKNOWN_FAILURE
+from refund_domain.decider.attention import ALARMS, MATTERS
 from refund_domain.decider.doubt import STEPS, Verdict, Zone
 from refund_domain.decider.ledger import HOLDS, OBSERVED, TRANSITIONS, Status
 from refund_domain.events import EVENTS
@@ -88,6 +89,19 @@ def actions() -> str:
         + table(("action", "asked by", "`ref`"), rows)
         + "\nNobody is asked for `dispatch`, `recover`, `receive`, `reconcile`, `reconcile_account`, `health`:\n"
         "they are a worker's, and only go on with what a person has decided.\n"
+    )
+
+
+def attention() -> str:
+    """What may wait for a person: every code of an item, and the alarms of the core."""
+    return (
+        "# Attention\n\nWhat may wait for a person, by the `code` of the item: "
+        "[how-to/attention.md](../how-to/attention.md). Each\n`failed` has its like with `canceled`. What is in "
+        "braces differs from item to item.\n\n"
+        + table(("code", "the item stands in the list because"), [(f"`{c}`", says) for c, says in MATTERS.items()])
+        + "\n## Alarms\n\nThe core's own. A gateway has others: Stripe's are in\n"
+        "[stripe-facts.md](../explanation/stripe-facts.md).\n\n"
+        + table(("alarm", "means"), [(f"`{alarm}`", says) for alarm, says in ALARMS.items()])
     )
 
 
@@ -247,6 +261,7 @@ def pages() -> dict[str, str]:
     """Each page's name and text."""
     made = {
         "actions": actions,
+        "attention": attention,
         "errors": breaks,
         "refusals": refusals,
         "events": events,

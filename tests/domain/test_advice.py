@@ -20,9 +20,10 @@ from refund_adapters.memory import (
 )
 from refund_adapters.wording import to_staff
 from refund_domain import Actor, AsyncRefundService, Money, PaymentRef, Refund, RefundService, Refused, Status
+from refund_domain.answers import Answer, Ask, Look, Picture
 from refund_domain.commands import Action, Choice
 from refund_domain.connect import ChargeKind
-from refund_domain.decider.attention import AFTER_FAILURE, NEVER_RECEIVED, NOTHING_LEFT
+from refund_domain.decider.advice import AFTER_FAILURE, NEVER_RECEIVED, NOTHING_LEFT
 from refund_domain.decider.pulling import LegState
 from refund_domain.money import LIMIT_MINOR, Currency
 from refund_domain.policy import Policy
@@ -98,11 +99,26 @@ class Desk:
         said = self.refunds.settle(ref, subject=self.shown(ref).id, code=code, choice=Choice.NOTED, by=MARIA)
         assert not isinstance(said, Refused)
 
+    def note_all(self) -> None:
+        """Somebody has read all that waits."""
+        waiting = self.refunds.attention(by=MARIA)
+        assert not isinstance(waiting, Refused)
+        for each in waiting:
+            for item in each.items:
+                given = {"subject": item.subject, "code": item.code}
+                said = self.refunds.settle(each.payment, **given, choice=Choice.NOTED, by=MARIA)
+                assert not isinstance(said, Refused)
+        assert self.told() == {}
+
     def told(self) -> dict[str, str]:
         """What waits for people, by its code."""
         waiting = self.refunds.attention(by=MARIA)
         assert not isinstance(waiting, Refused)
         return {item.code: item.says for each in waiting for item in each.items}
+
+    def pulled(self) -> str | None:
+        """What waits for people of a transfer that was pulled back."""
+        return next((says for code, says in self.told().items() if code.startswith("transfer_pulled_back_")), None)
 
 
 # --- after a failure -----------------------------------------------------------------------------------------
@@ -157,7 +173,7 @@ def test_what_went_back_since_is_not_to_be_paid_again(
     step = desk.shown(ref).next_step
     assert step is not None
     assert step.says.endswith(says)
-    assert desk.told()[code] == step.says
+    assert desk.told()[code].startswith(step.says)
     assert "failed" not in desk.told()
     assert CLOSED.says not in to_staff(desk.shown(ref))
 
@@ -178,7 +194,9 @@ def test_advice_that_comes_back_is_news_again(noted: bool) -> None:
     desk.clock.forward(timedelta(hours=1))
     desk.bank.close_dispute(dispute, "won")
     desk.refunds.reconcile(ref)
-    assert desk.told() == {"failed": CLOSED.says}
+    (failed,) = desk.told().values()
+    # Whoever has paid the client at the first reading must not pay again at the second.
+    assert failed == f"{CLOSED.says} Advice on this was noted on 2026-11-05 already: pay nothing twice."
     desk.note(ref, "failed")
     assert desk.told() == {}
     late = desk.refunds.settle(
@@ -254,6 +272,80 @@ def test_the_window_is_the_last_word_and_sends_nobody_to_pay() -> None:
     assert str(refusals[-1]).endswith("Only what is still owed can be given back outside.")
 
 
+@attrs.define
+class _Lagging:
+    """A gateway whose payments still count what has failed, for so many looks."""
+
+    inner: MemoryGateway
+    looks: int = 0
+    live: bool = False
+
+    def look(self, ref: PaymentRef, /) -> Look:
+        seen = self.inner.look(ref)
+        if self.looks == 0 or not isinstance(seen, Picture):
+            return seen
+        self.looks -= 1
+        return attrs.evolve(seen, payment=attrs.evolve(seen.payment, given_back=seen.payment.captured))
+
+    def send(self, send: Ask, /) -> Answer:
+        return self.inner.send(send)
+
+
+def test_a_figure_that_lags_behind_a_failure_is_waited_for() -> None:
+    """The refund is shown as failed while the payment still says that all went back: nobody is told that nothing
+    is owed, nor to pay yet; it is looked at again until the two agree, and not for ever."""
+    desk = Desk.open()
+    gateway = _Lagging(desk.gateway)
+    desk.refunds = RefundService(gateway, MemoryJournal(desk.clock), allow=lambda actor, action, ref: True)
+    ref = desk.bank.charge(usd("200.00"))
+    desk.bank.plan(ref, Course.succeeds_then_fails("expired_or_canceled_card", 2 * DAY))
+    desk.issue(ref)
+    desk.recover(1)
+    gateway.looks = 2
+    desk.recover(1)
+    assert set(desk.told()) == {"failed_figures_differ"}
+    assert "pay nothing before they agree" in desk.told()["failed_figures_differ"]
+    desk.recover(3)
+    assert desk.told() == {"failed": CLOSED.says}
+    assert desk.refunds.recover().looked == 0
+
+
+def test_a_figure_that_never_follows_is_not_looked_at_for_ever() -> None:
+    """After the sixty days in which a success is watched it is left to whoever reads the list."""
+    desk = Desk.open()
+    gateway = _Lagging(desk.gateway, looks=1_000)
+    desk.refunds = RefundService(gateway, MemoryJournal(desk.clock), allow=lambda actor, action, ref: True)
+    ref = desk.bank.charge(usd("200.00"))
+    desk.bank.plan(ref, Course.succeeds_then_fails("expired_or_canceled_card", 2 * DAY))
+    gateway.looks = 0
+    desk.issue(ref)
+    gateway.looks = 1_000
+    desk.recover(50)
+    assert gateway.looks < 1_000
+    desk.recover(30)
+    left = gateway.looks
+    desk.recover(30)
+    assert gateway.looks == left
+    assert set(desk.told()) == {"failed_figures_differ"}
+
+
+@pytest.mark.parametrize("second", ["expired_or_canceled_card", "charge_for_pending_refund_disputed"])
+def test_a_lost_journal_does_not_turn_two_tries_round(second: str) -> None:
+    """The gateway lists the newest first; the last try is still the one that says what is owed. Where a dispute
+    took the money of either, neither says to pay."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"))
+    desk.bank.plan(ref, *(Course.succeeds_then_fails(reason, 2 * DAY) for reason in ("declined", second)))
+    for _ in range(2):
+        desk.issue(ref)
+        desk.recover(3)
+    before = desk.told()
+    desk.refunds = RefundService(desk.gateway, MemoryJournal(desk.clock), allow=lambda actor, action, ref: True)
+    desk.refunds.quote(ref, by=MARIA)
+    assert desk.told() == before
+    assert set(before) == ({"failed_disputed"} if "disputed" in second else {"failed", "failed_tried_again"})
+
+
 # --- of transfers ---------------------------------------------------------------------------------------------
 
 
@@ -262,9 +354,9 @@ def test_a_later_refund_accounts_for_what_a_failed_one_pulled_back() -> None:
     on any more. Where the second pulls as much again, that is."""
     desk = Desk.open()
     first = desk.failed_with_its_transfer_pulled_back()
-    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back_15000"]
     desk.issue(first)
-    assert "transfer_pulled_back" not in desk.told()
+    assert desk.pulled() is None
 
     desk = Desk.open()
     one, _ = (desk.bank.charge(usd("150.00"), group="o2") for _ in range(2))
@@ -273,7 +365,7 @@ def test_a_later_refund_accounts_for_what_a_failed_one_pulled_back() -> None:
     desk.issue(one)
     desk.recover(3)
     desk.issue(one)
-    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back_15000"]
 
 
 @pytest.mark.parametrize("since", [_repaid, _elsewhere, _lost])
@@ -284,15 +376,15 @@ def test_what_pays_for_the_client_s_money_is_not_to_be_passed_on(
     for that, and nobody is told to give it to the connected account. Of a part, the rest is."""
     desk = Desk.open()
     ref = desk.failed_with_its_transfer_pulled_back()
-    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
-    assert "where not, pass them on" in desk.told()["transfer_pulled_back"]
+    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back_15000"]
+    assert "where not, pass them on" in desk.told()["transfer_pulled_back_15000"]
     if since is _repaid:
         desk.refunds.record_outside(ref, usd("40.00"), by=MARIA, how="check")
-        assert "110.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+        assert "110.00 USD of transfer" in desk.told()["transfer_pulled_back_11000"]
         desk.refunds.record_outside(ref, usd("160.00"), by=MARIA, how="check")
     else:
         since(desk, ref)
-    assert "transfer_pulled_back" not in desk.told()
+    assert desk.pulled() is None
 
 
 def test_money_to_pass_on_that_grows_is_told_again() -> None:
@@ -301,17 +393,51 @@ def test_money_to_pass_on_that_grows_is_told_again() -> None:
     ref = desk.failed_with_its_transfer_pulled_back()
     dispute = desk.bank.dispute(ref, usd("100.00"))
     desk.refunds.reconcile(ref)
-    waiting = desk.refunds.attention(by=MARIA)
-    assert not isinstance(waiting, Refused)
-    (item,) = [item for each in waiting for item in each.items if item.code == "transfer_pulled_back"]
-    assert "50.00 USD of transfer" in item.says
-    said = desk.refunds.settle(ref, subject=item.subject, code=item.code, choice=Choice.NOTED, by=MARIA)
-    assert not isinstance(said, Refused)
-    assert "transfer_pulled_back" not in desk.told()
+    assert "50.00 USD of transfer" in desk.told()["transfer_pulled_back_5000"]
+    desk.note_all()
     desk.clock.forward(timedelta(hours=1))
     desk.bank.close_dispute(dispute, "won")
     desk.refunds.reconcile(ref)
-    assert "150.00 USD of transfer" in desk.told()["transfer_pulled_back"]
+    grown = desk.told()["transfer_pulled_back_15000"]
+    assert "150.00 USD of transfer" in grown
+    assert grown.endswith("was noted on 2026-11-05 already: pay nothing twice.")
+
+
+@pytest.mark.parametrize("minor", [0, 5_000])
+def test_what_was_noted_does_not_come_back_for_what_changes_nothing(minor: int) -> None:
+    """Staff pass on what was pulled back, as they were told, and note all: the new transfer shows the payment
+    otherwise, but not what is owed, so nobody passes it on, or pays the client, once more."""
+    desk = Desk.open()
+    ref = desk.failed_with_its_transfer_pulled_back()
+    desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.note_all()
+    desk.clock.forward(timedelta(hours=1))
+    desk.refunds.quote(ref, by=MARIA)
+    assert desk.told() == {}
+    if minor:
+        desk.bank.plan(ref, Course.succeeds())
+        desk.bank.elsewhere(ref, Money(minor, Currency.of("USD")))
+        desk.clock.forward(timedelta(hours=1))
+        desk.refunds.reconcile(ref)
+        assert set(desk.told()) == {"failed_owed_15000", "transfer_pulled_back_10000"}
+        assert all(says.endswith("already: pay nothing twice.") for says in desk.told().values())
+
+
+@pytest.mark.parametrize("by_hand", ["50.00", "100.00"])
+def test_what_came_back_by_hand_paid_for_what_went_back_elsewhere(by_hand: str) -> None:
+    """Somebody refunded and reversed a part in the dashboard: what our failed refund pulled back is too much."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"), group="o1")
+    transfer = desk.bank.connect.transfer("acct_1", usd("150.00"), group="o1")
+    desk.bank.plan(ref, Course.succeeds(), Course.succeeds_then_fails("declined", 2 * DAY))
+    desk.bank.elsewhere(ref, usd(by_hand))
+    desk.bank.connect.reverse(transfer, usd(by_hand))
+    desk.issue(ref)
+    desk.recover(3)
+    ours = usd("150.00") - usd(by_hand)
+    assert desk.told()[f"transfer_pulled_back_{ours.amount_minor}"].startswith(
+        f"The refund's money came back to the platform, and {ours} of transfer {transfer} were pulled back for it."
+    )
 
 
 def test_a_refund_under_way_is_no_evidence_yet() -> None:
@@ -328,6 +454,43 @@ def test_a_refund_under_way_is_no_evidence_yet() -> None:
     desk.recover(4)
     assert desk.shown(ref).status is Status.SUCCEEDED
     assert "send that as evidence" in desk.told()["disputed_after_refund"]
+
+
+def test_each_refund_that_becomes_evidence_is_told() -> None:
+    """A part went back before, the rest was under way when the client disputed: once that has succeeded, whoever
+    noted the first evidence is told to send the second."""
+    desk = Desk.open()
+    ref = desk.bank.charge(usd("200.00"))
+    desk.bank.plan(ref, Course.succeeds(), Course.pending_then_succeeds(2 * DAY))
+    desk.bank.elsewhere(ref, usd("50.00"))
+    desk.issue(ref)
+    desk.bank.dispute(ref, usd("100.00"))
+    desk.refunds.reconcile(ref)
+    first = desk.told()["disputed_after_refund"]
+    assert "it is evidence only once it has succeeded" in first
+    assert first.endswith("still under way.")
+    desk.note_all()
+    desk.recover(4)
+    both = desk.told()["disputed_after_refunds_2"]
+    assert both.count("refund ") == 2
+    assert "under way" not in both
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_payments_of_which_nothing_waits_hide_none_that_do(limit: int) -> None:
+    """A journal may name payments for which another version waited: the list goes on until it has its limit."""
+    desk = Desk.open()
+    journal = MemoryJournal(desk.clock)
+    desk.refunds = RefundService(desk.gateway, journal, allow=lambda actor, action, ref: True)
+    for _ in range(7):
+        desk.refunds.quote(desk.bank.charge(usd("20.00")), by=MARIA)
+    for stream in journal._heads:
+        journal._heads[stream] = attrs.evolve(journal._heads[stream], waiting=True)
+    failed = {desk.failed() for _ in range(2)}
+    waiting = desk.refunds.attention(by=MARIA, limit=limit)
+    assert not isinstance(waiting, Refused)
+    assert {each.payment for each in waiting} <= failed
+    assert len(waiting) == min(limit, 2)
 
 
 def test_a_failed_refund_that_pulled_nothing_back_has_nothing_to_pass_on() -> None:

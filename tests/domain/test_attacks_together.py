@@ -407,7 +407,7 @@ def test_a_leg_that_is_left_in_doubt_is_looked_for_to_its_end(kind: Kind) -> Non
         for item in attention(fold(EMPTY, world.events(office.ref)))
         if item.subject == f"{refund.id}:tr_1"
     ]
-    assert codes == ["transfer_pulled_back"]
+    assert codes == ["transfer_pulled_back_15000"]
 
 
 def test_a_leg_that_is_left_in_doubt_is_asked_for_no_more(kind: Kind) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from refund_domain.answers import Declined, Missing, NotSent, OutcomeUnknown, Unread
 from refund_domain.commands import Choice
-from refund_domain.decider.attention import AFTER_FAILURE, UNKNOWN_FAILURE, Attention, after_failure, attention
+from refund_domain.decider.advice import AFTER_FAILURE, UNKNOWN_FAILURE, after_failure
+from refund_domain.decider.attention import Attention, attention
 from refund_domain.decider.ledger import DISPUTE_FAILURE, EMPTY, Status
 from refund_domain.payments import Dispute
 from refund_domain.refusals import Move, Refused

@@ -494,13 +494,13 @@ def test_a_refund_that_fails_starts_no_leg_and_tells_what_was_pulled_back(world:
     assert paid.states == [LegState.DONE, LegState.OFF]
     assert not paid.refund.transfer_owed
     told = {item.code: item for item in paid.waiting()}
-    assert set(told) == {"failed", "transfer_pulled_back"}
-    assert paid.transfers[0] in told["transfer_pulled_back"].says
-    assert told["transfer_pulled_back"].choices == (Choice.NOTED,)
+    assert set(told) == {"failed", "transfer_pulled_back_15000"}
+    assert paid.transfers[0] in told["transfer_pulled_back_15000"].says
+    assert told["transfer_pulled_back_15000"].choices == (Choice.NOTED,)
     for _ in range(3):
         paid.later(2 * DAY)
     assert (len(paid.asked), paid.back(1)) == (2, [])
-    paid.settle(Choice.NOTED, "transfer_pulled_back")
+    paid.settle(Choice.NOTED, "transfer_pulled_back_15000")
     assert {item.code for item in paid.waiting()} == {"failed"}
 
 
@@ -516,7 +516,7 @@ def test_a_leg_in_doubt_of_a_refund_that_failed_is_looked_for_and_not_asked_for_
     assert {item.code for item in paid.waiting()} == {"failed"}
     paid.later(HOUR)
     assert paid.states == [LegState.DONE]
-    assert {item.code for item in paid.waiting()} == {"failed", "transfer_pulled_back"}
+    assert {item.code for item in paid.waiting()} == {"failed", "transfer_pulled_back_15000"}
 
 
 def test_a_refund_nobody_made_has_no_legs_to_run(world: World) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refund_domain.answers import Accepted, Declined, NotSent, OutcomeUnknown
 from refund_domain.commands import FormError, IssueRefund, Reason
-from refund_domain.decider.attention import after_failure
+from refund_domain.decider.advice import after_failure
 from refund_domain.decider.ledger import EMPTY, Status, evolve
 from refund_domain.events import PersonAsked
 from refund_domain.money import LIMIT_MINOR, Money

@@ -15,10 +15,9 @@ import attrs
 from refund_domain.answers import Declined
 from refund_domain.commands import Choice
 from refund_domain.connect import ChargeKind, DestinationCharge
+from refund_domain.decider.advice import FAILED, UNKNOWN_FAILURE, next_step
 from refund_domain.decider.evidence import Evidence, evidence
 from refund_domain.decider.ledger import (
-    DISPUTE_FAILURE,
-    HOLDS,
     NOT_SHOWN,
     Ledger,
     RefundRecord,
@@ -30,9 +29,12 @@ from refund_domain.decider.ledger import (
 from refund_domain.decider.pulling import PULLED_FOR_NOTHING, legs_told
 from refund_domain.events import AttentionSettled
 from refund_domain.operations.erasure import is_erased
-from refund_domain.payments import GatewayRefund, PaymentStatus
 from refund_domain.refusals import Move
-from refund_domain.rules.eligibility import INQUIRIES, counting_disputes, disputed_minor, listed_minor, refundable
+from refund_domain.rules.eligibility import (
+    INQUIRIES,
+    disputed_minor,
+    listed_minor,
+)
 
 _NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5
@@ -99,127 +101,11 @@ DAMAGED: Final = Attention(
 """What stands in the list for a payment whose stream has a gap, and until it is mended."""
 
 
-@attrs.frozen(kw_only=True)
-class AfterFailure:
-    """Whose move is next once a refund has failed or was cancelled, and what they do.
-
-    `kind` names the advice, so that another one waits anew: empty while all of the refund's amount is owed by the
-    reason alone, else the word that follows the status in the item's code (`failed_disputed`).
-    """
-
-    move: Move
-    says: str
-    kind: str = ""
-
-
-AFTER_FAILURE: Final[dict[str, AfterFailure]] = {
-    "lost_or_stolen_card": AfterFailure(
-        move=Move.STAFF, says="The card was reported lost or stolen; pay the client outside and record it."
-    ),
-    "expired_or_canceled_card": AfterFailure(
-        move=Move.STAFF, says="The card is closed; pay the client outside and record it."
-    ),
-    "charge_for_pending_refund_disputed": AfterFailure(
-        move=Move.STAFF,
-        says="The client disputed the payment; answer the dispute and never refund it again.",
-        kind="disputed",
-    ),
-    "insufficient_funds": AfterFailure(
-        move=Move.STAFF, says="The balance was too low for too long; top it up, then quote a new refund."
-    ),
-    "declined": AfterFailure(
-        move=Move.STAFF, says="The client's bank declined it; quote a new refund or pay outside."
-    ),
-    "merchant_request": AfterFailure(
-        move=Move.STAFF, says="Somebody with access to the gateway cancelled it; ask them, then quote anew."
-    ),
-}
-"""By the gateway's failure reason (Stripe facts, "Reasons"). Nothing here ever sends by itself."""
-
-UNKNOWN_FAILURE: Final = AfterFailure(
-    move=Move.STAFF, says="It failed for a reason the gateway did not name; quote a new refund or pay outside."
-)
-
-
-NEVER_RECEIVED: Final = AfterFailure(
-    move=Move.STAFF,
-    says="The payment itself failed: no money was received, and nothing is owed for it.",
-    kind="never_received",
-)
-"""After a failed refund of a payment that has failed itself: whatever was paid for it would be a gift."""
-
-NOTHING_LEFT: Final = AfterFailure(
-    move=Move.STAFF,
-    says="Its money has gone back since, by other ways; nothing is left to give back.",
-    kind="nothing_left",
-)
-"""After a failed refund of a payment that was given back otherwise since."""
-
-
-_FAILED: Final = (Status.FAILED, Status.CANCELED)
-
-
-def next_step(ledger: Ledger, record: RefundRecord) -> AfterFailure | None:
-    """Whose move is next after this refund has failed or was cancelled; None: it did neither.
-
-    By the reason, but only as far as the money is still owed: what has gone back since, is under way, or is
-    disputed is never to be paid once more; and of several refunds that failed the last alone says what to pay.
-    """
-    seen = shown(ledger, record)
-    if seen is None or status_of(ledger, record) not in _FAILED:
-        return None
-    return _step(ledger, record, seen.refund)
-
-
-def _step(ledger: Ledger, record: RefundRecord, refund: GatewayRefund) -> AfterFailure:
-    payment, reason = ledger.payment, refund.failure_reason
-    if payment is not None and payment.status is PaymentStatus.FAILED:
-        return NEVER_RECEIVED
-    if reason == DISPUTE_FAILURE or (payment is not None and counting_disputes(payment)):
-        return AFTER_FAILURE[DISPUTE_FAILURE]
-    if (other := _beside(ledger, record)) is not None:
-        return other
-    left = refundable(ledger)
-    if left is not None and left.amount_minor == 0:
-        return NOTHING_LEFT
-    after = after_failure(reason)
-    if left is None or left == refund.amount:
-        return after
-    says = f"{after.says} No more than {left} is left to give back."
-    return attrs.evolve(after, says=says, kind=f"owed_{left.amount_minor}")
-
-
-def _beside(ledger: Ledger, record: RefundRecord) -> AfterFailure | None:
-    """What another refund of ours makes of a failed one: it holds the money, or was tried since and failed too."""
-    states = [(other.id, status_of(ledger, other)) for other in ledger.refunds]
-    for name, status in states:
-        if name != record.id and HOLDS[status]:
-            done = status is Status.SUCCEEDED
-            over = "gave the money back since" if done else "is under way since; wait for its end"
-            says = f"Refund {name} {over}. Pay nothing beside it."
-            return AfterFailure(move=Move.STAFF, says=says, kind="given_back" if done else "under_way")
-    later = states[[name for name, _ in states].index(record.id) + 1 :]
-    tried = [name for name, status in later if status in _FAILED]
-    if not tried:
-        return None
-    says = f"Refund {tried[-1]} was tried since and failed, too: what is owed stands there, and only there."
-    return AfterFailure(move=Move.STAFF, says=says, kind="tried_again")
-
-
-def after_failure(reason: str | None) -> AfterFailure:
-    """What comes after a failure with this reason, as long as the money is owed (`next_step` knows whether it is);
-    an unknown or missing reason has its own row.
-
-    >>> after_failure("expired_or_canceled_card").says
-    'The card is closed; pay the client outside and record it.'
-    """
-    return AFTER_FAILURE.get(reason or "", UNKNOWN_FAILURE)
-
-
 def attention(ledger: Ledger) -> tuple[Attention, ...]:
     """All that waits for a person in this ledger and was not answered yet."""
     ever, since = _words(ledger.settled), _words(ledger.settled[ledger.answered :])
-    return tuple(item for item in answerable(ledger) if not _answers(since if _rests(item) else ever, item))
+    waits = [item for item in answerable(ledger) if not _answers(since if _rests(item) else ever, item)]
+    return tuple(_reminding(ever, item) if _rests(item) else item for item in waits)
 
 
 _Words = Mapping[tuple[str, str], AttentionSettled]
@@ -236,16 +122,27 @@ def _answers(words: _Words, item: Attention) -> bool:
     return done is not None and done.code == item.code and done.choice is not Choice.KEEP_LOOKING
 
 
+def _reminding(ever: _Words, item: Attention) -> Attention:
+    """The item, with a word of caution where advice on its matter was noted before, and perhaps followed."""
+    done = ever.get((item.subject, _matter(item.code)))
+    if done is None or done.choice is not Choice.NOTED:
+        return item
+    says = f"{item.says} Advice on this was noted on {done.at:%Y-%m-%d} already: pay nothing twice."
+    return attrs.evolve(item, says=says)
+
+
 def _rests(item: Attention) -> bool:
     """Whether the item rests on how the payment stood, as all advice on money that came back does: it is told anew
-    once the payment is shown otherwise."""
-    return _matter(item.code) in (*_FAILED, PULLED_FOR_NOTHING)
+    once what is owed is shown otherwise."""
+    return _matter(item.code) in (*FAILED, PULLED_FOR_NOTHING)
 
 
 def _matter(code: str) -> str:
     """What a code is about: all advice on one failure is one matter, as advice that comes back is news again."""
+    if code.startswith(PULLED_FOR_NOTHING):
+        return PULLED_FOR_NOTHING
     word = code.partition("_")[0]
-    return word if word in _FAILED else code
+    return word if word in FAILED else code
 
 
 def answerable(ledger: Ledger) -> Iterator[Attention]:
@@ -363,9 +260,15 @@ def _of_payment(ledger: Ledger) -> Iterator[Attention]:
         by_dispute.setdefault(each.dispute.id, []).append(each)
     for dispute, found in by_dispute.items():
         # An inquiry that becomes a chargeback keeps its id: whoever has noted the one must be told of the other.
-        word = "inquired" if found[0].dispute.status in INQUIRIES else "disputed"
-        when = "while_pending" if all(each.pending for each in found) else "after_refund"
-        yield _note(dispute, f"{word}_{when}", _disputed_though_refunded(found))
+        inquired, done = found[0].dispute.status in INQUIRIES, sum(not each.pending for each in found)
+        match done:
+            case 0:
+                code = "inquired_while_pending" if inquired else "disputed_while_pending"
+            case 1:
+                code = "inquired_after_refund" if inquired else "disputed_after_refund"
+            case _:  # each more that succeeds is evidence to be sent
+                code = f"inquired_after_refunds_{done}" if inquired else f"disputed_after_refunds_{done}"
+        yield _note(dispute, code, _disputed_though_refunded(found))
 
 
 def _disputed_though_refunded(found: list[Evidence]) -> str:
@@ -405,3 +308,53 @@ def _holds_transfers(ledger: Ledger) -> bool:
 
 def _note(subject: str, code: str, says: str) -> Attention:
     return Attention(subject=subject, code=code, choices=_NOTED, move=Move.STAFF, says=says)
+
+
+MATTERS: Final[dict[str, str]] = {
+    NOT_SHOWN: "no complete look shows a refund that may have been made, and no time ends that doubt",
+    "second_person": "a request waits for another person's word",
+    "alarm_{alarm}": "sending stopped for a fault of the set-up",
+    "look_alarm_{alarm}": "the payment cannot be read, for a fault of the set-up",
+    "failed": "a refund failed: what to do by the gateway's reason, for the whole amount",
+    "failed_owed_{amount}": "the same, and no more than this (in minor units) is left to give back",
+    "failed_disputed": "it failed, and the client disputes the payment: answer the dispute, never refund it again",
+    "failed_under_way": "it failed, and another refund of ours holds the money: pay nothing beside it",
+    "failed_given_back": "it failed, and another refund of ours gave the money back: pay nothing beside it",
+    "failed_tried_again": "it failed, and so did another try since: what is owed stands there, and only there",
+    "failed_figures_differ": "it failed, and the payment's own figure says that more went back: pay nothing yet",
+    "failed_nothing_left": "it failed, and the money went back by other ways",
+    "failed_never_received": "it failed as the debit itself did: nothing is owed",
+    "transfer_pulled_back": "a refund failed after the transfer of a destination charge was pulled back for it",
+    "transfer_pulled_back_{amount}": "the same of a separate charge's transfer, and how much of it was too much",
+    "transfer_not_reversed": "a refund stands, and a transfer that was to pay for it did not come back",
+    "transfers_unknown": "a refund was sent before its payment's transfers were known, or its journal was lost",
+    "waits_for_funds": "a refund waits until the gateway's balance holds enough",
+    "pending_long": f"a refund is under way for more than {PENDING_LONG.days} days",
+    "declined": "the gateway said no: nothing was made",
+    "dropped": "a rule said no before anything was sent",
+    "not_made": "a refund was never made",
+    "adopted_after_{status}": "a refund that was held to be this exists after all: check what was repaid",
+    "doubled": "the gateway shows one refund twice",
+    "mark_mismatch": "a refund at the gateway carries our mark and another amount",
+    "over_refunded_{amount}": "more has gone back, or is disputed, than was captured (together, in minor units)",
+    "disputed_after_refund": "a payment was disputed though a refund of it succeeded: the evidence",
+    "disputed_after_refunds_{count}": "the same with so many of them: the evidence",
+    "disputed_while_pending": "it was disputed while a refund is under way, which is no evidence yet",
+    "inquired_after_refund": "the bank inquires after a payment that was refunded: the evidence",
+    "inquired_after_refunds_{count}": "the same with so many of them: the evidence",
+    "inquired_while_pending": "it inquires while a refund is under way, which is no evidence yet",
+    UNREADABLE.code: "a newer worker wrote what this one does not know",
+    DAMAGED.code: "an event of the payment is missing in the journal",
+}
+"""By code, when an item stands in the list. Each `failed` has its like with `canceled`."""
+
+ALARMS: Final[dict[str, str]] = {
+    "clock": "the journal's clock fell back by more than the policy's skew",
+    "not_found": "the gateway does not know the payment that is to be looked at",
+    "unreadable": "the payment could not be read for long, or not when its doubt was to end",
+    "odd_look": "the gateway's `look` gave another payment, or what is no look",
+    "odd_answer": "the gateway's `send` gave what is no answer",
+    "not_our_refund": "what the gateway's `send` says was made is not the refund that was asked for",
+    "not_our_reversal": "what it says was made is not the reversal that was asked for",
+}
+"""The alarms that the core itself raises; a gateway has its own beside them (Stripe facts, "Alarms")."""

@@ -37,7 +37,8 @@ class Evidence:
 
     def __str__(self) -> str:
         named = self.gateway_id if self.refund_id is None else f"{self.refund_id} ({self.gateway_id})"
-        return f"refund {named} of {self.amount} on {self.refunded_at:%Y-%m-%d}, {_traced(self.trace)}"
+        still = ", still under way" if self.pending else ""
+        return f"refund {named} of {self.amount} on {self.refunded_at:%Y-%m-%d}, {_traced(self.trace)}{still}"
 
 
 def _traced(trace: Trace | None) -> str:

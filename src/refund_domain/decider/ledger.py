@@ -198,7 +198,7 @@ class Ledger:
     `sightings` counts the looks that showed the payment otherwise than before; by it two that overlapped are told
     apart from two that followed. `due` is when the next look is owed, `tries` the fruitless looks so far, `alarm`
     why a person must mend the looking, `latest` the latest event's time. The first `answered` of `settled` were
-    said before the payment was last shown otherwise.
+    said before what the payment still owes was last shown otherwise.
     """
 
     tenant: str | None = None
@@ -318,7 +318,8 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
         case RefundObserved():
             return _observed(ledger, latest, event.refund, event.at)
         case PaymentSeen():
-            count, said = ledger.sightings + 1, len(ledger.settled)
+            said = ledger.answered if _owing(ledger.payment) == _owing(event.payment) else len(ledger.settled)
+            count = ledger.sightings + 1
             return attrs.evolve(
                 ledger, payment=event.payment, seen_at=event.at, sightings=count, latest=latest, answered=said
             )
@@ -328,8 +329,7 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
             return attrs.evolve(ledger, tenant=event.tenant, latest=latest)
         case RefundDropped():
             record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
-            ended = attrs.evolve(record, ended=Status.DROPPED, reasons=event.reasons)
-            return _with(ledger, latest, ended)
+            return _with(ledger, latest, attrs.evolve(record, ended=Status.DROPPED, reasons=event.reasons))
         case RefundNotMade():
             record = record_of(ledger, event.refund_id) or RefundRecord(event.refund_id)
             return _with(ledger, latest, attrs.evolve(record, ended=Status.NOT_MADE, asked_at=None))
@@ -347,6 +347,11 @@ def evolve(ledger: Ledger, event: Event) -> Ledger:
             return _with(ledger, latest, attrs.evolve(record, approved=event))
         case Paused() | Resumed() | AllowanceTaken():
             return attrs.evolve(ledger, latest=latest)  # of a control's stream, which is no payment's
+
+
+def _owing(payment: Payment | None) -> object:
+    """What of a payment says how much of it is owed: transfers, fees and dates do not."""
+    return payment and (payment.status, payment.captured, payment.given_back, payment.disputes)
 
 
 def _with(ledger: Ledger, latest: datetime | None, record: RefundRecord) -> Ledger:
@@ -429,7 +434,7 @@ def _observed(ledger: Ledger, latest: datetime, refund: GatewayRefund, seen_at: 
             others.append(other)
     others.append(seen)
     if len(others) > 1:
-        others.sort(key=_by_age)
+        others.sort(key=lambda other: (other.refund.created_at, other.refund.id))
     mark = seen.refund.mark
     record = None if mark is None else record_of(ledger, mark)
     refunds = ledger.refunds
@@ -439,10 +444,6 @@ def _observed(ledger: Ledger, latest: datetime, refund: GatewayRefund, seen_at: 
         surprised = attrs.evolve(record, surprise=record.belief)
         refunds = tuple(surprised if other.id == record.id else other for other in refunds)
     return _copy(ledger, latest, refunds, tuple(others), ledger.due, ledger.tries, ledger.alarm)
-
-
-def _by_age(seen: Observed) -> tuple[datetime, str]:
-    return seen.refund.created_at, seen.refund.id
 
 
 def _contradicts(ledger: Ledger, record: RefundRecord, refund: GatewayRefund) -> bool:

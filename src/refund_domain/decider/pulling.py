@@ -261,7 +261,8 @@ class LegTold:
 
 
 PULLED_FOR_NOTHING: Final = "transfer_pulled_back"
-"""The code of what a failed refund pulled back: its amount hangs on how much went back by other ways."""
+"""What codes of money begin with that a failed refund pulled back; of a leg, the amount follows, so that another
+amount is news."""
 
 _TOLD: Final = (Choice.NOTED,)
 _STUCK: Final = (Choice.KEEP_LOOKING, Choice.LEAVE, Choice.NOTED)
@@ -279,7 +280,8 @@ def legs_told(ledger: Ledger, record: RefundRecord) -> Iterator[LegTold]:
                 "for it. Where the client is given it by another way, they pay for that; where not, pass them on "
                 "to the connected account."
             )
-            yield LegTold(subject=subject_of(record.id, leg), code=PULLED_FOR_NOTHING, says=says, choices=_TOLD)
+            code = f"{PULLED_FOR_NOTHING}_{excess.amount_minor}"
+            yield LegTold(subject=subject_of(record.id, leg), code=code, says=says, choices=_TOLD)
         owed = status in _LIVE and state in (LegState.OWED, LegState.IN_DOUBT)
         if owed and (why := _stuck(ledger, record, leg)):
             still = still_of(ledger.payment, leg) or leg.leg.amount
@@ -298,17 +300,18 @@ def _pulled_for_nothing(ledger: Ledger, leg: LegRecord) -> Money | None:
     """How much of what this leg of a failed refund pulled back covers nothing that went back; None: it covers all.
 
     What had to come back of each transfer is what one refund of all that went back by any way, or is held or
-    disputed, would pull back if nothing had been pulled yet.
+    disputed, would pull back if nothing had been pulled yet; what did come back of it by any hand pays for that.
     """
     payment, left = ledger.payment, refundable(ledger)
     if leg.made is None or payment is None or left is None:
         return None
     name, pulled = leg.leg.transfer, _pulled(ledger)
     # A transfer that is not shown held what was pulled back of it at least.
-    held = pulled | {one.id: one.left.amount_minor + pulled.get(one.id, 0) for one in payment.transfers}
+    held = pulled | {one.id: one.amount.amount_minor for one in payment.transfers}
     before = sum(amount for other, amount in held.items() if other < name)
     gone = payment.captured.amount_minor - left.amount_minor
-    excess = min(leg.made.amount.amount_minor, pulled[name] - max(0, gone - before))
+    back = max([pulled[name], *(one.reversed.amount_minor for one in payment.transfers if one.id == name)])
+    excess = min(leg.made.amount.amount_minor, back - max(0, gone - before))
     return Money(excess, leg.made.amount.currency) if excess > 0 else None
 
 

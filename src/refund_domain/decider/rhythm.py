@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from refund_domain.decider.ledger import Ledger, RefundRecord, Status, in_flight
 from refund_domain.decider.pulling import leg_times
 from refund_domain.policy import Policy
+from refund_domain.rules.eligibility import drift_minor
 
 
 def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datetime | None:
@@ -16,13 +17,16 @@ def next_look(ledger: Ledger, at: datetime, tries: int, policy: Policy) -> datet
     if record is not None:
         times.append(_next_for(record, at, tries, policy))
     times += leg_times(ledger, at, at + _backoff(policy.look_first, tries, policy.look_most), policy)
-    poll = at + _backoff(policy.poll_first, tries, policy.poll_most)
+    poll, lags = at + _backoff(policy.poll_first, tries, policy.poll_most), drift_minor(ledger) > 0
     for seen in ledger.observed:
         if seen.status is Status.PENDING:
             times.append(poll)
         # From the success, not from the creation: a refund may be pending for weeks before.
         elif seen.status is Status.SUCCEEDED and at - max(seen.refund.created_at, seen.seen_at) < policy.watch:
             times.append(at + _backoff(policy.poll_most, tries, policy.watch_most))
+        # The payment's own figure lags behind a failure: until it follows, nobody can be told what is owed.
+        elif lags and not seen.live and at - seen.seen_at < policy.watch:
+            times.append(poll)
     return min(times, default=None)
 
 

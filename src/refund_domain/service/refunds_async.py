@@ -241,19 +241,26 @@ class AsyncRefundService(AsyncBookings):
         check_count(limit, "limit", 1)
         if not await self._may(by, Action.ATTENTION, None):
             return Refused((NotAllowed(action=Action.ATTENTION),))
-        waiting = []
-        for ref in await self._journal.waiting(by.tenant, limit):
-            try:
-                stream = await self._load(ref)
-            except (UnknownEvent, JournalDamaged) as error:
-                # Whose it is stands in events that cannot be read: the journal named it for this tenant.
-                item = UNREADABLE if isinstance(error, UnknownEvent) else DAMAGED
-                waiting.append(Waiting(payment=ref, items=(item,)))
-                continue
-            items = attention(stream.ledger)
-            if items and stream.ledger.tenant == by.tenant:
-                waiting.append(Waiting(payment=ref, items=items))
-        return tuple(waiting)
+        waiting: list[Waiting] = []
+        known, asked = set[PaymentRef](), limit
+        while True:
+            refs = await self._journal.waiting(by.tenant, asked)
+            for ref in refs:
+                if ref not in known and (found := await self._waiting(ref, by.tenant)) is not None:
+                    waiting.append(found)
+            # The journal also names what another version left there, and for which nobody is waited for any more.
+            if len(waiting) >= limit or len(refs) < asked:
+                return tuple(waiting[:limit])
+            known, asked = known.union(refs), 2 * asked
+
+    async def _waiting(self, ref: PaymentRef, tenant: str) -> Waiting | None:
+        try:
+            stream = await self._load(ref)
+        except (UnknownEvent, JournalDamaged) as error:
+            # Whose it is stands in events that cannot be read: the journal named it for this tenant.
+            return Waiting(payment=ref, items=(UNREADABLE if isinstance(error, UnknownEvent) else DAMAGED,))
+        items = attention(stream.ledger) if stream.ledger.tenant == tenant else ()
+        return Waiting(payment=ref, items=items) if items else None
 
     async def settle(
         self, ref: PaymentRef, *, subject: str, code: str, choice: Choice, by: Actor
