@@ -386,14 +386,16 @@ def run(*arguments: str, typed: str = "") -> tuple[int, str]:
 
 
 def test_command_asks_before_it_erases(tmp_path: Path) -> None:
-    """Without a yes nothing is erased; with one, or with --yes, it is, and what is printed names nobody. A tenant
-    or an actor that the journal does not know is told of, by the exit code too."""
+    """Without a yes nothing is erased, and the exit code says so; with one, or with --yes, it is, and what is
+    printed names nobody. A tenant or an actor that the journal does not know is told of, by the exit code too."""
     path = str(tmp_path / "refunds.db")
     with SqliteJournal(path) as journal:
         lived(journal)
         where = ("--journal", path, "--tenant", "acme")
-        code, out = run(*where, "--actor", MARIA.id, typed="n\n")
-        assert (code, MARIA.id in actors(journal)) == (1, True)
+        for no in ("n\n", ""):  # answered, and nobody there to answer
+            code, out = run(*where, "--actor", MARIA.id, typed=no)
+            assert (code, MARIA.id in actors(journal)) == (3, True)
+            assert "Nothing was erased.\n" in out
         code, out = run(*where, "--actor", MARIA.id, typed="y\n")
         assert (code, MARIA.id in actors(journal)) == (0, False)
         assert "2 events changed" in out

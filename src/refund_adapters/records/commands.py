@@ -31,6 +31,7 @@ class Form(StrEnum):
 PAST_LIMITS: Final = 1
 NOTHING_FOUND: Final = 1
 UNUSABLE: Final = 2
+NOT_CONFIRMED: Final = 3
 
 Place = Annotated[
     str,
@@ -62,6 +63,18 @@ def check_known(source: OperatedJournal, tenant: str) -> None:
     if not source.history(tenant, "", 1):
         typer.echo("This tenant has no records in this journal: check --tenant, --journal and --schema.", err=True)
         raise typer.Exit(NOTHING_FOUND)
+
+
+def check_confirmed(question: str) -> None:
+    """Ask, and exit with code 3 without a yes: a no, or nobody there to answer. Nothing was done by then."""
+    try:
+        confirmed = typer.confirm(question, err=True)
+    except typer.Abort:
+        typer.echo("\nNobody answered; --yes answers beforehand.", err=True)
+        confirmed = False
+    if not confirmed:
+        typer.echo("Nothing was erased.", err=True)
+        raise typer.Exit(NOT_CONFIRMED)
 
 
 def add_to(commands: typer.Typer) -> None:
@@ -134,13 +147,14 @@ def erase(
 ) -> None:
     """Erase names and notes from a tenant's records for good; amounts, times, ids and statuses stay.
 
-    Exit code 1: there is nothing of this tenant, or of this actor; 2: the journal cannot be used."""
+    Exit code 1: there is nothing of this tenant, or of this actor; 2: the journal cannot be used; 3: no yes
+    came, and nothing was erased."""
     if (actor is not None) is everybody:
         typer.echo("Say either --actor ID or --everybody.", err=True)
         raise typer.Exit(UNUSABLE)
     if not yes:
         who = "everybody's names" if actor is None else "this actor's name"
-        typer.confirm(f"Erase {who} and notes from this tenant's records, for good?", abort=True, err=True)
+        check_confirmed(f"Erase {who} and notes from this tenant's records, for good?")
     with journal_at(journal, schema) as source:
         check_known(source, tenant)
         count = erase_everybody(source, tenant) if actor is None else erase_actor(source, tenant, actor)
