@@ -219,6 +219,22 @@ def test_an_append_within_is_one_round_trip(
         assert turns.count == before + 1
 
 
+def test_an_idle_connection_has_a_transaction_open_once_it_is_joined(
+    conninfo: str, journal: PostgresJournal
+) -> None:
+    """psycopg begins one with the journal's first statement, also where another database is refused by it: it
+    stays open until the host ends it."""
+    with closing(psycopg.connect(conninfo)) as host, closing(psycopg.connect(shared().database())) as elsewhere:
+        assert host.info.transaction_status == TransactionStatus.IDLE
+        journal.within(host)
+        with pytest.raises(JournalUnavailable):
+            journal.within(elsewhere)
+        for each in (host, elsewhere):
+            assert each.info.transaction_status == TransactionStatus.INTRANS
+            each.rollback()
+            assert each.info.transaction_status == TransactionStatus.IDLE
+
+
 # ---- what cannot be joined ----
 
 

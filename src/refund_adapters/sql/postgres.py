@@ -155,7 +155,8 @@ class PostgresJournal:
         """This journal within the transaction that is open on a host's psycopg connection, or on what Django
         (`django.db.connection`) or SQLAlchemy (`session.connection()`) wrap around one.
 
-        The host commits or rolls back. What is raised leaves its transaction as usable as it was; where it began
+        The host commits or rolls back. Where psycopg would begin one with the next statement, it begins here and
+        stays open whatever follows. What is raised leaves its transaction as usable as it was; where it began
         with a read, `JournalConflict` says that the whole of it is to be repeated. In a pipeline, in the middle of
         a stream or a COPY it is refused (ValueError).
         """

@@ -282,8 +282,9 @@ class AsyncRefundService(AsyncBookings):
     async def within(self, connection: object) -> AsyncRefundsWithin:
         """`request` and `record_outside` in the transaction that is open on the host's `connection`.
 
-        Raises TypeError for a journal or a connection that cannot join, ValueError without a transaction or where
-        its commit could be lost under a live gateway, `JournalError` for a connection to another database.
+        Where the driver begins one with the first statement, this is the first: commit or roll back in any case.
+        Raises TypeError for a journal or a connection that cannot join, ValueError where none is open and none
+        begins, or where its commit could be lost under a live gateway, `JournalError` for another database.
         """
         if not hasattr(self._journal, "within"):
             raise TypeError("this journal cannot join a host's transaction")
