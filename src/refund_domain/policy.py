@@ -46,65 +46,78 @@ class Policy:
     ...
     ValueError: resend_within + twice executes_within must not exceed key_life: a resend could outlive its key
 
-    Assumptions about the world (docs/explanation/promise.md):
-    `key_life`: the gateway keeps an idempotency key at least this long. `executes_within`: a request given
-    up executes at most this much later. `completes_within`: a 5xx completes at most this much later.
-    `list_lag`: a list shows a refund at most this much after it was made. `clock_skew`: clocks agree within
-    this. `gateway_caps`: the gateway refuses refunds beyond what was captured.
-
-    Limits of our own: `licence` is how long after its append a claim may be sent, `answer_wait` how long
-    nobody else touches a claim, `resend_within` and `end_after` the two edges of doubt, counted from the
-    first claim, `quote_valid` and `request_valid` how long a verified amount may wait.
-
-    Rhythm of looking: in doubt every `look_first`, doubling up to `look_most`, then daily; pending every
-    `poll_first` up to `poll_most`; a success for `watch` days, because it is not final.
-
-    Who may: `second_person_from` are the amounts from which on a second person must approve, one a currency (None:
-    never; empty: always; a currency that is not named: always). `most_per_actor_a_day` and `most_a_day` are what
-    one person, and all of a tenant, may ask for in a UTC day (empty: no limit; a currency that is not named while
-    another is: nothing).
-
-    Business values: `ach_window` (None: no limit) and `card_window`; `accept_unsettled_ach`; `allow_fraudulent`;
-    `return_application_fee`: whether the platform returns the fee it took of a payment with its refund;
-    `arrival_days` (R7) in business days; `funding` (R8, R9) is where forecasts say the money comes from. `as_of`
-    is the day these values were last compared with the world.
+    Assumptions about the world (docs/explanation/promise.md) come first, then limits of our own, the rhythm of
+    looking, who may, and business values. Below each field stands what it is.
     """
 
     as_of: date = date(2026, 11, 1)
+    """The day on which these values were last compared with the world."""
     # assumptions
     key_life: timedelta = 24 * _HOUR
+    """Assumed: the gateway keeps an idempotency key at least this long."""
     executes_within: timedelta = _HOUR
+    """Assumed: a request that was given up executes at most this much later."""
     completes_within: timedelta = 2 * _HOUR
+    """Assumed: what the gateway answered with a 5xx completes at most this much later."""
     list_lag: timedelta = _HOUR
+    """Assumed: a list shows a refund at most this much after it was made."""
     clock_skew: timedelta = 5 * _MINUTE
+    """Assumed: clocks agree within this."""
     gateway_caps: bool = True
+    """Assumed: the gateway refuses refunds beyond what was captured."""
     # limits
     licence: timedelta = _MINUTE
+    """How long after its append a claim may be sent."""
     answer_wait: timedelta = 2 * _MINUTE
+    """How long nobody else touches a claim that has no answer."""
     resend_within: timedelta = 22 * _HOUR
+    """In doubt: how long after the first claim the same refund may be sent again, under its one key."""
     end_after: timedelta = 28 * _HOUR
+    """In doubt: how long after the first claim a refund that no complete look shows is known not to exist, or a
+    person is asked."""
     quote_valid: timedelta = 15 * _MINUTE
+    """How long a quote may wait for its decision."""
     request_valid: timedelta = 24 * _HOUR
+    """How long a request may wait to be sent, or to be approved; then it is dropped."""
     # rhythm
     look_first: timedelta = _MINUTE
+    """In doubt: until the next look at first; each fruitless look doubles it."""
     look_most: timedelta = _HOUR
+    """In doubt: until the next look at most, before `end_after`."""
     look_daily: timedelta = _DAY
+    """In doubt: until the next look from `end_after` on, and where a person is waited for."""
     poll_first: timedelta = 10 * _MINUTE
+    """Pending: until the next look at first; each fruitless look doubles it."""
     poll_most: timedelta = _DAY
+    """Pending: until the next look at most. Succeeded: until the next look at first."""
     watch: timedelta = 60 * _DAY
+    """Succeeded: how long it is looked at, because it is not final."""
     watch_most: timedelta = 7 * _DAY
+    """Succeeded: until the next look at most."""
     # who may
     second_person_from: tuple[Money, ...] | None = None
+    """The amounts from which on a second person must approve, one a currency. None: never; empty: always; a
+    currency that is not named: always."""
     most_per_actor_a_day: tuple[Money, ...] = ()
+    """What one person may ask for in a UTC day, one amount a currency. Empty: no limit; a currency that is not
+    named while another is: nothing."""
     most_a_day: tuple[Money, ...] = ()
+    """What all of a tenant may ask for in a UTC day, in the same way."""
     # business
     ach_window: timedelta | None = 180 * _DAY
+    """How long after it was taken an ACH debit may be refunded. None: no limit."""
     card_window: timedelta | None = None
+    """How long after it was taken a card payment may be refunded. None: no limit."""
     accept_unsettled_ach: bool = False
+    """Whether an ACH debit may be refunded before it has settled; never one that was passed on to an account."""
     allow_fraudulent: bool = False
+    """Whether the reason `fraudulent` may be given, which blocks the payer's card at the gateway."""
     return_application_fee: bool = False
+    """Whether the platform returns the fee it took of a payment with its refund."""
     arrival_days: tuple[int, int] = (3, 5)
+    """R7: in how many business days the client is expected to have the money, earliest and latest."""
     funding: FundingRule = FundingRule.PAYOUTS_THEN_BANK
+    """R8, R9: where forecasts say that a refund's money comes from."""
 
     def __attrs_post_init__(self) -> None:
         check_type(self.as_of, date, "as_of")
