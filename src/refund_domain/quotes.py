@@ -260,7 +260,10 @@ class BookingQuote:
     def verified(
         self, *, by: Actor, reason: Reason = Reason.REQUESTED_BY_CUSTOMER, note: str | None = None
     ) -> IssueBooking:
-        """The decision of the person who saw all these quotes; refused ones are left out."""
+        """The decision of the person who saw all these quotes; refused ones are left out.
+
+        Where nothing is `refundable` it is a decision about nothing, of which `issue_booking` gives `()`.
+        """
         refunds = tuple(quote.verified(by=by, reason=reason, note=note) for quote in self.refundable)
         return IssueBooking(label=self.label, refunds=refunds)
 

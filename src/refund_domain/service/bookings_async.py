@@ -92,7 +92,8 @@ class AsyncBookings(AsyncGuard):
     async def issue_booking(self, command: IssueBooking) -> tuple[Refund | Refused | NotTried, ...]:
         """Issue each refund of the booking, in ref order; one result each, no all-or-nothing.
 
-        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing.
+        What broke is `NotTried`; running the same command again finishes the rest and repeats nothing. A command
+        without refunds gives `()`, which is no success.
         """
         check_type(command, IssueBooking, "command")
         report = await self.issue_bookings((command,))
