@@ -229,10 +229,9 @@ def test_an_idle_connection_has_a_transaction_open_once_it_is_joined(
         journal.within(host)
         with pytest.raises(JournalUnavailable):
             journal.within(elsewhere)
-        for each in (host, elsewhere):
-            assert each.info.transaction_status == TransactionStatus.INTRANS
-            each.rollback()
-            assert each.info.transaction_status == TransactionStatus.IDLE
+        assert [each.info.transaction_status for each in (host, elsewhere)] == [TransactionStatus.INTRANS] * 2
+        host.rollback()
+        assert host.info.transaction_status == TransactionStatus.IDLE
 
 
 # ---- what cannot be joined ----
