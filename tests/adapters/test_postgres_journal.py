@@ -116,7 +116,7 @@ def asked(number: int = 1, at: datetime = NINE) -> PersonAsked:
 
 
 def test_each_call_is_one_statement(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A load or an append, of however many events, won or lost, is one statement and so one round trip."""
+    """A load or an append, of however many events, won or lost, asks one statement of psycopg and no second."""
     asked_for: list[bytes] = []
     real = postgres_link._rows
 

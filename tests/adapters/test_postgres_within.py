@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -167,56 +164,6 @@ def test_what_fails_early_is_not_logged(
         assert caught.value.__context__ is None
         assert caplog.records == []
     assert bookings(conninfo) == 1
-
-
-class Turns:
-    """A proxy before the server that counts how often the client spoke after it was answered."""
-
-    def __init__(self, target: str, folder: Path) -> None:
-        self.count = 0
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / ".s.PGSQL.5432"))
-        self._listener.listen(1)
-        self._target = target
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        with self._listener, socket.socket(socket.AF_UNIX) as server:
-            client, _ = self._listener.accept()
-            server.connect(self._target)
-            answered = True
-            with client:
-                while True:
-                    for ready in select.select([client, server], [], [])[0]:
-                        data = ready.recv(65536)
-                        if not data:
-                            return
-                        self.count += answered and ready is client
-                        answered = ready is server
-                        (server if ready is client else client).sendall(data)
-
-    def close(self) -> None:
-        """Wait for the end of the one connection."""
-        self._thread.join(30)
-
-
-def test_an_append_within_is_one_round_trip(
-    server: Server, conninfo: str, journal: PostgresJournal, tmp_path: Path
-) -> None:
-    """The savepoint, the append and the release go together: the client waits for the server once, as ever."""
-    with (
-        closing(Turns(server.socket, tmp_path)) as turns,
-        psycopg.connect(conninfo.replace(str(server.home), str(tmp_path))) as host,
-    ):
-        joined = journal.within(host)
-        for number in range(3):
-            before = turns.count
-            joined.append(REF, [asked(number)], expected=number, head=QUIET)
-            assert turns.count == before + 1
-        before = turns.count
-        assert joined.load(REF).version == 3
-        assert turns.count == before + 1
 
 
 def test_an_idle_connection_has_a_transaction_open_once_it_is_joined(

@@ -1,13 +1,15 @@
-"""A small proxy before the server's socket, which cuts a connection between a commit and its answer."""
+"""Small proxies before the server's socket: one cuts a connection between a commit and its answer, one counts."""
 
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import socket
 import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 _READY = b"Z\x00\x00\x00\x05I"
 """ReadyForQuery, outside of a transaction: what was asked is committed, or never will be."""
@@ -85,3 +87,43 @@ class _Link:
             with suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
             side.close()
+
+
+class Turns:
+    """Listens in `folder` and passes on, one connection after the other; counts how often the client spoke after
+    it was answered: each is a time that it waited for the server."""
+
+    def __init__(self, target: str, folder: Path) -> None:
+        self.count = 0
+        self._target = target
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / ".s.PGSQL.5432"))
+        self._listener.listen(5)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # the listener was shut down
+            while True:
+                client, _ = self._listener.accept()
+                with client, socket.socket(socket.AF_UNIX) as server:
+                    server.connect(self._target)
+                    self._pass_on(client, server)
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        answered = True
+        while True:
+            for ready in select.select([client, server], [], [])[0]:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                self.count += answered and ready is client
+                answered = ready is server
+                (server if ready is client else client).sendall(data)
+
+    def close(self) -> None:
+        """Listen no more, and wait for the end of the connection that is open."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(30)
+        self._listener.close()

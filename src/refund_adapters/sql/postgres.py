@@ -1,8 +1,8 @@
 """The journal in PostgreSQL, on psycopg 3: for any number of machines, beside the host's own tables or apart.
 
-One append is one statement and one round trip, committed when it returns; the server's clock is the journal's. A
-race is decided by the row of the stream's head, which only appends to that stream wait for. Nothing is locked
-between two calls.
+One append is one statement and one round trip (one more, once for each connection, when psycopg prepares it),
+committed when it returns; the server's clock is the journal's. A race is decided by the row of the stream's head,
+which only appends to that stream wait for. Nothing is locked between two calls.
 
 Needs the extra: `pip install 'refund-domain[postgres]'`, and PostgreSQL 13 or newer.
 """
