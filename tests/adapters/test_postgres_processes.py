@@ -68,7 +68,7 @@ def test_eight_processes_issue_the_same_payments(
     server: Server, conninfo: str, level: str, counted: Counted
 ) -> None:
     """8 processes, every other on the async journal, issue the same payments, half of them within transactions of
-    a host's own: one refund each."""
+    a host's own: one refund each, and they did meet at them."""
     PostgresJournal(conninfo).close()
     children = [
         child(of("issue", number), conninfo, level, str(PAYMENTS), str(number * PAYMENTS // PROCESSES // 8))
@@ -76,6 +76,7 @@ def test_eight_processes_issue_the_same_payments(
     ]
     let_go(children)
     said: dict[int, list[str]] = {number: [] for number in range(PAYMENTS)}
+    repeated = 0
     for each in children:
         output, _ = each.communicate(timeout=240)
         assert each.returncode == 0
@@ -83,6 +84,14 @@ def test_eight_processes_issue_the_same_payments(
             told = json.loads(line)
             if "charge" in told:
                 said[told["charge"]] += told["said"]
+            else:
+                repeated += told["conflicts"]
+    # Who is behind finds payments that are done, so it catches up: all of them are soon at the same ones. Of 200
+    # payments more than 50 were repeated and 500 told as in flight, on two cores as busy as they may be.
+    told_in_flight = sum(codes.count("in_flight") for codes in said.values())
+    assert repeated > 0
+    assert told_in_flight > 0
+    counted("times that two of eight processes met at a payment", repeated + told_in_flight)
     rows = server.execute("SELECT count(*), count(DISTINCT charge) FROM bank_refunds", conninfo)
     assert rows == [(PAYMENTS, PAYMENTS)]
     counted("payments issued by eight processes", PAYMENTS)
