@@ -1,9 +1,11 @@
-"""The PostgreSQL journal's tables, made and moved by processes that start at once, and by some that are killed."""
+"""The PostgreSQL journal's tables, made and moved by processes that start at once, by some that are killed,
+and under older ones that append meanwhile."""
 
 from __future__ import annotations
 
 import os
 import random
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -16,7 +18,7 @@ from refund_domain import PaymentRef
 from refund_domain.events import PersonAsked
 from tests.adapters.test_postgres_journal import NINE, conninfo_of_version_1
 from tests.postgres.server import Server, shared
-from tests.postgres.workers import child, let_go
+from tests.postgres.workers import Told, child, end, let_go, until
 
 KILLS = int(os.environ.get("REFUND_PG_MAKERS", "2"))
 ROUND = int(os.environ.get("REFUND_ROUND", "0"))
@@ -28,6 +30,20 @@ SLOW = """
     CREATE EVENT TRIGGER slow ON ddl_command_end EXECUTE FUNCTION slow();
 """
 """Each table and index takes its time, as on a busy server: there is a middle that a kill can strike."""
+
+MEETING = """
+    CREATE FUNCTION meet() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        FOR tries IN 1..1000 LOOP
+            IF 2 <= (
+                SELECT count(*) FROM pg_locks WHERE relation = 'refund_streams'::regclass AND NOT granted
+            ) THEN RETURN; END IF;
+            PERFORM pg_sleep(0.01);
+        END LOOP;
+        RAISE EXCEPTION 'nobody waits for the move';
+    END $$;
+    CREATE EVENT TRIGGER meet ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION meet();
+"""
+"""The move stops in its middle until two workers wait for it, so that it surely strikes them at work."""
 
 WHOLE = """
     SELECT 'column', table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
@@ -144,3 +160,52 @@ def test_killed_maker_leaves_no_half_of_the_tables(
         with PostgresJournal(conninfo, must_exist=True) as journal:
             assert journal.load(REF).version == stood
     record_property(f"killed in the middle of {what} the tables", struck)
+
+
+def test_tables_move_under_older_workers_that_append(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers of the first version append without a pause, to streams of their own and to shared ones, while
+    two newer ones, one of each form, move the tables and append to the same: who waited for the move goes on
+    after it without an error, and every append that stood is there once, in its order, over nobody else's."""
+    conninfo = conninfo_of_version_1(server, monkeypatch)
+    server.execute(MEETING, conninfo)
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    told: dict[str, Told] = {}
+
+    def begin(**modes: str) -> None:
+        begun = {name: child(mode, conninfo, name) for name, mode in modes.items()}
+        children.update(begun)
+        let_go(list(begun.values()))
+        told.update({name: Told([each]) for name, each in begun.items()})
+
+    try:
+        begin(older_1="share_first", older_2="share_first")
+        for older in told.values():
+            older.wait_for(20)
+        begin(newer_1="share", newer_2="share_async")
+        until(lambda: told["newer_1"].stood and told["newer_2"].stood, "the newer workers append nothing")
+        for each in told.values():
+            each.wait_for(20)
+        until(lambda: all(each.beaten for each in told.values()), "they do not meet at the shared streams")
+    finally:
+        for name, each in told.items():
+            end([children[name]], each)
+    assert {name: each.errors for name, each in told.items() if each.errors} == {}
+    assert server.execute("SELECT schema_version FROM refund_journal", conninfo) == [
+        (postgres_schema.SCHEMA_VERSION,)
+    ]
+    with PostgresJournal(conninfo) as journal:
+        tailed = journal.tail("", 10**6)
+        for stream in {each.stream for each in tailed}:
+            versions = [each.version for each in tailed if each.stream == stream]
+            assert versions == list(range(1, len(versions) + 1))
+            assert journal.load(PaymentRef.parse(stream)).version == len(versions)
+    for name, each in told.items():
+        wrote = {
+            (tail.stream, tail.version): tail.event.refund_id
+            for tail in tailed
+            if isinstance(tail.event, PersonAsked) and tail.event.refund_id.startswith(f"{name}.")
+        }
+        assert set(each.stood) <= set(wrote)
+        assert (
+            len(set(wrote.values())) == len(wrote) <= len(each.stood) + 1
+        )  # one was under way when it was killed

@@ -1,29 +1,33 @@
 """A journal of the first schema is moved on under workers of both versions, and counts no doubt wrongly.
 
-The statements of the first version stand here as it made them: they are what older workers still do.
+The statements of the first version stand here, and in `tests.postgres.first`, as it made them: they are what older
+workers still do.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
 
-from refund_adapters.sql import PostgresJournal, SqliteJournal, postgres_asks, postgres_schema, schema
+from refund_adapters.sql import PostgresJournal, SqliteJournal, schema
 from refund_adapters.sql.codec import encode
 from refund_adapters.sql.rows import microseconds
-from refund_domain.errors import JournalUnavailable
+from refund_domain.errors import JournalConflict, JournalUnavailable
 from refund_domain.events import PersonAsked
 from refund_domain.operations.health import MOST_UNDATED
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import Head
 from refund_domain.service.operate import read_health
+from tests.adapters.test_postgres_journal import conninfo_of_version_1
+from tests.postgres import first
 from tests.postgres.server import Server, shared
 
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -59,16 +63,6 @@ FIRST_HEAD = """
     INSERT INTO refund_streams (stream, tenant, look_at, waiting) VALUES (?, ?, ?, ?)
     ON CONFLICT (stream) DO UPDATE SET
         tenant = excluded.tenant, look_at = excluded.look_at, waiting = excluded.waiting
-"""
-FIRST_POSTGRES = """
-    WITH head AS (
-        INSERT INTO refund_streams (stream, version, tx, tenant, look_at, waiting)
-        VALUES (%(stream)s, %(version)s, 1, 'acme', %(look_at)s, false)
-        ON CONFLICT (stream) DO UPDATE SET version = excluded.version, look_at = excluded.look_at
-        RETURNING stream
-    )
-    INSERT INTO refund_events (tx, stream, version, at, event)
-    SELECT 1, stream, %(version)s, 0, %(event)s FROM head
 """
 
 
@@ -180,45 +174,85 @@ def server() -> Server:
     return shared()
 
 
+@attrs.frozen
+class Older:
+    """A worker of the first version, at the database that it made."""
+
+    conninfo: str
+    connection: psycopg.Connection
+
+    def append(self, ref: PaymentRef, version: int, look_at: datetime = NINE) -> bool:
+        """Append the event of this version to the one before it, as such a worker does; whether it stands."""
+        head = Head(tenant="acme", look_at=look_at, waiting=False)
+        return first.append(self.connection, ref, [asked(version)], expected=version - 1, head=head)
+
+
 @pytest.fixture
-def older(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[PaymentRef, int, datetime], None]]:
-    """How a worker of the first version appends to a database that it made; `older.conninfo` is where."""
-    conninfo = server.database()
-    with monkeypatch.context() as first:
-        first.setattr(postgres_asks, "STEPS", postgres_schema.STEPS[:1])
-        first.setattr(postgres_asks, "SCHEMA_VERSION", 1)
-        with psycopg.connect(conninfo, autocommit=True) as raw:
-            for statement in postgres_schema.STEPS[0]:
-                raw.execute(postgres_schema.in_schema(statement, "public"))
-            raw.execute("UPDATE refund_journal SET schema_version = 1")
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-
-        def append(ref: PaymentRef, version: int, look_at: datetime) -> None:
-            values = {"stream": str(ref), "version": version, "look_at": microseconds(look_at)}
-            connection.execute(FIRST_POSTGRES, values | {"event": encode(asked(version))})
-
-        append.conninfo = conninfo  # type: ignore[attr-defined]
-        yield append
+def older(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Older]:
+    """A worker of the first version whose connection outlives the move."""
+    conninfo = conninfo_of_version_1(server, monkeypatch)
+    with first.connect(conninfo) as connection:
+        yield Older(conninfo, connection)
 
 
-def test_postgres_heads_of_older_workers_are_undated_until_touched(older: Any) -> None:
+def test_postgres_heads_of_older_workers_are_undated_until_touched(older: Older) -> None:
     """Before and after the move, an older worker's head tells nothing of doubts, and a newer one's does."""
-    older(REF, 1, NINE)
+    assert older.append(REF, 1)
     with PostgresJournal(older.conninfo) as journal:
         assert journal.figures(NONE).undated == (REF,)
         journal.append(REF, [asked(2)], expected=1, head=DOUBT)
         figures = journal.figures(NONE)
         assert (figures.in_doubt, figures.doubt_since, figures.undated) == (1, NINE - HOUR, ())
-        older(REF, 3, NINE)
+        assert older.append(REF, 3)
         figures = journal.figures(NONE)
         assert (figures.in_doubt, figures.doubt_since, figures.undated) == (0, None, (REF,))
         assert read_health(journal, NONE).uncounted == 0
-        older(OTHER, 1, NINE - HOUR)
+        assert older.append(OTHER, 1, NINE - HOUR)
         assert journal.figures(NONE).undated == (OTHER, REF)
         journal.append(OTHER, [asked(2)], expected=1, head=CALM)
         assert journal.figures(NONE).undated == (REF,)
+
+
+def test_postgres_older_workers_lose_and_win_races_on_the_new_tables(older: Older) -> None:
+    """On the new tables an older worker that a newer one was ahead of is told so and writes nothing, be the stream
+    new or old; a newer one that an older one was ahead of, too."""
+    with PostgresJournal(older.conninfo) as journal:
+        journal.append(REF, [asked(1)], expected=0, head=CALM)
+        assert not older.append(REF, 1)
+        journal.append(REF, [asked(2)], expected=1, head=DOUBT)
+        assert not older.append(REF, 2)
+        assert not older.append(OTHER, 2)  # there is no such stream
+        assert journal.figures(NONE).in_doubt == 1  # nor was the head touched
+        assert older.append(REF, 3)
+        with pytest.raises(JournalConflict):
+            journal.append(REF, [asked(9)], expected=2, head=CALM)
+        assert older.append(OTHER, 1)
+        with pytest.raises(JournalConflict):
+            journal.append(OTHER, [asked(9)], expected=0, head=CALM)
+        assert journal.load(REF).events == (asked(1), asked(2), asked(3))
+        assert journal.load(OTHER).events == (asked(1),)
+
+
+def test_postgres_events_of_older_transactions_are_told_in_their_order(older: Older) -> None:
+    """Whichever version appends in a transaction that began before the last append to the stream, whoever reads
+    along is told the stream in its order, and each event once."""
+    with PostgresJournal(older.conninfo) as journal:
+        for ref, newer_lags in ((REF, False), (OTHER, True)):
+            with psycopg.connect(older.conninfo) as lagging:
+                lagging.execute("SELECT pg_current_xact_id()")  # has its number before all that follows
+                journal.append(ref, [asked(1)], expected=0, head=CALM)
+                assert older.append(ref, 2)
+                if newer_lags:
+                    journal.within(lagging).append(ref, [asked(3)], expected=2, head=CALM)
+                else:
+                    assert first.append(lagging, ref, [asked(3)], expected=2, head=CALM)
+            assert older.append(ref, 4)
+            journal.append(ref, [asked(5)], expected=4, head=CALM)
+        told, position = [], ""
+        while news := journal.tail(position, 2):
+            told += [(each.stream, each.version) for each in news]
+            position = news[-1].position
+    assert told == [(str(ref), version) for ref in (REF, OTHER) for version in range(1, 6)]
 
 
 def test_more_undated_streams_than_are_named_are_counted(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

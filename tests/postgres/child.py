@@ -1,11 +1,12 @@
 """Processes for the tests of the PostgreSQL journal: `python -m tests.postgres.child MODE …`, one each.
 
-`issue`, `recover` and `append` have twins on the async journal, `issue_async` and so on, in `child_async`.
+`issue`, `recover`, `append`, `share` have twins on the async journal, `issue_async` and so on, in `child_async`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from refund_domain import Actor, PaymentRef, Policy, Refund, RefundService, Refu
 from refund_domain.errors import JournalConflict, JournalError
 from refund_domain.events import PersonAsked
 from refund_domain.ports import Head
+from tests.postgres import first
 from tests.postgres.bank import TableBank
 
 MARIA = Actor(id="maria", tenant="acme")
@@ -105,6 +107,49 @@ def append(conninfo: str, name: str) -> None:
             say(f"ack {ref} {version}")
 
 
+def shared_ref(name: str, number: int) -> PaymentRef:
+    """Where this worker's append of this number goes: to a stream of its own, or to one that all share."""
+    return PaymentRef("platform", f"all_{number % 6}" if number % 2 else name)
+
+
+def share(conninfo: str, name: str) -> None:
+    """Append to a stream of its own and to some that all workers share, until killed; tell what stood."""
+    say("ready")
+    sys.stdin.readline()
+    journal = PostgresJournal(conninfo, busy_timeout_s=30)
+    for number in itertools.count():
+        ref = shared_ref(name, number)
+        expected = journal.load(ref).version
+        event = PersonAsked(at=datetime.now(UTC), refund_id=f"{name}.{number}")
+        try:
+            journal.append(ref, [event], expected=expected, head=QUIET)
+        except JournalConflict:
+            say(f"beaten {ref} {expected}")
+        except JournalError as error:
+            say(f"err {ref} {expected} {type(error).__name__}")
+        else:
+            say(f"ack {ref} {expected + 1}")
+
+
+def share_first(conninfo: str, name: str) -> None:
+    """The same as a worker of the first version; it reads a version only where it was beaten to one."""
+    connection = first.connect(conninfo)
+    say("ready")
+    sys.stdin.readline()
+    known: dict[PaymentRef, int] = {}
+    for number in itertools.count():
+        ref = shared_ref(name, number)
+        expected = known.get(ref, 0)
+        event = PersonAsked(at=datetime.now(UTC), refund_id=f"{name}.{number}")
+        try:
+            stood = first.append(connection, ref, [event], expected=expected, head=QUIET)
+            known[ref] = expected + 1 if stood else first.version_of(connection, ref)
+        except psycopg.Error as error:
+            say(f"err {ref} {expected} {error.sqlstate}")
+        else:
+            say(f"ack {ref} {expected + 1}" if stood else f"beaten {ref} {expected}")
+
+
 def make(conninfo: str) -> None:
     """Open a journal where there may be none yet, or one of an older schema."""
     say("ready")
@@ -113,7 +158,14 @@ def make(conninfo: str) -> None:
         say(f"made {journal.load(PaymentRef('platform', 'ch_1')).version}")
 
 
-MODES: dict[str, Callable[..., None]] = {"issue": issue, "recover": recover, "append": append, "make": make}
+MODES: dict[str, Callable[..., None]] = {
+    "issue": issue,
+    "recover": recover,
+    "append": append,
+    "share": share,
+    "share_first": share_first,
+    "make": make,
+}
 
 
 def run(mode: str, *arguments: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from refund_domain import AsyncRefundService, IssueRefund, PaymentRef, Refund, R
 from refund_domain.errors import JournalConflict, JournalError
 from refund_domain.events import PersonAsked
 from tests.postgres.bank import AsyncTableBank
-from tests.postgres.child import HASTY, MARIA, QUIET, SLOW_S, say
+from tests.postgres.child import HASTY, MARIA, QUIET, SLOW_S, say, shared_ref
 
 
 async def anybody(*_: object) -> bool:
@@ -103,3 +104,22 @@ async def append(conninfo: str, name: str) -> None:
                 break
             version += 2
             say(f"ack {ref} {version}")
+
+
+async def share(conninfo: str, name: str) -> None:
+    """Append to a stream of its own and to some that all workers share, until killed; tell what stood."""
+    say("ready")
+    sys.stdin.readline()
+    journal = await AsyncPostgresJournal.open(conninfo, busy_timeout_s=30)
+    for number in itertools.count():
+        ref = shared_ref(name, number)
+        expected = (await journal.load(ref)).version
+        event = PersonAsked(at=datetime.now(UTC), refund_id=f"{name}.{number}")
+        try:
+            await journal.append(ref, [event], expected=expected, head=QUIET)
+        except JournalConflict:
+            say(f"beaten {ref} {expected}")
+        except JournalError as error:
+            say(f"err {ref} {expected} {type(error).__name__}")
+        else:
+            say(f"ack {ref} {expected + 1}")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 from refund_adapters.sql import PostgresJournal
@@ -20,6 +21,14 @@ child = partial(start, "tests.postgres.child", stderr=subprocess.DEVNULL)
 def of(mode: str, number: int) -> str:
     """The mode for this one of many processes: every other is on the async journal, so that both forms meet."""
     return f"{mode}_async" if number % 2 else mode
+
+
+def until(holds: Callable[[], object], why_not: str) -> None:
+    """Until this holds, for a minute at most."""
+    give_up = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up, why_not
+        time.sleep(0.002)
 
 
 def let_go(children: list[subprocess.Popen[bytes]]) -> None:
@@ -38,7 +47,9 @@ class Told:
 
     def __init__(self, children: list[subprocess.Popen[bytes]]) -> None:
         self.acks: dict[str, int] = {}
+        self.stood: list[tuple[str, int]] = []
         self.errors: list[tuple[str, int, str]] = []
+        self.beaten = 0
         self.lines = 0
         self._threads = [threading.Thread(target=self._read, args=(each,), daemon=True) for each in children]
         for thread in self._threads:
@@ -53,15 +64,16 @@ class Told:
             self.lines += 1
             if word == "ack":
                 self.acks[ref] = int(version)
+                self.stood.append((ref, int(version)))
+            elif word == "beaten":
+                self.beaten += 1
             else:
                 self.errors.append((ref, int(version), rest[0]))
 
     def wait_for(self, lines: int) -> None:
         """Until the children said so many lines more."""
-        wanted, give_up = self.lines + lines, time.monotonic() + 60
-        while self.lines < wanted:
-            assert time.monotonic() < give_up, "the children fell silent"
-            time.sleep(0.002)
+        wanted = self.lines + lines
+        until(lambda: self.lines >= wanted, "the children fell silent")
 
     def of(self, name: str) -> int:
         """How many streams the workers of such a name have begun."""
