@@ -1,6 +1,6 @@
 """Processes for the tests of the PostgreSQL journal: `python -m tests.postgres.child MODE …`, one each.
 
-`issue`, `recover`, `append`, `share` have twins on the async journal, `issue_async` and so on, in `child_async`.
+All but `share_first` and `make` have twins on the async journal, `issue_async` and so on, in `child_async`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ import psycopg
 
 from refund_adapters.sql import PostgresJournal
 from refund_domain import Actor, PaymentRef, Policy, Refund, RefundService, Refused
+from refund_domain.decider.ledger import Status
 from refund_domain.errors import JournalConflict, JournalError
 from refund_domain.events import PersonAsked
 from refund_domain.ports import Head
@@ -28,6 +30,10 @@ QUIET = Head(tenant="acme", look_at=None, waiting=False)
 SECOND = timedelta(seconds=1)
 HASTY = Policy(licence=3 * SECOND, answer_wait=8 * SECOND, look_first=SECOND)
 """What a killed worker left is looked at soon, or a test would wait for minutes."""
+SWIFT = Policy(licence=SECOND, answer_wait=2 * SECOND, look_first=SECOND)
+"""The soonest that a policy allows: for what many workers leave at once."""
+PAUSE_S = 0.02
+"""Before the next try while the server is away."""
 SLOW_S = 0.01
 """How long the bank takes for a call where workers are to meet: a network would take longer still."""
 
@@ -86,6 +92,45 @@ def recover(conninfo: str, limit: str) -> None:
         say(f"looked {done.looked} {len(done.failed)}")
         if not done.looked:
             return
+
+
+def serve(conninfo: str, till: str, begin: str) -> None:
+    """Issue payment after payment at the bank in `till`, until killed; tell what was issued and what broke.
+
+    What broke is issued again until it is told, or left to recovery: every other payment each.
+    """
+    bank = TableBank(till)
+    journal = PostgresJournal(conninfo, busy_timeout_s=2)
+    service = RefundService(bank, journal, allow=lambda *_: True, policy=SWIFT)
+    say("ready")
+    sys.stdin.readline()
+    for number in itertools.count(int(begin)):
+        ref = PaymentRef("platform", f"ch_{number}")
+        command, again = None, True
+        while again:
+            try:
+                again = False
+                if command is None:
+                    quote = service.quote(ref, by=MARIA)
+                    if quote.refusals:
+                        say(refused(ref))
+                        continue
+                    command = quote.verified(by=MARIA)
+                say(issued(ref, service.issue(command)))
+            except JournalError as error:
+                again = number % 2 == 0
+                say(f"err {ref} 0 {type(error).__name__}")
+                time.sleep(PAUSE_S)
+
+
+def refused(ref: PaymentRef) -> str:
+    """What is said of a payment that another worker was first at."""
+    return f"beaten {ref} 0"
+
+
+def issued(ref: PaymentRef, said: Refund | Refused) -> str:
+    """What is said of a payment that was issued."""
+    return refused(ref) if isinstance(said, Refused) else f"ack {ref} {int(said.status is Status.SUCCEEDED)}"
 
 
 def append(conninfo: str, name: str) -> None:
@@ -161,6 +206,7 @@ def make(conninfo: str) -> None:
 MODES: dict[str, Callable[..., None]] = {
     "issue": issue,
     "recover": recover,
+    "serve": serve,
     "append": append,
     "share": share,
     "share_first": share_first,

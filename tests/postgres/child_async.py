@@ -15,7 +15,18 @@ from refund_domain import AsyncRefundService, IssueRefund, PaymentRef, Refund, R
 from refund_domain.errors import JournalConflict, JournalError
 from refund_domain.events import PersonAsked
 from tests.postgres.bank import AsyncTableBank
-from tests.postgres.child import HASTY, MARIA, QUIET, SLOW_S, say, shared_ref
+from tests.postgres.child import (
+    HASTY,
+    MARIA,
+    PAUSE_S,
+    QUIET,
+    SLOW_S,
+    SWIFT,
+    issued,
+    refused,
+    say,
+    shared_ref,
+)
 
 
 async def anybody(*_: object) -> bool:
@@ -85,6 +96,35 @@ async def recover(conninfo: str, limit: str) -> None:
             say(f"looked {done.looked} {len(done.failed)}")
             if not done.looked:
                 return
+
+
+async def serve(conninfo: str, till: str, begin: str) -> None:
+    """Issue payment after payment at the bank in `till`, until killed; tell what was issued and what broke.
+
+    What broke is issued again until it is told, or left to recovery: every other payment each.
+    """
+    bank = AsyncTableBank(till)
+    journal = await AsyncPostgresJournal.open(conninfo, busy_timeout_s=2)
+    service = AsyncRefundService(bank, journal, allow=anybody, policy=SWIFT)
+    say("ready")
+    sys.stdin.readline()
+    for number in itertools.count(int(begin)):
+        ref = PaymentRef("platform", f"ch_{number}")
+        command, again = None, True
+        while again:
+            try:
+                again = False
+                if command is None:
+                    quote = await service.quote(ref, by=MARIA)
+                    if quote.refusals:
+                        say(refused(ref))
+                        continue
+                    command = quote.verified(by=MARIA)
+                say(issued(ref, await service.issue(command)))
+            except JournalError as error:
+                again = number % 2 == 0
+                say(f"err {ref} 0 {type(error).__name__}")
+                await asyncio.sleep(PAUSE_S)
 
 
 async def append(conninfo: str, name: str) -> None:

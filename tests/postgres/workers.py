@@ -70,6 +70,11 @@ class Told:
             else:
                 self.errors.append((ref, int(version), rest[0]))
 
+    @property
+    def dealt(self) -> int:
+        """How often something stood, or another was first."""
+        return len(self.stood) + self.beaten
+
     def wait_for(self, lines: int) -> None:
         """Until the children said so many lines more."""
         wanted = self.lines + lines
