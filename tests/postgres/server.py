@@ -93,6 +93,24 @@ class Server:
         """Another server, started from a copy of this one's folder; this one must have been stopped."""
         return Server(of=self.data)
 
+    def dumped(self, conninfo: str) -> Path:
+        """What `pg_dump` makes of this database."""
+        dump = self.home / f"dump_{next(self._numbers)}"
+        self._run("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={conninfo}")
+        return dump
+
+    def restored(self, dump: Path) -> str:
+        """The connection string of a new database here, into which `pg_restore` has put this dump."""
+        conninfo = self.database()
+        self._run("pg_restore", "--exit-on-error", f"--dbname={conninfo}", dump)
+        return conninfo
+
+    def spend_transactions(self, count: int) -> None:
+        """Count its transactions on by so many."""
+        self.execute(
+            f"DO $$ BEGIN FOR n IN 1..{count} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+        )
+
     @property
     def socket(self) -> str:
         """The path of the server's socket, for a proxy before it."""
