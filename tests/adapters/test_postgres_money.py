@@ -58,10 +58,12 @@ def a_send_held(till: str) -> Iterator[None]:
 def lose_an_answer(told: list[Told], till: str, mode: str) -> None:
     """Stop the server so that the bank's answer finds no journal, and start it again."""
     were = in_doubt(told)
-    with a_send_held(till):
-        restarting().stop(mode)
-    until(lambda: in_doubt(told) > were, "the answer was not lost")
-    restarting().start()
+    try:
+        with a_send_held(till):
+            restarting().stop(mode)
+        until(lambda: in_doubt(told) > were, "the answer was not lost")
+    finally:
+        restarting().start()  # for other tests, too
     until_they_go_on(told)
 
 
