@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -29,6 +28,7 @@ from refund_domain.errors import JournalBusy, JournalError, JournalUnavailable
 from refund_domain.events import Event
 from refund_domain.payments import Ref
 from refund_domain.ports import Head
+from tests.adapters.cut_logs import FRAME, HEADER, PAGE, cuts, lay
 
 STORIES = int(os.environ.get("REFUND_WAL_STORIES", "1"))
 ROUND = int(os.environ.get("REFUND_ROUND", "0"))
@@ -37,9 +37,6 @@ ROUND = int(os.environ.get("REFUND_ROUND", "0"))
 CHILD = str(Path(__file__).with_name("sqlite_kill_child.py"))
 MARIA = Actor(id="maria", tenant="acme")
 AMOUNT = Money.parse("200.00", "USD")
-PAGE: Final = 4096
-WAL_HEADER: Final = 32
-FRAME: Final = 24 + PAGE
 
 
 def at_nine() -> ManualClock:
@@ -124,30 +121,17 @@ class Story:
         known: dict[int, object] = {id(self.clock): clock, id(turn.lock): threading.Lock()}
         return copy.deepcopy(self.bank, known), clock
 
-    def cuts(self) -> Iterator[tuple[int, bytes]]:
-        """What is left of the log: to each frame, into the next one, and with its last byte turned over; each with
-        how much of it is whole."""
-        yield 0, b""
-        for end in range(WAL_HEADER, len(self.log) + 1, FRAME):
-            yield end, self.log[:end]
-            yield end, self.log[: end + 12]
-            yield end, self.log[: end + FRAME - 1]
-            if end > WAL_HEADER:
-                yield end - FRAME, self.log[: end - 1] + bytes([self.log[end - 1] ^ 1])
-
 
 @pytest.mark.parametrize("number", range(STORIES))
 def test_log_cut_anywhere(tmp_path: Path, number: int, record_property: Callable[[str, int], None]) -> None:
     """Cut at each frame of its log, and within it, the journal opens with exactly the appends that were whole, and
     going on over the same bank gives one refund each, shown as it is."""
     story = Story(tmp_path, random.Random(f"cut {ROUND} {number}"))
-    assert (len(story.log) - WAL_HEADER) % FRAME == 0
+    assert (len(story.log) - HEADER) % FRAME == 0
     cut = tmp_path / "cut.db"
     tried = 0
-    for whole, log in story.cuts():
-        cut.write_bytes(story.file)
-        Path(f"{cut}-wal").write_bytes(log)
-        Path(f"{cut}-shm").unlink(missing_ok=True)
+    for whole, log in cuts(story.log):
+        lay(cut, story.file, log)
         bank, clock = story.twin()
         with SqliteJournal(cut, clock=clock) as journal:
             for ref in story.refs:
