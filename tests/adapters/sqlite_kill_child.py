@@ -1,4 +1,5 @@
-"""Processes for the tests of the SQLite journal: they append until killed, race, fork, and lose their rights.
+"""Processes for the tests of the SQLite journal: they append until killed, die in a move, race, fork, and lose
+their rights.
 
 Run as a script: `python sqlite_kill_child.py MODE …`; each mode is a function below.
 """
@@ -7,14 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from refund_adapters.memory import MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
@@ -58,6 +63,48 @@ def fork_on_order() -> None:
         if child == 0:
             append_until_killed(path.strip())
         say(f"pid {child}")
+        os.waitpid(child, 0)
+        say("gone")
+
+
+def dying(number: int, moment: str) -> type[sqlite3.Connection]:
+    """Connections whose process is killed before or after its statement of this number, which it tells first."""
+    begun = itertools.count(1)
+
+    def die(sql: str) -> None:
+        say(f"killed {moment} {' '.join(sql.split())}")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    class Dying(sqlite3.Connection):
+        def __init__(self, *values: Any, **named: Any) -> None:
+            super().__init__(*values, **named)
+            # Too small a cache for a move: what is not committed reaches the log, as if the rows were many.
+            super().execute("PRAGMA cache_size = 1")
+
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            mine = next(begun) == number
+            if mine and moment == "before":
+                die(sql)
+            done = super().execute(sql, parameters)
+            if mine:
+                die(sql)
+            return done
+
+    return Dying
+
+
+def die_opening() -> None:
+    """For each line "MOMENT NUMBER PATH" read, fork a child that opens the journal there and is killed at that
+    statement; tell at which it was, or that it had no so many."""
+    connect = sqlite3.connect
+    for line in sys.stdin:
+        moment, number, path = line.rstrip("\n").split(" ", 2)
+        child = os.fork()
+        if child == 0:
+            sqlite3.connect = partial(connect, factory=dying(int(number), moment))
+            SqliteJournal(path)
+            say("opened")
+            os._exit(0)
         os.waitpid(child, 0)
         say("gone")
 
@@ -163,6 +210,7 @@ def hold_the_lock(path: str) -> None:
 
 MODES: dict[str, Callable[..., None]] = {
     "forks": fork_on_order,
+    "opening": die_opening,
     "some": append_some,
     "daemon": fork_and_leave,
     "hooks": fork_behind_our_back,

@@ -6,6 +6,8 @@ workers still do.
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,7 +28,9 @@ from refund_domain.operations.health import MOST_UNDATED
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import Head
 from refund_domain.service.operate import read_health
+from tests.adapters.cut_logs import FRAME, HEADER, cuts, lay
 from tests.adapters.test_postgres_journal import conninfo_of_version_1
+from tests.children import start
 from tests.postgres import first
 from tests.postgres.server import Server, shared
 
@@ -122,21 +126,22 @@ def test_sqlite_older_workers_go_on_and_leave_no_doubt_that_is_over(path: str) -
         assert [str(ref) for ref in journal.figures(NONE).undated] == ["platform/ch_3"]
 
 
-@pytest.mark.parametrize("stop", range(1, 11))
-def test_sqlite_move_killed_at_any_statement(path: str, stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at whichever statement, the move leaves what was there, and the next worker finishes it."""
-    moves = [statement for step in schema.STEPS[1:] for statement in step]
-    moves += [schema.SET_SCHEMA_VERSION, "COMMIT"]
+MOVES = (*(statement for step in schema.STEPS[1:] for statement in step), schema.SET_SCHEMA_VERSION, "COMMIT")
 
-    class Killed(sqlite3.Connection):
+
+@pytest.mark.parametrize("stop", range(len(MOVES)))
+def test_sqlite_move_interrupted_at_any_statement(path: str, stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted in a process that lives on, the move is rolled back at once, and the next worker finishes it."""
+
+    class Interrupted(sqlite3.Connection):
         def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-            if sql == moves[stop - 1]:
+            if sql == MOVES[stop]:
                 raise KeyboardInterrupt
             return super().execute(sql, parameters)
 
     connect = sqlite3.connect
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", lambda *values, **named: connect(*values, **named, factory=Killed))
+        patch.setattr(sqlite3, "connect", lambda *values, **named: connect(*values, **named, factory=Interrupted))
         with pytest.raises(KeyboardInterrupt):
             opened(path)
     with closing(sqlite3.connect(path)) as older:
@@ -145,6 +150,109 @@ def test_sqlite_move_killed_at_any_statement(path: str, stop: int, monkeypatch: 
     with opened(path) as journal:
         assert journal.load(REF).version == 2
         assert journal.figures(NONE).undated == (REF,)
+
+
+Row = tuple[int, str, int, int, str]
+
+
+def stood(path: str | Path) -> tuple[int, list[Row]]:
+    """The schema and every event of a file, as a worker of the first version reads them."""
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("PRAGMA synchronous = OFF")
+        ((version,),) = older.execute("SELECT schema_version FROM refund_journal").fetchall()
+        rows = older.execute("SELECT seq, stream, version, at, event FROM refund_events ORDER BY seq").fetchall()
+        return int(version), rows
+
+
+def shape(path: str | Path) -> list[tuple[str]]:
+    """What a file is made of: its tables, indexes and triggers."""
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql").fetchall()
+
+
+def check_moved(path: Path, rows: list[Row], whole: list[tuple[str]]) -> None:
+    """The journal opens with exactly these events, is moved and as whole as this, and takes appends of workers of
+    both versions."""
+    with opened(str(path)) as journal:
+        assert stood(path) == (schema.SCHEMA_VERSION, rows)
+        told = [(str(t.position), t.stream, t.version, encode(t.event)) for t in journal.tail("", len(rows) + 1)]
+        assert told == [(str(seq), stream, version, event) for seq, stream, version, _, event in rows]
+        version = journal.load(REF).version
+        journal.append(REF, [asked(2)], expected=version, head=DOUBT)
+        assert journal.load(REF).events[version:] == (asked(2),)
+        assert journal.figures(NONE).in_doubt == 1
+        with closing(sqlite3.connect(path)) as older:
+            older_append(older, REF, version + 2, NINE)
+        figures = journal.figures(NONE)
+        assert (figures.in_doubt, REF in figures.undated) == (0, True)
+    assert shape(path) == whole
+
+
+@pytest.fixture
+def whole(path: str, tmp_path: Path) -> list[tuple[str]]:
+    """What the file is made of after a move that nothing befell."""
+    moved = tmp_path / "moved.db"
+    shutil.copy(path, moved)
+    opened(str(moved)).close()
+    return shape(moved)
+
+
+def test_sqlite_move_whose_process_is_killed_at_any_statement(
+    path: str, whole: list[tuple[str]], tmp_path: Path
+) -> None:
+    """A process is killed before and after each statement of a move, its file and log left as they are: before the
+    commit nothing is moved, after it all is, and either way the next worker finds every event and goes on."""
+    _, rows = stood(path)
+    seen, killed, begun = tmp_path / "seen.db", set[str](), 0
+    process = start("tests.adapters.sqlite_kill_child", "opening")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for number, moment in ((number, moment) for number in itertools.count(1) for moment in ("before", "after")):
+        torn = tmp_path / f"{number} {moment}.db"
+        shutil.copy(path, torn)
+        process.stdin.write(f"{moment} {number} {torn}\n".encode())
+        process.stdin.flush()
+        said = process.stdout.readline().decode().strip()
+        assert process.stdout.readline() == b"gone\n"
+        if said == "opened":
+            break
+        killed.add(said)
+        log = Path(f"{torn}-wal").read_bytes() if Path(f"{torn}-wal").exists() else b""
+        begun += said != "killed after COMMIT" and len(log) > HEADER
+        lay(seen, torn.read_bytes(), log)  # beside, for who opens the file first mends it
+        assert stood(seen) == (2 if said == "killed after COMMIT" else 1, rows)
+        check_moved(torn, rows, whole)
+    process.communicate()
+    moves = [" ".join(sql.split()) for sql in (schema.BEGIN, *MOVES)]
+    assert killed >= {f"killed {moment} {sql}" for sql in moves for moment in ("before", "after")}
+    assert begun > len(MOVES), "no move had reached the log when it was killed"
+
+
+def test_sqlite_move_whose_log_is_cut_anywhere(path: str, whole: list[tuple[str]], tmp_path: Path) -> None:
+    """Cut at each frame that a move wrote, and within it, the log gives all of the move or nothing of it, with
+    every event, those appended before the move and after it too; and the journal goes on."""
+    before, cut = Path(path).read_bytes(), tmp_path / "cut.db"
+    log = Path(f"{path}-wal")
+    stands = [(0, *stood(path))]
+    # While this connection is open nobody empties the log.
+    with closing(sqlite3.connect(path)) as keeper:
+        older_append(keeper, REF, 2, NINE)
+        stands.append((log.stat().st_size, *stood(path)))
+        with opened(path) as journal:
+            stands.append((log.stat().st_size, *stood(path)))
+            journal.append(REF, [asked(3)], expected=2, head=DOUBT)
+            stands.append((log.stat().st_size, *stood(path)))
+        frames = log.read_bytes()
+        assert Path(path).read_bytes() == before
+    assert [version for _, version, _ in stands] == [1, 1, 2, 2]
+    assert stands[2][0] - stands[1][0] > 5 * FRAME
+    for left, part in cuts(frames):
+        _, version, rows = max(stand for stand in stands if stand[0] <= left)
+        lay(cut, before, part)
+        assert stood(cut) == (version, rows)
+        lay(cut, before, part)  # again, for who opens the file first mends it
+        check_moved(cut, rows, whole)
 
 
 def test_sqlite_of_a_newer_schema_is_still_refused(path: str) -> None:
