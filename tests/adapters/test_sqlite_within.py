@@ -15,7 +15,7 @@ import sqlalchemy.orm
 from refund_adapters.memory import MemoryBank, MemoryGateway
 from refund_adapters.sql import SqliteJournal
 from refund_domain import Actor, IssueRefund, Money, RefundService
-from refund_domain.errors import JournalUnavailable
+from refund_domain.errors import JournalConflict, JournalUnavailable
 from refund_domain.events import LookScheduled
 from refund_domain.payments import PaymentRef
 from refund_domain.ports import Head
@@ -104,6 +104,35 @@ def test_an_interrupt_is_told_with_what_became_of_the_transaction(host: Host) ->
             connection.rollback()
     assert gone
     assert limit > 1
+
+
+# ---- another who writes ----
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_transaction_that_has_read_is_told_to_repeat_where_another_writes(host: Host, committed: bool) -> None:
+    """Whether the other has committed or has its transaction open, SQLite lets nobody wait who has read: it is a
+    race and told as one, the host's transaction is left for it to roll back, and repeated it goes."""
+    with closing(host.connect()) as mine, closing(host.connect()) as other:
+        mine.isolation_level = None
+        mine.execute("BEGIN")
+        joined = host.journal.within(mine)
+        (event,) = looks(1, host.journal)
+        assert joined.load(REF).version == 0
+        other.execute("INSERT INTO bookings VALUES (1)")
+        if committed:
+            other.commit()
+        with pytest.raises(
+            JournalConflict, match=r"others wrote .*; roll your transaction back and run it again$"
+        ):
+            joined.append(REF, [event], expected=0, head=QUIET)
+        assert mine.in_transaction
+        mine.execute("ROLLBACK")
+        other.commit()
+        mine.execute("BEGIN")
+        host.journal.within(mine).append(REF, [event], expected=0, head=QUIET)
+        mine.execute("COMMIT")
+    assert (host.bookings(), host.journal.load(REF).version) == (1, 1)
 
 
 # ---- what is closed ----

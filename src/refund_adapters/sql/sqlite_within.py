@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from refund_adapters.sql import schema
 from refund_adapters.sql.connections import journal_error
@@ -32,6 +32,9 @@ from refund_domain.ports import Head, Loaded, Tailed
 T = TypeVar("T")
 
 Row = tuple[str, int, int, str]
+
+OVERTAKEN: Final = (sqlite3.SQLITE_BUSY_SNAPSHOT,)
+"""What SQLite says where others wrote since a transaction read."""
 
 
 class JoinedSqliteJournal:
@@ -84,7 +87,8 @@ class JoinedSqliteJournal:
                 raise
             cursor.execute("RELEASE refund_append")
 
-        self._run(add)
+        # An append reads before it writes, and who has read waits for no other writer: its commit makes that old.
+        self._run(add, overtaken=(sqlite3.SQLITE_BUSY_SNAPSHOT, sqlite3.SQLITE_BUSY))
         return self._now()
 
     def due(self, limit: int, /) -> tuple[PaymentRef, ...]:
@@ -103,10 +107,10 @@ class JoinedSqliteJournal:
         """Refused (ValueError): what this transaction appended has no place before it is committed."""
         raise ValueError("a host's transaction cannot be read along; use the journal's own tail")
 
-    def _run(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+    def _run(self, work: Callable[[sqlite3.Cursor], T], overtaken: tuple[int, ...] = OVERTAKEN) -> T:
         check_in_transaction(self._host)
         try:
-            return told(lambda: _with_cursor(self._host, work))
+            return told(lambda: _with_cursor(self._host, work), overtaken)
         except JournalError as error:
             if is_in_transaction(self._host):
                 raise
@@ -125,8 +129,9 @@ def _with_cursor(host: sqlite3.Connection, work: Callable[[sqlite3.Cursor], T]) 
         cursor.close()
 
 
-def told(work: Callable[[], T]) -> T:
-    """Do `work` on a host's connection. What SQLite raises comes out as a `JournalError`."""
+def told(work: Callable[[], T], overtaken: tuple[int, ...] = OVERTAKEN) -> T:
+    """Do `work` on a host's connection. What SQLite raises comes out as a `JournalError`; these codes of its mean
+    that others were first."""
     try:
         return work()
     except sqlite3.Error as error:
@@ -135,8 +140,8 @@ def told(work: Callable[[], T]) -> T:
             trouble = JournalConflict(f"{trouble}{AGAIN}")
         if isinstance(error, sqlite3.ProgrammingError):
             trouble = JournalUnavailable("the host's connection is closed, or belongs to another thread")
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
-            trouble = JournalConflict(f"others wrote since the host's transaction read{AGAIN}")
+        if getattr(error, "sqlite_errorcode", 0) in overtaken:
+            trouble = JournalConflict(f"others wrote since the host's transaction read, or write now{AGAIN}")
     raise trouble
 
 
