@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +18,20 @@ from refund_adapters.memory import MemoryBank, MemoryGateway, utc_now
 from refund_adapters.sql import PostgresJournal, SqliteJournal
 from refund_domain import Actor, IssueRefund, Money, Policy, RefundService, Refused
 from refund_domain.errors import JournalConflict
-from refund_domain.events import RefundRequested
+from refund_domain.events import AllowanceTaken, RefundRequested
+from refund_domain.refusals import Whose
 from refund_domain.service.allowance import day_of
-from tests.adapters.limit_child import EACH, MOST, POLICY, journal_of
+from tests.adapters.limit_child import EACH, LARGE, MOST, POLICIES, Meeting, journal_of
 from tests.adapters.test_host_transactions import Bed
 from tests.adapters.test_host_transactions import bed as bed
 from tests.adapters.test_host_transactions import engine as engine
 from tests.adapters.test_host_transactions import kind as kind
+from tests.children import start
 from tests.domain.worlds import MARIA, codes_of, refund_of
 from tests.postgres.server import shared
+from tests.postgres.workers import let_go
 
-ROOT = Path(__file__).parents[2]
-PROCESSES, PAYMENTS, THREADS = 4, 8, 16
+PAYMENTS, THREADS = 8, 16
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -40,47 +40,53 @@ def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "refunds.db") if request.param == "sqlite" else shared().database()
 
 
-def asked_for(journal: SqliteJournal | PostgresJournal) -> dict[str, int]:
-    """What the payments' own streams say was asked for, by UTC day, in minor units."""
-    days: Counter[str] = Counter()
+def asked_for(journal: SqliteJournal | PostgresJournal, by: str | None = None) -> dict[str, list[int]]:
+    """What the payments' own streams say was asked for, by all or by this person: by UTC day, in minor units."""
+    days = defaultdict[str, list[int]](list)
     after = ""
     while page := journal.tail(after, 500):
         for told in page:
-            if isinstance(told.event, RefundRequested):
-                days[f"{told.event.at.astimezone(UTC):%Y-%m-%d}"] += told.event.amount.amount_minor
+            if isinstance(told.event, RefundRequested) and by in (None, told.event.by.id):
+                days[f"{told.event.at.astimezone(UTC):%Y-%m-%d}"].append(told.event.amount.amount_minor)
         after = page[-1].position
-    return dict(days)
+    return days
 
 
-def must_fill_a_day(days: dict[str, int]) -> None:
+def must_fill_a_day(days: dict[str, list[int]]) -> None:
     """No day beyond its limit, and one day's run exactly at it."""
-    assert max(days.values()) <= MOST.amount_minor
-    assert len(days) > 1 or list(days.values()) == [MOST.amount_minor]
+    sums = {day: sum(asked) for day, asked in days.items()}
+    assert max(sums.values()) <= MOST.amount_minor
+    assert len(sums) > 1 or list(sums.values()) == [MOST.amount_minor]
 
 
-def test_processes_never_pass_a_limit_together(name: str) -> None:
-    """4 processes with 8 payments each ask for more than twice the limit: exactly the limit is asked for."""
+@pytest.mark.parametrize(
+    ("whose", "people"),
+    [
+        pytest.param(Whose.TENANT, ["maria", "omar", "zoe", "eve"], id="a tenant's"),
+        pytest.param(Whose.ACTOR, ["maria"] * 4, id="a person's"),
+        pytest.param(Whose.ACTOR, ["maria", "omar"] * 2, id="two people's"),
+    ],
+)
+def test_processes_never_pass_a_limit_together(name: str, whose: Whose, people: list[str]) -> None:
+    """4 processes have all read the same day, in which each limit has room for one large payment, before any of
+    them asks for one; then they ask for what is left as fast as they can. However a limit is shared, exactly the
+    limit is asked for, one large payment in it, and nobody uses up another's."""
+    assert EACH.amount_minor * PAYMENTS < MOST.amount_minor - LARGE.amount_minor
     with journal_of(name) as journal:
         children = [
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.adapters.limit_child", name, str(number), str(PAYMENTS)],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(PROCESSES)
+            start("tests.adapters.limit_child", name, str(number), str(PAYMENTS), actor, whose)
+            for number, actor in enumerate(people)
         ]
-        for each in children:
-            assert each.stdout is not None
-            assert each.stdout.readline() == "ready\n"
-        said = [each.communicate("go\n", timeout=120)[0] for each in children]
-        codes = Counter(code for lines in said for line in lines.splitlines() for code in json.loads(line))
-        assert [each.returncode for each in children] == [0] * PROCESSES
-        must_fill_a_day(asked_for(journal))
+        let_go(children)
+        said = [each.communicate(timeout=120)[0] for each in children]
+        assert [each.returncode for each in children] == [0] * len(people)
+        for person in [None] if whose is Whose.TENANT else sorted(set(people)):
+            days = asked_for(journal, person)
+            must_fill_a_day(days)
+            assert all(asked.count(LARGE.amount_minor) <= 1 for asked in days.values())
+    codes = Counter(code for lines in said for line in lines.splitlines() for code in json.loads(line))
     assert set(codes) == {"made", "limit_reached"}
-    assert codes.total() == PROCESSES * PAYMENTS
+    assert codes.total() == len(people) * (1 + PAYMENTS)
 
 
 def test_threads_never_pass_a_limit_together(name: str) -> None:
@@ -88,7 +94,7 @@ def test_threads_never_pass_a_limit_together(name: str) -> None:
     bank = MemoryBank(utc_now)
     with journal_of(name) as journal:
         free = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True)
-        limited = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True, policy=POLICY)
+        limited = RefundService(MemoryGateway(bank), journal, allow=lambda *_: True, policy=POLICIES[Whose.TENANT])
         people = [Actor(id=f"worker-{number}", tenant="acme") for number in range(THREADS)]
         commands = [[free.quote(bank.charge(EACH), by=by).verified(by=by) for _ in range(2)] for by in people]
         start = threading.Barrier(THREADS)
@@ -131,41 +137,54 @@ def test_part_of_the_day_is_committed_or_rolled_back_with_the_request(bed: Bed) 
     assert codes_of(bed.world.refunds.issue(second)) == ("limit_reached",)
 
 
-def test_race_for_the_day_in_a_host_transaction_is_the_hosts_to_repeat(bed: Bed) -> None:
-    """A host whose transaction is beaten to the day's stream is told by JournalConflict, and repeats the whole."""
-    bed, (first, second) = limited_bed(bed)
+BEGIN = {
+    ("sqlite", "reads"): "BEGIN",
+    ("sqlite", "locks"): "BEGIN IMMEDIATE",
+    ("postgres", "reads"): "BEGIN ISOLATION LEVEL READ COMMITTED",
+    ("postgres", "locks"): "BEGIN ISOLATION LEVEL SERIALIZABLE",
+}
 
-    class Beaten:
-        """The joined journal, but another request takes the day's room before its first append."""
 
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
+@pytest.mark.parametrize("how", ["reads", "locks"])
+def test_two_host_transactions_race_for_the_last_of_the_day(bed: Bed, how: str) -> None:
+    """Two hosts' transactions have both read that there is room for one, or begin at once where the engine lets in
+    one at a time: one is committed, the other is told to repeat or refused, nothing of it is left, and repeated it
+    is refused."""
+    bed, commands = limited_bed(bed)
+    before = [bed.journal.load(command.payment).events for command in commands]
+    met = threading.Barrier(2)
+    one_at_a_time = (bed.engine, how) == ("sqlite", "locks")
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._inner, name)
+    def attempt(command: IssueRefund) -> str:
+        journal: Any = bed.journal if one_at_a_time else Meeting(bed.journal, cache(partial(met.wait, 60)))
+        with closing(bed.connect()) as host:
+            if bed.engine == "sqlite":
+                host.isolation_level = None
+            else:
+                host.autocommit = True
+            if one_at_a_time:
+                met.wait(60)
+            host.execute(BEGIN[bed.engine, how])
+            try:
+                said = bed.world.service(journal=journal).within(host).request(command)
+                host.execute("INSERT INTO bookings VALUES (1)")
+            except JournalConflict:
+                host.execute("ROLLBACK")
+                return "conflict"
+            host.execute("ROLLBACK" if isinstance(said, Refused) else "COMMIT")
+            return codes_of(said)[0] if isinstance(said, Refused) else "made"
 
-        def append(self, ref: Any, events: Any, /, *, expected: int, head: Any) -> Any:
-            raise JournalConflict("beaten")
-
-    class Joining:
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._inner, name)
-
-        def within(self, connection: object) -> Beaten:
-            return Beaten(self._inner.within(connection))
-
-    beaten: Any = Joining(bed.journal)
-    with closing(bed.begin()) as host:
-        with pytest.raises(JournalConflict):
-            bed.world.service(journal=beaten).within(host).request(first)
-        host.rollback()
-    refund_of(bed.world.refunds.request(second))
-    with closing(bed.begin()) as host:
-        assert codes_of(bed.world.refunds.within(host).request(first)) == ("limit_reached",)
-        host.rollback()
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(attempt, commands))
+    assert sorted(said) == sorted(["made", "limit_reached" if one_at_a_time else "conflict"])
+    won = said.index("made")
+    lost = 1 - won
+    assert bed.bookings() == 1
+    assert bed.journal.load(commands[lost].payment).events == before[lost]
+    assert [type(told.event) for told in bed.journal.tail("", 99)].count(AllowanceTaken) == 1
+    assert codes_of(bed.world.refunds.request(commands[lost])) == ("limit_reached",)
+    assert refund_of(bed.world.refunds.dispatch(commands[won].payment).refunds[0]).settled
+    assert [bed.world.bank.made(commands[place].payment) for place in (won, lost)] == [1, 0]
 
 
 def test_pause_holds_in_a_host_transaction(bed: Bed) -> None:
