@@ -1,9 +1,9 @@
 """Child processes that issue refunds until they are done or killed: run by test_real_parts and test_cron.
 
 `python -m tests.adapters.issue_child stripe DATABASE ADDRESS CHARGE…` issues each charge once through the mock
-of Stripe and prints one JSON line a charge. `python -m tests.adapters.issue_child bank DATABASE` refunds what
-its parent's bank, asked over standard input and output, holds, until it is killed. `… cron DATABASE` runs the cron
-job's script once, at the same bank.
+of Stripe and prints one JSON line a charge. `… decided DATABASE ADDRESS` issues the decisions it is handed and prints
+the same. `… bank DATABASE` refunds what its parent's bank, asked over standard input and output, holds, until it is
+killed. `… cron DATABASE` runs the cron job's script once, at the same bank.
 """
 
 from __future__ import annotations
@@ -55,15 +55,33 @@ def read_line(line: bytes) -> object:
     return pickle.loads(base64.b64decode(line))
 
 
-def issue_at_stripe(database: str, address: str, charges: list[str]) -> None:
-    """Quote and issue each charge, whatever others do meanwhile; one JSON line of what came of it."""
+def at_stripe(database: str, address: str) -> RefundService:
+    """The service over this file and over real sockets."""
     import stripe
 
     from refund_adapters.stripe import StripeGateway
 
     stripe.enable_telemetry = False
     gateway = StripeGateway(KEY, base_address=address)
-    service = RefundService(gateway, SqliteJournal(database), allow=lambda *_: True)
+    return RefundService(gateway, SqliteJournal(database), allow=lambda *_: True)
+
+
+def issue_decided(database: str, address: str) -> None:
+    """Issue the decisions that the parent hands over; one JSON line of each refund."""
+    service = at_stripe(database, address)
+    commands = read_line(sys.stdin.buffer.readline())
+    assert isinstance(commands, tuple)
+    print("ready", flush=True)
+    sys.stdin.buffer.readline()
+    for command in commands:
+        result = service.issue(command)
+        assert isinstance(result, Refund), result
+        print(json.dumps({"charge": command.payment.charge, "id": result.id, "said": result.status}), flush=True)
+
+
+def issue_at_stripe(database: str, address: str, charges: list[str]) -> None:
+    """Quote and issue each charge, whatever others do meanwhile; one JSON line of what came of it."""
+    service = at_stripe(database, address)
     print("ready", flush=True)
     sys.stdin.readline()
     for charge in charges:
@@ -105,6 +123,8 @@ def recover_as_cron_does(database: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "stripe":
         issue_at_stripe(sys.argv[2], sys.argv[3], sys.argv[4:])
+    elif sys.argv[1] == "decided":
+        issue_decided(sys.argv[2], sys.argv[3])
     elif sys.argv[1] == "cron":
         recover_as_cron_does(sys.argv[2])
     else:

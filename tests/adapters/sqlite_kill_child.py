@@ -101,7 +101,7 @@ def die_opening() -> None:
         moment, number, path = line.rstrip("\n").split(" ", 2)
         child = os.fork()
         if child == 0:
-            sqlite3.connect = partial(connect, factory=dying(int(number), moment))
+            sqlite3.connect = partial(connect, factory=dying(int(number), moment))  # type: ignore[assignment]
             SqliteJournal(path)
             say("opened")
             os._exit(0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import signal
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,6 +17,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import stripe
+from aiohttp import web
 
 from refund_adapters.memory import ManualClock, MemoryBank, MemoryGateway, utc_now
 from refund_adapters.sql import SqliteJournal
@@ -24,7 +28,11 @@ from refund_domain.decider.ledger import EMPTY, fold
 from refund_domain.events import SendClaimed
 from refund_domain.refusals import Refused
 from tests.adapters.issue_child import MARIA, read_line, write_line
+from tests.adapters.stripe_clients import stripe_over
+from tests.canaries import KEY
 from tests.children import start
+from tests.postgres.workers import let_go
+from tests.stripe_double.double import StripeDouble
 from tests.stripe_mock import server
 
 AMOUNT = Money.parse("200.00", "USD")
@@ -48,13 +56,7 @@ def test_two_processes_issue_the_same_payments_through_a_socket(tmp_path: Path) 
     charges = [mock.charge(20_000) for _ in range(12)]
     database = str(tmp_path / "refunds.db")
     children = [child("stripe", database, mock.base_address, *charges) for _ in range(2)]
-    for each in children:
-        assert each.stdout is not None
-        assert each.stdout.readline() == b"ready\n"
-    for each in children:
-        assert each.stdin is not None
-        each.stdin.write(b"go\n")
-        each.stdin.flush()
+    let_go(children)
     said: dict[str, list[str]] = {charge: [] for charge in charges}
     for each in children:
         output, _ = each.communicate(timeout=60)
@@ -66,6 +68,60 @@ def test_two_processes_issue_the_same_payments_through_a_socket(tmp_path: Path) 
         assert len(mock.refunds(charge)) == 1
         assert "succeeded" in said[charge]
         assert set(said[charge]) <= {"succeeded", *TOLD}
+
+
+class Meeting(StripeDouble):
+    """A double that answers whoever reads a charge first once another has asked for it, too."""
+
+    def __init__(self, bank: MemoryBank) -> None:
+        super().__init__(bank, keys=(KEY,))
+        self.met: dict[str, asyncio.Event] = {}
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith("/v1/charges/"):
+            if request.path in self.met:
+                self.met[request.path].set()
+            else:
+                self.met[request.path] = asyncio.Event()
+                await self.met[request.path].wait()
+        return await super()._handle(request)
+
+
+def test_two_processes_issue_the_same_decisions_through_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes issue the same 12 decisions at a double of Stripe, one journal file, and each waits with its
+    look at a charge until the other looks, too: one request and one refund each, which both processes name."""
+    monkeypatch.setattr(stripe, "enable_telemetry", False)
+    bank, database = MemoryBank(utc_now, cap=False), tmp_path / "refunds.db"
+    refs = [bank.charge(AMOUNT) for _ in range(12)]
+    with SqliteJournal(database) as journal, Meeting(bank) as double:
+        with (
+            StripeDouble(bank, keys=(KEY,)) as quoting,
+            stripe_over("requests", quoting.base_address, KEY, read_timeout_s=20.0) as gateway,
+        ):
+            service = RefundService(gateway, journal, allow=lambda *_: True)
+            commands = tuple(service.quote(ref, by=MARIA).verified(by=MARIA) for ref in refs)
+        children = [child("decided", str(database), double.base_address) for _ in range(2)]
+        for each in children:
+            assert each.stdin is not None
+            write_line(each.stdin.fileno(), commands)
+        let_go(children)
+        outputs = [each.communicate(timeout=60)[0] for each in children]
+        assert [each.returncode for each in children] == [0, 0]
+        told = [json.loads(line) for output in outputs for line in output.splitlines()]
+        posts = Counter(request.params["charge"] for request in double.requests if request.method == "POST")
+        assert posts == Counter(ref.charge for ref in refs)
+        assert len(double.met) == len(refs)
+        assert all(event.is_set() for event in double.met.values())
+        for ref in refs:
+            first, second = [each for each in told if each["charge"] == ref.charge]
+            assert first["id"] == second["id"]
+            assert {"succeeded"} <= {first["said"], second["said"]} <= {"succeeded", "requested"}
+            assert bank.made(ref) == 1
+            view = service.show(ref, by=MARIA)
+            assert [refund.status for refund in view.refunds] == [Status.SUCCEEDED]  # type: ignore[union-attr]
+        assert double.violations == ()
 
 
 def test_sixteen_threads_issue_the_same_payments_on_one_file(tmp_path: Path) -> None:
