@@ -1,9 +1,9 @@
 """Child processes that issue refunds until they are done or killed: run by test_real_parts and test_cron.
 
 `python -m tests.adapters.issue_child stripe DATABASE ADDRESS CHARGE…` issues each charge once through the mock
-of Stripe and prints one JSON line a charge. `… decided DATABASE ADDRESS` issues the decisions it is handed and prints
-the same. `… bank DATABASE` refunds what its parent's bank, asked over standard input and output, holds, until it is
-killed. `… cron DATABASE` runs the cron job's script once, at the same bank.
+of Stripe and prints one JSON line a charge. `… decided DATABASE ADDRESS` issues the decisions it is handed, and
+prints the same. `… bank DATABASE` refunds what its parent's bank, asked over standard input and output, holds,
+until it is killed. `… cron DATABASE` runs the cron job's script once, at the same bank.
 """
 
 from __future__ import annotations

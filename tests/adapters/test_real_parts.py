@@ -95,7 +95,8 @@ def test_two_processes_issue_the_same_decisions_through_a_socket(
     monkeypatch.setattr(stripe, "enable_telemetry", False)
     bank, database = MemoryBank(utc_now, cap=False), tmp_path / "refunds.db"
     refs = [bank.charge(AMOUNT) for _ in range(12)]
-    with SqliteJournal(database) as journal, Meeting(bank) as double:
+    double = Meeting(bank)
+    with SqliteJournal(database) as journal, double:
         with (
             StripeDouble(bank, keys=(KEY,)) as quoting,
             stripe_over("requests", quoting.base_address, KEY, read_timeout_s=20.0) as gateway,
