@@ -35,7 +35,7 @@ FLOORS = (
     {"ports", "progress"},
     {"reading", "reading_async"},
     {"eligibility"},
-    {"evidence", "doubt", "funding"},
+    {"advice", "evidence", "doubt", "funding"},
     {"pulling"},
     {"attention", "rhythm"},
     {"decide", "observations", "views"},

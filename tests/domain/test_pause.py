@@ -386,16 +386,35 @@ def test_switch_that_cannot_be_read_sends_nothing(world: World, read: str) -> No
 
 
 def test_claim_that_only_a_conflict_makes_possible_is_not_made() -> None:
-    """A look whose switches nobody has read claims nothing, whatever others wrote while it was decided."""
+    """A look whose switches nobody has read claims nothing, whatever others wrote while it was decided, and leaves
+    the next one due: there the switches are read."""
     story = Story()
     story.quote()
     story.request()
-    unread = OwedLook(
-        at=story.now, latest=story.now, look=story.picture(), sightings=story.ledger.sightings, paused=True
-    )
-    assert "SendClaimed" not in kinds(story.give(unread))
+    for paused, told in ((None, []), (True, ["LookScheduled"])):
+        unread = OwedLook(
+            at=story.now, latest=story.now, look=story.picture(), sightings=story.ledger.sightings, paused=paused
+        )
+        assert kinds(story.give(unread)) == told
     story.until_due()
     assert "SendClaimed" in kinds(story.look())
+
+
+def test_news_that_another_wrote_first_holds_no_send_up(world: World) -> None:
+    """The payment was passed on after the quote, and somebody else's look tells so while this one is on its way:
+    it is looked at once more, and the refund goes out now and not with the next recovery."""
+    ref = world.bank.charge(Money.parse("200.00", "USD"), group="o1")
+    command = world.decision(ref)
+    world.bank.connect.transfer("acct_1", Money.parse("150.00", "USD"), group="o1")
+    twin = world.service(world.gateway, world.store)
+
+    def told_meanwhile() -> None:
+        world.wire.each.clear()
+        twin.reconcile(ref)
+
+    world.wire.each["look"] = told_meanwhile
+    assert refund_of(world.refunds.issue(command)).status is Status.SUCCEEDED
+    assert (claims(world, ref), world.bank.made(ref)) == (1, 1)
 
 
 def test_paused_requests_are_looked_at_more_and_more_seldom(world: World) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import attrs
+
 from refund_domain.answers import Accepted, Ask, Look, OutcomeUnknown, Picture, Reversed, Unread
 from refund_domain.commands import Choice
 from refund_domain.decider.attention import answerable, attention
@@ -324,8 +326,10 @@ def _owed_look(ledger: Ledger, given: OwedLook, policy: Policy) -> Events:
         # Another worker was faster, so this look is owed no more and may neither claim nor end anything.
         return _news(ledger, seen, at, policy)
     after = fold(ledger, seen)
-    moves = steps(after, given, policy) or leg_steps(after, given, policy)
-    if not _confirms(ledger, given) and any(isinstance(move, SendClaimed) for move in moves):
+    free = attrs.evolve(given, paused=False) if given.paused is None else given
+    moves = steps(after, free, policy) or leg_steps(after, free, policy)
+    claims = [move for move in moves if isinstance(move, SendClaimed | LegClaimed)]
+    if claims and (given.paused is None or (isinstance(claims[0], SendClaimed) and not _confirms(ledger, given))):
         return seen
     tries = 0 if seen else ledger.tries + 1
     due = next_look(fold(after, moves), at, tries, policy)

@@ -38,8 +38,8 @@ class OwedLook:
     """A look the ledger owed: it may resolve a doubt, claim a send, or drop a request.
 
     `latest` is the latest time the journal knows of; a clock that fell behind it may look, but not act.
-    `sightings` and `seen_at` are as in `FreeLook`. `paused`: sending is paused, or nobody has read the switches;
-    such a look claims nothing.
+    `sightings` and `seen_at` are as in `FreeLook`. `paused`: sending is, so this look claims nothing. None:
+    nobody has read the switches; where it would claim it only tells its news, and one more look stays owed.
     """
 
     at: datetime
@@ -47,7 +47,7 @@ class OwedLook:
     look: Look
     sightings: int
     seen_at: datetime | None = None
-    paused: bool = False
+    paused: bool | None = False
 
 
 @attrs.frozen(kw_only=True)

@@ -173,7 +173,7 @@ class AsyncLoop:
             look=look,
             sightings=stream.ledger.sightings,
             seen_at=stream.seen_from,
-            paused=True,
+            paused=None,
         )
         owing, said = await self._unless_paused(stream, ref, owing)
         stream, said = await self._record(stream, owing, watch, said)
@@ -197,13 +197,15 @@ class AsyncLoop:
         """The look as it may be decided, and what was decided of it already.
 
         The switches are read where a send would come of it, and nowhere else. As long as nobody has read them the
-        look stays a paused one: then it claims nothing, whatever others append before its own events stand.
+        look claims nothing, whatever others append before its own events stand: could it then, it is made again.
         """
         tenant, free = stream.ledger.tenant, attrs.evolve(given, paused=False)
         said = decide(stream.ledger, free, self._policy)
         if tenant is None or claim_in(said) is None:
             return given, said
-        return (given, None) if await self._pauses(ref.account, tenant) else (free, said)
+        if await self._pauses(ref.account, tenant):
+            return attrs.evolve(given, paused=True), None
+        return free, said
 
     async def _pauses(self, account: str, tenant: str) -> tuple[Refusal, ...]:
         """What the switches of the account and of the tenant say: empty where sending goes on."""
