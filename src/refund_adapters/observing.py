@@ -17,19 +17,21 @@ from collections import deque
 from typing import Final
 
 from refund_domain._checks import check_count
+from refund_domain._wiring import check_observer
 from refund_domain.decider.ledger import Status
 from refund_domain.service.observations import Kind, Observation
 from refund_domain.service.watch import Observe, tell
 
+_BROKEN: Final = frozenset({Kind.UNWRITTEN, Kind.ALLOW_BROKE})
 _QUIET: Final = frozenset({Kind.LOOKED, Kind.PAYMENT_SEEN, Kind.LOOK_SCHEDULED, Kind.BEATEN})
 _LOUD: Final = frozenset({Kind.NOT_MADE, Kind.PERSON_ASKED})
 _TROUBLE: Final = frozenset({"unread", "missing", "declined", "not_sent", "outcome_unknown"})
 
 
 def level_of(told: Observation) -> int:
-    """How loud this is: ERROR where a person must mend something or an answer went unwritten, WARNING where it did
-    not go well, DEBUG for what happens all the time, else INFO."""
-    if told.alarm is not None or told.kind is Kind.UNWRITTEN:
+    """How loud this is: ERROR where a person must mend something, `allow` broke or an answer went unwritten,
+    WARNING where it did not go well, DEBUG for what happens all the time, else INFO."""
+    if told.alarm is not None or told.kind in _BROKEN:
         return logging.ERROR
     failed = told.after in (Status.FAILED, Status.CANCELED) and told.after is not told.before
     if failed or told.answer in _TROUBLE or told.kind in _LOUD:
@@ -55,7 +57,12 @@ class LogObserver:
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
-        self._logger = logging.getLogger("refunds") if logger is None else logger
+        if logger is None:
+            logger = logging.getLogger("refunds")
+        if not all(callable(getattr(logger, method, None)) for method in ("isEnabledFor", "log")):
+            said = f"not {type(logger).__name__}"
+            raise TypeError(f"logger must be a logging.Logger, e.g. logging.getLogger('refunds'), {said}")
+        self._logger = logger
 
     def __call__(self, told: Observation) -> None:
         level = level_of(told)
@@ -76,8 +83,7 @@ class Background:
     """
 
     def __init__(self, observe: Observe, *, most: int = 1000) -> None:
-        if not callable(observe):
-            raise TypeError("observe must be callable")
+        check_observer(observe)
         check_count(most, "most", 1)
         self._observe, self._most = observe, most
         self._begin()

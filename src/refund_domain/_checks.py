@@ -53,38 +53,6 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-_CO_COROUTINE: Final = 0x80
-_PORTS: Final = {
-    "gateway": (("look", "send"), "a PaymentGateway, e.g. a StripeGateway"),
-    "journal": (("load", "append", "due"), "a RefundJournal, e.g. SqliteJournal('refunds.db')"),
-}
-
-
-def check_async_ports(gateway: object, journal: object, allow: object) -> None:
-    """Refuse what cannot be a port: a call would notice first, and what a port raises there is an answer."""
-    for (name, (methods, wanted)), given in zip(_PORTS.items(), (gateway, journal), strict=True):
-        if not all(callable(getattr(given, method, None)) for method in methods):
-            raise TypeError(f"{name} must be {wanted}, not {type(given).__name__}")
-    if not callable(allow):
-        raise TypeError("allow must be callable")
-
-
-def _is_awaited(function: object) -> bool:
-    """Whether this is an `async def`, by the flag that Python gives its code."""
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return bool(getattr(code, "co_flags", 0) & _CO_COROUTINE)
-
-
-def check_ports(gateway: object, journal: object, allow: object) -> None:
-    """The same, and the asynchronous form of any where the plain one is called."""
-    check_async_ports(gateway, journal, allow)
-    for (name, (methods, _)), given in zip(_PORTS.items(), (gateway, journal), strict=True):
-        if any(_is_awaited(getattr(given, method)) for method in methods):
-            raise TypeError(f"{name} is asynchronous: use AsyncRefundService, or the plain form of it")
-    if _is_awaited(allow):
-        raise TypeError("allow must be a plain function: one that is awaited belongs to AsyncRefundService")
-
-
 def check_time(value: object, name: str) -> None:
     """Refuse anything but an aware datetime: a naive one means a different moment on every machine."""
     if not isinstance(value, datetime):

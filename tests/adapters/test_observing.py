@@ -86,6 +86,7 @@ def test_quiet_logger_is_asked_nothing(caplog: pytest.LogCaptureFixture) -> None
         ({"kind": Kind.SENT, "answer": "declined"}, logging.WARNING),
         ({"kind": Kind.SENT, "answer": "not_sent"}, logging.WARNING),
         ({"kind": Kind.UNWRITTEN, "answer": "accepted"}, logging.ERROR),
+        ({"kind": Kind.ALLOW_BROKE}, logging.ERROR),
         ({"kind": Kind.REFUND_SEEN, "after": Status.SUCCEEDED}, logging.INFO),
         ({"kind": Kind.REFUND_SEEN, "after": Status.FAILED}, logging.WARNING),
         ({"kind": Kind.REFUND_SEEN, "after": Status.CANCELED}, logging.WARNING),

@@ -73,6 +73,7 @@ NAMES = {
     "AsyncBookings": "Bookings",
     "AsyncGuard": "Guard",
     "check_async_ports": "check_ports",
+    "check_async_port": "check_port",
     "AsyncLoop": "Loop",
     "AsyncPaymentGateway": "PaymentGateway",
     "AsyncRefundJournal": "RefundJournal",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from refund_domain._checks import check_id, check_span, check_type
+from refund_domain._wiring import check_functions, check_port
 from refund_domain.answers import Missing, Unread
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.payouts.entries import EntryPage
@@ -49,11 +50,13 @@ class PayoutReading:
         every: timedelta | None = None,
         on_progress: Callable[[ReadingProgress], object] | None = None,
     ) -> None:
+        check_port("source", source)
         check_id(account, "account")
         check_id(payout, "payout")
         check_type(estimate, bool, "estimate")
         if every is not None:
             check_span(every, "every", timedelta(minutes=1))
+        check_functions(label=label, fee_of=fee_of, on_progress=on_progress)
         self._source = source
         self._account = account
         self._id = payout
@@ -127,6 +130,7 @@ def where_is(source: PayoutSource, account: str, refund: str) -> Whereabouts | M
     a later payout. `Missing` where the account has no such refund. Raises `GatewayUnreadable` where it cannot be
     told; TypeError or ValueError for odd ids.
     """
+    check_port("source", source)
     check_id(account, "account")
     check_id(refund, "refund")
     holding = source.holding(account, refund)

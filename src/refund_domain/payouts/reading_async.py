@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from refund_domain._checks import check_id, check_span, check_type
+from refund_domain._wiring import check_async_port, check_functions
 from refund_domain.answers import Missing, Unread
 from refund_domain.errors import GatewayUnreadable
 from refund_domain.payouts.entries import EntryPage
@@ -37,11 +38,13 @@ class AsyncPayoutReading:
         every: timedelta | None = None,
         on_progress: Callable[[ReadingProgress], object] | None = None,
     ) -> None:
+        check_async_port("source", source)
         check_id(account, "account")
         check_id(payout, "payout")
         check_type(estimate, bool, "estimate")
         if every is not None:
             check_span(every, "every", timedelta(minutes=1))
+        check_functions(label=label, fee_of=fee_of, on_progress=on_progress)
         self._source = source
         self._account = account
         self._id = payout
@@ -113,6 +116,7 @@ async def where_is(source: AsyncPayoutSource, account: str, refund: str) -> Wher
     a later payout. `Missing` where the account has no such refund. Raises `GatewayUnreadable` where it cannot be
     told; TypeError or ValueError for odd ids.
     """
+    check_async_port("source", source)
     check_id(account, "account")
     check_id(refund, "refund")
     holding = await source.holding(account, refund)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Final, cast
 
-from refund_domain._checks import check_count, check_id, check_ports, check_text, check_type
+from refund_domain._checks import check_count, check_id, check_text, check_type
+from refund_domain._wiring import check_ports
 from refund_domain.answers import Missing, Unread
 from refund_domain.commands import Action, Actor, Choice, IssueRefund
 from refund_domain.decider.attention import DAMAGED, UNREADABLE, attention
@@ -120,13 +121,16 @@ class RefundService(Bookings):
         sleep: Sleep | None = SLEEP,
     ) -> None:
         check_type(policy, Policy, "policy")
-        check_ports(gateway, journal, allow)
+        allow = check_ports(gateway, journal, allow, payouts)
         functions = {"is_business_day": is_business_day, "new_id": new_id, "monotonic": monotonic}
         for name, function in functions.items():
             if not callable(function):
                 raise TypeError(f"{name} must be callable")
         if gateway.live and not journal.durable:
-            raise ValueError("a live gateway needs a durable journal: what this one forgets could be paid twice")
+            raise ValueError(
+                "a live gateway needs a durable journal, e.g. SqliteJournal or PostgresJournal: what this one "
+                "forgets could be paid twice"
+            )
         if payouts is not None and payouts.live is not gateway.live:
             raise ValueError("payouts and gateway must both be live, or both not: check their keys")
         self._gateway = gateway

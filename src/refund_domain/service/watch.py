@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from refund_domain._wiring import check_observer
 from refund_domain.answers import Answer, Ask, Look, Reversal
 from refund_domain.commands import Action
 from refund_domain.decider.inputs import GatewayAnswered, LegReplied
@@ -51,8 +52,8 @@ class Watch:
     """
 
     def __init__(self, observe: Observe | None, monotonic: Callable[[], float]) -> None:
-        if observe is not None and not callable(observe):
-            raise TypeError("observe must be callable")
+        if observe is not None:
+            check_observer(observe)
         self._observe, self._monotonic = observe, monotonic
         self._tenant: str | None = None
         self._notes: list[Callable[[], None]] | None = None
