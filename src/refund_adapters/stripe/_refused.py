@@ -23,6 +23,7 @@ class WebhookCode(StrEnum):
     NOT_AN_EVENT = "not_an_event"
     OTHER_MODE = "other_mode"
     OTHER_ACCOUNT = "other_account"
+    ACCOUNTS_BROKE = "accounts_broke"
 
 
 class Words(NamedTuple):
@@ -81,6 +82,11 @@ WEBHOOK_REFUSALS: Final[dict[WebhookCode, Words]] = {
         "It is signed, and of an account that this endpoint may not speak of. A Connect endpoint hears of all "
         "connected accounts; name those that are yours in accounts.",
     ),
+    WebhookCode.ACCOUNTS_BROKE: Words(
+        503,
+        "It is signed, but the function given as accounts raised, so nobody knows whether the event is for this "
+        "endpoint. Stripe delivers it again; mend that function, and let it ask nothing that can fail.",
+    ),
 }
 """The status and the sentence of each code."""
 
@@ -106,7 +112,7 @@ class WebhookRefused:
         """What to answer: 413 for what is too large, 400 for what is not Stripe's or cannot be read.
 
         And 200 for what Stripe rightly signed and is not for us: sending it again would help nobody, and Stripe
-        gives up on an endpoint that goes on failing.
+        gives up on an endpoint that goes on failing. 503 where that could not be told, so that it comes again.
         """
         return WEBHOOK_REFUSALS[self.code].http_status
 

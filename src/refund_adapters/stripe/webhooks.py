@@ -53,7 +53,7 @@ class StripeWebhooks:
     events it takes. `accounts` says of whom it may speak: ids of connected accounts, PLATFORM for the platform's
     own events, or a function that is asked with either and answers True. An endpoint of your own account keeps
     the default; a Connect endpoint names its accounts. The function is called for signed events only, must be
-    quick and must ask no network; one that raises permits nothing.
+    quick and must ask no network; where it raises, Stripe is to deliver the event again (`accounts_broke`).
 
     `max_age_s` and `max_ahead_s` bound how long ago and how far ahead, by `clock` (seconds since 1970), a
     delivery may have been signed: more than 0, at most `LONGEST_SPAN_S`; neither can be switched off. `max_bytes`
@@ -127,7 +127,10 @@ class StripeWebhooks:
         event = json_in(body)
         if isinstance(event, WebhookRefused):
             return event
-        return signal_of(event, live=self._live, permits=self._permits)
+        try:
+            return signal_of(event, live=self._live, permits=self._permits)
+        except _AccountsBroke:
+            return WebhookRefused(code=WebhookCode.ACCOUNTS_BROKE)
 
     def _permits(self, account: str) -> bool:
         """Whether this endpoint may speak of that account; only a plain True counts."""
@@ -136,7 +139,12 @@ class StripeWebhooks:
         try:
             return self._permitted(account) is True
         except Exception:
-            return False
+            pass
+        raise _AccountsBroke  # outside the handler: what the host's function raised may hold what it looked up
+
+
+class _AccountsBroke(Exception):
+    """Whether the account is permitted could not be told, so the event may be one that is missed."""
 
 
 def _checked(secrets: tuple[str, ...]) -> list[bytes]:
