@@ -225,6 +225,9 @@ def test_forged_and_broken_forms_do_nothing(world: World) -> None:
     assert world.maria.open(action, fields | {amount: "many"}).status == 400
     assert world.maria.open(action, fields | {amount: "1"}).status == 409
     assert world.maria.open("/attention", {"token": token, "payment": "x", "choice": "send"}).status == 400
+    (halved, long) = ({"token": token, "payment": str(charge(world, "1043")), "choice": "noted"} for _ in range(2))
+    for bad in (halved, long | {"subject": "s" * 501, "code": "c"}, long | {"subject": "\0", "code": "c"}):
+        assert world.maria.open("/attention", bad).status == 400
     foreign = {
         "token": token,
         "payment": str(charge(world, "9001")),

@@ -159,11 +159,10 @@ class Pages:
         """POST: the answer. The library compares payment and tenant; there is no answer that sends."""
         try:
             ref, choice = PaymentRef.parse(form.get("payment", "")), Choice(form.get("choice", ""))
-        except ValueError:
+            subject, code = form.get("subject", ""), form.get("code", "")
+            said = self.refunds.settle(ref, subject=subject, code=code, choice=choice, by=user.actor)
+        except ValueError:  # of what came back from the page, a part is missing or was written by somebody else
             return Answer(400, "<p>That is none of the answers. Open the page again.")
-        said = self.refunds.settle(
-            ref, subject=form.get("subject", ""), code=form.get("code", ""), choice=choice, by=user.actor
-        )
         if isinstance(said, Refused):
             return Answer(said.http_status, f"<p>{escape(to_staff(said))}")
         return Answer(303, location="/attention")
