@@ -30,16 +30,27 @@ def check_id(value: object, name: str) -> None:
         )
 
 
-def check_text(value: object, name: str, limit: int = TEXT_LIMIT) -> None:
-    """Refuse what is not a non-empty text of at most `limit` printable characters (line breaks allowed)."""
+JOINERS: Final = "\u200c\u200d"
+"""Zero-width non-joiner and joiner: Persian and many emoji are written with them. Neither steers a terminal nor
+turns the writing round, as other characters without a width do."""
+
+
+def check_text(value: object, name: str, limit: int = TEXT_LIMIT, *, also: str = "") -> None:
+    """Refuse what is not a non-empty text of at most `limit` printable characters (or line breaks, or of `also`).
+
+    Of a character that may not stand there the message tells the number.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     if not value.strip():
         raise ValueError(f"{name} must not be empty")
     if len(value) > limit:
         raise ValueError(f"{name} must be at most {limit} characters long")
-    if not (value.isprintable() or all(each.isprintable() or each in "\n\r\t" for each in value)):
-        raise ValueError(f"{name} must hold printable characters only")
+    if value.isprintable():
+        return
+    for each in value:
+        if not (each.isprintable() or each in "\n\r\t" or each in also):
+            raise ValueError(f"{name} must hold printable characters only, not U+{ord(each):04X}")
 
 
 def one_line(text: str) -> str:
@@ -72,7 +83,19 @@ def check_type(value: object, expected: type | tuple[type, ...], name: str) -> N
     if not isinstance(value, expected):
         kinds = expected if isinstance(expected, tuple) else (expected,)
         wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+        made = next((f": {_MADE[kind.__name__]}" for kind in kinds if kind.__name__ in _MADE), "")
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}{made}")
+
+
+_MADE: Final = {
+    "Actor": "Actor(id=…, tenant=…)",
+    "ApproveRefund": "ApproveRefund(payment=…, refund_id=refund.id, amount=refund.amount, by=…)",
+    "IssueBooking": "quote.verified(by=…), the quote being of `quote_booking`",
+    "IssueRefund": "quote.verified(by=…)",
+    "Money": 'Money.parse("200.00", "USD")',
+    "PaymentRef": "PaymentRef.parse(text)",
+}
+"""By class: how one is made, for whoever gave something else."""
 
 
 def check_tuple(value: object, of: type | tuple[type, ...], name: str) -> None:

@@ -9,7 +9,15 @@ from typing import Final
 
 import attrs
 
-from refund_domain._checks import ID_LIMIT, check_id, check_text, check_time, check_type, is_id
+from refund_domain._checks import (
+    ID_LIMIT,
+    JOINERS,
+    check_id,
+    check_text,
+    check_time,
+    check_type,
+    is_id,
+)
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import PaymentRef
 
@@ -79,18 +87,26 @@ class Actor:
     tenant: str
 
     def __attrs_post_init__(self) -> None:
-        check_text(self.id, "id", 255)
-        check_text(self.tenant, "tenant", 255)
+        given: tuple[tuple[str, object], ...] = (("id", self.id), ("tenant", self.tenant))
+        for name, value in given:
+            if isinstance(value, int):
+                raise TypeError(f"an actor's {name} must be a str, not {type(value).__name__}: e.g. str(user.pk)")
+            check_text(value, f"an actor's {name}", 255)
 
 
 class FormError(ValueError):
-    """A form field came back missing or unreadable; `field` names it. Answer the page with HTTP 400."""
+    """A form field came back missing or unreadable; `field` names it. Answer the page with HTTP 400.
 
-    def __init__(self, field: str) -> None:
-        super().__init__(field)
-        self.field = field
+    `why` says what a person may write otherwise, of a field that they fill in themselves.
+    """
+
+    def __init__(self, field: str, why: str | None = None) -> None:
+        super().__init__(field, why)
+        self.field, self.why = field, why
 
     def __str__(self) -> str:
+        if self.why is not None:
+            return f"the form field {self.field!r} {self.why}"
         return (
             f"the form field {self.field!r} is missing, unreadable or of another payment; "
             "show a new quote and ask again"
@@ -122,7 +138,7 @@ class IssueRefund:
         check_type(self.by, Actor, "by")
         check_type(self.reason, Reason, "reason")
         if self.note is not None:
-            check_text(self.note, "note", NOTE_LIMIT)
+            check_text(self.note, "note", NOTE_LIMIT, also=JOINERS)
         if self.amount.amount_minor <= 0:
             raise ValueError("amount must be more than nothing: there is nothing to verify in a quote of 0")
 
@@ -140,7 +156,7 @@ class IssueRefund:
 
         Nothing in the form is trusted: payment, tenant and actor come from the host's session, the amount is
         only compared with a fresh look at the gateway, and a page made for another payment (an older tab) is
-        refused.
+        refused. `note` is what somebody wrote, e.g. `form["note"]`: blank it is none, too long a `FormError`.
 
         >>> form = {"payment": "platform/ch_1", "request_id": "r1", "amount_minor": "20000",
         ...         "currency": "USD", "quoted_at": "2026-03-02T09:00:00+00:00"}
@@ -160,7 +176,7 @@ class IssueRefund:
             quoted_at=moment,
             by=by,
             reason=reason,
-            note=note,
+            note=_note(note),
         )
 
 
@@ -199,6 +215,20 @@ class ApproveRefund:
         if _field(form, "payment", 2 * ID_LIMIT + 1) != str(payment):
             raise FormError("payment")
         return cls(payment=payment, refund_id=_id(form, "refund_id"), amount=_amount(form), by=by)
+
+
+def _note(text: str | None) -> str | None:
+    """What somebody wrote into a field of the host's own: nothing where it is blank."""
+    if text is None:
+        return None
+    check_type(text, str, "note")
+    if not text.strip():
+        return None
+    try:
+        check_text(text, "note", NOTE_LIMIT, also=JOINERS)
+    except ValueError as error:
+        raise FormError("note", str(error).removeprefix("note ")) from None
+    return text
 
 
 def _id(form: Mapping[str, str], name: str) -> str:

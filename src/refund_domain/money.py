@@ -97,7 +97,9 @@ class Money:
         if type(self.amount_minor) is not int:
             raise TypeError(f"amount_minor must be an int of minor units, not {type(self.amount_minor).__name__}")
         if not isinstance(self.currency, Currency):
-            raise TypeError(f"currency must be a Currency, not {type(self.currency).__name__}")
+            raise TypeError(
+                f'currency must be a Currency, not {type(self.currency).__name__}: e.g. Currency.of("USD")'
+            )
         if not -LIMIT_MINOR <= self.amount_minor <= LIMIT_MINOR:
             raise ValueError(f"amount_minor must lie within {LIMIT_MINOR} either way")
 

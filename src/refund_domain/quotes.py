@@ -230,15 +230,22 @@ class IssueBooking:
     ) -> IssueBooking:
         """Read what `BookingQuote.form()` put on the page; the booking comes from the host, not the page.
 
-        Payments without fields were not quoted as refundable and are left out. Raises `FormError`.
+        Payments without fields were not quoted as refundable and are left out. Raises `FormError`, whose `field`
+        is the page's, e.g. `platform/ch_1.request_id`. `note` as in `IssueRefund.from_form`.
         """
         refunds = []
         for ref in booking.payments:
             fields = {name: form[key] for name in _FIELDS if (key := f"{ref}.{name}") in form}
             if isinstance(ref, PaymentRef) and fields:
-                refunds.append(IssueRefund.from_form(fields, payment=ref, by=by, reason=reason, note=note))
+                try:
+                    refunds.append(IssueRefund.from_form(fields, payment=ref, by=by, reason=reason, note=note))
+                except FormError as error:
+                    raise FormError(
+                        f"{ref}.{error.field}" if error.field in _FIELDS else "note", error.why
+                    ) from None
         if not refunds:
-            raise FormError("request_id")
+            missing = next((f"{ref}." for ref in booking.payments if isinstance(ref, PaymentRef)), "")
+            raise FormError(f"{missing}request_id")
         return cls(label=booking.label, refunds=tuple(refunds))
 
 

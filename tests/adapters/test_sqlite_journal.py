@@ -367,6 +367,14 @@ def test_a_path_that_names_no_file_is_refused(value: object, kind: type[Exceptio
         SqliteJournal(cast(str, value))
 
 
+def test_a_path_that_is_a_url_or_empty_says_what_to_give() -> None:
+    """A database's URL as frameworks write them, and a setting that is not set, each have their own words."""
+    with pytest.raises(ValueError, match="not a URL: give what stands behind sqlite:///"):
+        SqliteJournal("sqlite:///x.db")
+    with pytest.raises(ValueError, match="path must not be empty"):
+        SqliteJournal("")
+
+
 @pytest.mark.parametrize("weaker", ["NORMAL", "OFF"])
 def test_weaker_durability_must_be_asked_for(path: str, weaker: schema.Synchronous) -> None:
     """Less than FULL is refused unless it is accepted in so many words, and then calls itself not durable."""

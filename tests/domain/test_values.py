@@ -624,6 +624,38 @@ def test_a_missing_or_overlong_field_is_named(name: str, odd: object) -> None:
         read({other: value for other, value in FORM.items() if other != name})
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\r\n\t", None])
+def test_a_note_that_nobody_wrote_is_none(blank: str | None) -> None:
+    """A field of the host's page that was left empty is no note, and no error."""
+    assert IssueRefund.from_form(FORM, payment=REF, by=MARIA, note=blank).note is None
+
+
+@pytest.mark.parametrize(
+    ("note", "why"),
+    [
+        ("x" * 501, "must be at most 500 characters long"),
+        (f"{SECRET}\0", "must hold printable characters only, not U+0000"),
+        (f"{SECRET}\u202e", "must hold printable characters only, not U+202E"),
+    ],
+)
+def test_a_note_that_cannot_be_kept_is_a_form_error(note: str, why: str) -> None:
+    """Whoever wrote too much, or what steers a terminal, is told which field and why; the text is not repeated."""
+    with pytest.raises(FormError) as caught:
+        IssueRefund.from_form(FORM, payment=REF, by=MARIA, note=note)
+    assert (caught.value.field, caught.value.why) == ("note", why)
+    assert str(caught.value) == f"the form field 'note' {why}"
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.field, again.why, str(again)) == ("note", why, str(caught.value))
+
+
+def test_a_note_may_hold_what_persian_and_emoji_are_written_with() -> None:
+    """The two joiners without a width are part of ordinary writing; other texts are names and do without them."""
+    note = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f469"
+    assert IssueRefund.from_form(FORM, payment=REF, by=MARIA, note=note).note == note
+    with pytest.raises(ValueError, match=r"not U\+200D"):
+        Actor(id="maria\u200d", tenant="acme")
+
+
 ANY_TEXT = st.text(max_size=40) | st.sampled_from([odd for odds in ODD_FIELDS.values() for odd in odds])
 DIGITS = st.text("0123456789", max_size=18)
 STAMPS = st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9]{2}:[0-9]{2}(:[0-9.]{2,9})?(Z|[+-][0-9]{2}:[0-9]{2})?")

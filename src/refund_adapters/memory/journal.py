@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from refund_adapters.clock import utc_now
 from refund_adapters.places import ANOTHER_ERASURE, NO_ERASURE, NOT_THERE, place, place_of
+from refund_domain._checks import check_time
 from refund_domain.errors import JournalBusy, JournalConflict
 from refund_domain.events import Event
 from refund_domain.operations.erasure import is_erasure
@@ -28,6 +29,8 @@ class MemoryJournal:
     in_transaction = False
 
     def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        if not callable(clock):
+            raise TypeError("clock must be a function that returns an aware datetime")
         self._clock = clock
         self._events: dict[str, tuple[Event, ...]] = {}
         self._heads: dict[str, Head] = {}
@@ -162,6 +165,7 @@ class MemoryJournal:
 
     def _tick(self) -> datetime:
         now = self._clock()
+        check_time(now, "what the journal's clock returns")
         if now > self._latest:
             self._latest = now
         return now

@@ -325,7 +325,8 @@ def journal_error(error: BaseException, schema: str) -> JournalError:
 _RIGHTS: Final = (
     "this role may not use the journal in schema {schema} ({state}): it needs USAGE on the schema, and SELECT, "
     "INSERT and UPDATE on the five tables there whose names begin with refund_; to erase, DELETE on "
-    "refund_erasures; to make the tables, CREATE on the schema; to move them to a newer one, to own them"
+    "refund_erasures; to make the tables, CREATE on the schema, and where there is no schema {schema} yet, "
+    "CREATE on the database; to move them to a newer one, to own them"
 )
 _TROUBLE: Final = {
     "25006": "the journal's database may not be written",

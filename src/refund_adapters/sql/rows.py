@@ -220,8 +220,8 @@ def host_connection(connection: object, kind: type[T], driver: str) -> T:
             if _is_unconnected(inner):
                 raise ValueError(NO_TRANSACTION)
     raise TypeError(
-        f"a connection of {driver} was expected, or what Django or SQLAlchemy wrap around one, "
-        f"not {type(connection).__name__}"
+        f"a connection of {driver} was expected, or what Django or SQLAlchemy wrap around one (of a session: "
+        f"session.connection()), not {type(connection).__name__}"
     )
 
 

@@ -299,7 +299,11 @@ def _absolute(path: object) -> str:
     text = os.fspath(path)
     if not isinstance(text, str):
         raise TypeError("path must be text, not bytes")
-    if not text or text == ":memory:" or text.startswith("file:") or "\0" in text:
+    if not text:
+        raise ValueError("path must not be empty: it names the journal's file, e.g. 'refunds.db'")
+    if "://" in text:
+        raise ValueError("path must name a file, not a URL: give what stands behind sqlite:///, e.g. 'refunds.db'")
+    if text == ":memory:" or text.startswith("file:") or "\0" in text:
         raise ValueError("path must name a file, not a URI; a journal in memory is refund_adapters.memory's")
     return os.path.abspath(text)
 

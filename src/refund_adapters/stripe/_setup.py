@@ -81,8 +81,15 @@ def installed_client(*, connect_timeout_s: float, read_timeout_s: float) -> stri
     """The first asynchronous client that is installed."""
     try:
         return httpx_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
-    except ImportError:
+    except ImportError as error:
+        missing = error
+    try:
         return aiohttp_client(connect_timeout_s=connect_timeout_s, read_timeout_s=read_timeout_s)
+    except ImportError:
+        raise ImportError(
+            "the asynchronous gateway needs the extra: pip install 'refund-domain[stripe-httpx]', or "
+            "[stripe-aiohttp]"
+        ) from missing
 
 
 def arguments(call: Call) -> tuple[str, str, Mapping[str, object]]:

@@ -302,7 +302,10 @@ class RefundService(Bookings):
         begins, or where its commit could be lost under a live gateway, `JournalError` for another database.
         """
         if not hasattr(self._journal, "within"):
-            raise TypeError("this journal cannot join a host's transaction")
+            raise TypeError(
+                "this journal cannot join a host's transaction; those in a database can: SqliteJournal, "
+                "PostgresJournal"
+            )
         joined = cast(JoiningJournal, self._journal).within(connection)
         try:
             service = RefundService(

@@ -291,7 +291,10 @@ class AsyncRefundService(AsyncBookings):
         begins, or where its commit could be lost under a live gateway, `JournalError` for another database.
         """
         if not hasattr(self._journal, "within"):
-            raise TypeError("this journal cannot join a host's transaction")
+            raise TypeError(
+                "this journal cannot join a host's transaction; those in a database can: SqliteJournal, "
+                "PostgresJournal"
+            )
         joined = await cast(AsyncJoiningJournal, self._journal).within(connection)
         try:
             service = AsyncRefundService(

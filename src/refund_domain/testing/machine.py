@@ -13,17 +13,20 @@ from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from hypothesis import note
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    MultipleResults,
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    multiple,
-    rule,
-)
+try:
+    from hypothesis import note
+    from hypothesis import strategies as st
+    from hypothesis.stateful import (
+        Bundle,
+        MultipleResults,
+        RuleBasedStateMachine,
+        initialize,
+        invariant,
+        multiple,
+        rule,
+    )
+except ImportError as error:
+    raise ImportError("the state machine needs the extra: pip install 'refund-domain[testing]'") from error
 
 from refund_domain.commands import Actor, Choice
 from refund_domain.decider.attention import Attention

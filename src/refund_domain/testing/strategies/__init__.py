@@ -12,6 +12,11 @@ gateway's open words (methods, statuses, codes) are mostly the known ones and no
 >>> yen_have_no_decimals()
 """
 
+try:
+    import hypothesis as _hypothesis  # noqa: F401  # the modules below need it; without it say which extra brings it
+except ImportError as error:
+    raise ImportError("the strategies need the extra: pip install 'refund-domain[testing]'") from error
+
 from refund_domain.testing.strategies._commands import (
     actions,
     actors,
