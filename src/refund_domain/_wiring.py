@@ -44,8 +44,8 @@ _GIVES: Final = {
 """What the plain form of a port's method says that it gives."""
 
 
-class NoAwaitable(TypeError):
-    """A function of the host's gave its answer at once where one is awaited: wired wrongly, and no answer."""
+class WrongForm(TypeError):
+    """A function of the host's gave what is to be awaited and is not, or the other way round: no answer."""
 
 
 def is_awaited(function: object) -> bool:
@@ -113,23 +113,38 @@ def check_async_port(name: str, given: object) -> None:
             raise TypeError(f"{name} must be {_WANTED_AWAITED[name]}: this one answers at once; or {instead}")
 
 
+_PLAIN_ALLOW: Final = "allow must be a plain function: one that is awaited belongs to AsyncRefundService"
+_AWAITED_ALLOW: Final = "allow must be `async def` here: one that answers at once belongs to RefundService"
+
+
 def check_ports(gateway: object, journal: object, allow: _Function, payouts: object) -> _Function:
-    """Refuse what a service cannot be made with, the asynchronous form included; gives `allow` as it is called."""
+    """Refuse what a service cannot be made with, the asynchronous form included; gives `allow` as it is called.
+
+    One of which nobody can tell yet is told by its first call, before anything is read: it is no answer then.
+    """
     check_port("gateway", gateway)
     check_port("journal", journal)
     if payouts is not None:
         check_port("payouts", payouts)
     _check_allow(allow)
     if is_awaited(allow):
-        raise TypeError("allow must be a plain function: one that is awaited belongs to AsyncRefundService")
-    return allow
+        raise TypeError(_PLAIN_ALLOW)
+    if _is_plain(allow, "bool"):
+        return allow
 
+    def asked(*given: object) -> object:
+        said = allow(*given)
+        if isawaitable(said):
+            if iscoroutine(said):
+                said.close()  # or Python warns that nobody awaited it
+            raise WrongForm(_PLAIN_ALLOW)
+        return said
 
-_AWAITED_ALLOW: Final = "allow must be `async def` here: one that answers at once belongs to RefundService"
+    return cast("_Function", asked)
 
 
 def check_async_ports(gateway: object, journal: object, allow: _Function, payouts: object) -> _Function:
-    """The same for the asynchronous service. An `allow` of which nobody can tell yet is told by its first call."""
+    """The same for the asynchronous service and what it awaits."""
     check_async_port("gateway", gateway)
     check_async_port("journal", journal)
     if payouts is not None:
@@ -143,8 +158,7 @@ def check_async_ports(gateway: object, journal: object, allow: _Function, payout
     async def asked(*given: object) -> object:
         said = allow(*given)
         if not isawaitable(said):
-            # An answer, and perhaps a yes; but who wired it so has read what it says nowhere.
-            raise NoAwaitable(_AWAITED_ALLOW)
+            raise WrongForm(_AWAITED_ALLOW)  # perhaps a yes, but not from what was meant to say it
         return await said
 
     return cast("_Function", asked)

@@ -176,6 +176,40 @@ def test_an_awaited_allow_is_refused_by_the_plain_service_however_it_is_wrapped(
         plain_service(allow=allow)
 
 
+async def pending() -> bool:
+    """A yes that has to be awaited."""
+    return True
+
+
+class _Later:
+    def __await__(self) -> Any:
+        return pending().__await__()
+
+
+@pytest.mark.parametrize("allow", [lambda actor, action, ref: pending(), lambda actor, action, ref: _Later()])
+def test_an_allow_whose_answer_must_be_awaited_is_told_by_its_first_call(allow: object) -> None:
+    """In the plain service it would be a no to everybody: it is a TypeError, and Python warns of nothing."""
+    with pytest.raises(TypeError, match="allow must be a plain function"):
+        plain_service(allow=allow).quote(PaymentRef("platform", "ch_1"), by=MARIA)
+
+
+def test_an_allow_whose_words_cannot_be_read_is_taken() -> None:
+    """What it says that it gives may be a name that only a type checker has: then its first call tells."""
+
+    def allow(actor: Actor, action: Action, ref: Ref | None) -> bool:
+        return True
+
+    allow.__annotations__ = _Unreadable()
+    bank = MemoryBank()
+    service = RefundService(MemoryGateway(bank), MemoryJournal(), allow=allow)
+    assert not service.quote(bank.charge(Money.parse("20.00", "USD")), by=MARIA).refusals
+
+
+class _Unreadable(dict[str, object]):
+    def get(self, *given: object) -> object:
+        raise NameError("it is imported for type checkers only")
+
+
 @pytest.mark.parametrize("make", [plain_service, awaited_service])
 @pytest.mark.parametrize("allow", [lambda actor, action: True, lambda: True, lambda a, b, c, d: True])
 def test_an_allow_of_other_arguments_is_refused(make: Callable[..., object], allow: object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 
 from refund_domain._checks import check_id, check_text, check_type
-from refund_domain._wiring import NoAwaitable
+from refund_domain._wiring import WrongForm
 from refund_domain.commands import Action, Actor, ApproveRefund, IssueRefund
 from refund_domain.decider.decide import decide
 from refund_domain.decider.doubt import fell_back
@@ -99,7 +99,7 @@ class AsyncGuard(AsyncLoop):
         try:
             may = await self._allow(by, action, ref)
             check_type(may, bool, "what allow gives")
-        except NoAwaitable:
+        except WrongForm:
             raise
         except Exception as error:
             # A no all the same; but somebody must be able to tell missing rights from a look-up that broke.
