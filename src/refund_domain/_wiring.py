@@ -36,9 +36,13 @@ _AWAITING: Final = dict.fromkeys(("gateway", "journal", "payouts"), "AsyncRefund
 }
 _GIVES: Final = {
     "look": "Look",
+    "send": "Answer",
     "load": "Loaded",
+    "append": "datetime",
+    "due": "tuple[PaymentRef, ...]",
     "funds": "Funds | Unread",
     "payout": "Payout | Missing | Unread",
+    "entries": "EntryPage | Unread",
     "holding": "Payout | Missing | Unread | None",
 }
 """What the plain form of a port's method says that it gives."""
@@ -108,7 +112,7 @@ def check_async_port(name: str, given: object) -> None:
     """Refuse what cannot be this port in its asynchronous form, and what certainly is its plain form."""
     _check_methods(name, given, _WANTED_AWAITED[name])
     for method in _METHODS[name]:
-        if method in _GIVES and _is_plain(getattr(given, method), _GIVES[method]):
+        if _is_plain(getattr(given, method), _GIVES[method]):
             instead = f"use {_AWAITING[name].removeprefix('Async')}"
             raise TypeError(f"{name} must be {_WANTED_AWAITED[name]}: this one answers at once; or {instead}")
 

@@ -76,6 +76,17 @@ def test_a_plain_gateway_is_refused_by_the_asynchronous_service(form: type) -> N
         awaited_service(object.__new__(form))
 
 
+def test_a_gateway_that_answers_one_call_at_once_is_refused_by_the_asynchronous_service() -> None:
+    """Of a gateway that looks awaited but sends at once, each answer would be lost after the money has moved."""
+
+    class Halved(AsyncMemoryGateway):
+        def send(self, ask: Ask, /) -> Answer:  # type: ignore[override]
+            raise AssertionError("it is never asked")
+
+    with pytest.raises(TypeError, match=r"gateway must be an AsyncPaymentGateway, .* answers at once"):
+        awaited_service(Halved(MemoryBank()))
+
+
 def test_an_open_that_was_not_awaited_is_told() -> None:
     """A coroutine in a port's place: whoever forgot `await` reads that, and Python warns of nothing."""
 
