@@ -820,7 +820,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="success final",
         apply=swap(_real_next_look, _looks_but_for(Status.SUCCEEDED)),
-        seeds=30,
+        seeds=70,
         by=("stuck",),
     ),
     Mutant(
@@ -977,7 +977,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="a run is as old as its last part",
         apply=_run("__init__", _begins_anew),
-        seeds=240,
+        seeds=420,
         by=("passed_over",),
         mode=RECONCILED,
     ),
