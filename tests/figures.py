@@ -265,10 +265,12 @@ _REAL = (
         "postgres",
         "## PostgreSQL",
         "A real server under processes: eight that issue the same payments, at both levels of isolation, "
-        "backends and workers killed, answers to commits lost, restarts and crashes of the server under load, "
+        "backends and workers killed, answers to commits lost, restarts and crashes of the server under load, all "
+        "that under whole refunds too, tables made and moved while workers are killed and older ones append, "
         "four workers that recover the same payments. Again: `REFUND_PG_PAYMENTS=200 REFUND_PG_KILLS=100 "
         "REFUND_PG_CUTS=100 REFUND_PG_RESTARTS=6 REFUND_PG_DUE=400 REFUND_PG_MAKERS=20 REFUND_ROUND=N pytest "
-        "tests/adapters/test_postgres_processes.py tests/adapters/test_postgres_making.py`.",
+        "tests/adapters/test_postgres_processes.py tests/adapters/test_postgres_making.py "
+        "tests/adapters/test_postgres_money.py`.",
     ),
 )
 """By part: the section's title, what was tried, and how to try it again."""

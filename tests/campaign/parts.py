@@ -73,7 +73,7 @@ def _wal(unit: Unit) -> Result:
 def _postgres(unit: Unit) -> Result:
     sizes = {"PAYMENTS": 200, "KILLS": 100, "CUTS": 100, "RESTARTS": 6, "DUE": 400, "MAKERS": 20}
     named = {f"REFUND_PG_{name}": size for name, size in sizes.items()}
-    tests = ("tests/adapters/test_postgres_processes.py", "tests/adapters/test_postgres_making.py")
+    tests = (f"tests/adapters/test_postgres_{name}.py" for name in ("processes", "making", "money"))
     return tested(unit, *tests, **named)
 
 

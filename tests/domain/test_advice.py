@@ -476,23 +476,6 @@ def test_each_refund_that_becomes_evidence_is_told() -> None:
     assert "under way" not in both
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_payments_of_which_nothing_waits_hide_none_that_do(limit: int) -> None:
-    """A journal may name payments for which another version waited: the list goes on until it has its limit."""
-    desk = Desk.open()
-    journal = MemoryJournal(desk.clock)
-    desk.refunds = RefundService(desk.gateway, journal, allow=lambda actor, action, ref: True)
-    for _ in range(7):
-        desk.refunds.quote(desk.bank.charge(usd("20.00")), by=MARIA)
-    for stream in journal._heads:
-        journal._heads[stream] = attrs.evolve(journal._heads[stream], waiting=True)
-    failed = {desk.failed() for _ in range(2)}
-    waiting = desk.refunds.attention(by=MARIA, limit=limit)
-    assert not isinstance(waiting, Refused)
-    assert {each.payment for each in waiting} <= failed
-    assert len(waiting) == min(limit, 2)
-
-
 def test_a_failed_refund_that_pulled_nothing_back_has_nothing_to_pass_on() -> None:
     """Its transfer could not be pulled back before it failed: the connected account has what it had."""
     desk = Desk.open()

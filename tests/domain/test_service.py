@@ -929,6 +929,24 @@ def test_stream_that_cannot_be_read_stops_no_other(kind: Kind) -> None:
         service.settle(refs[1], subject="payment", code="unreadable_stream", choice=Choice.NOTED, by=MARIA)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_payments_of_which_nothing_waits_hide_none_that_do(world: World, limit: int) -> None:
+    """A journal may name payments for which another version waited: the list goes on until it has its limit."""
+    for _ in range(7):
+        world.decision(world.pay())
+    for stream, head in world.store._heads.items():
+        world.store._heads[stream] = attrs.evolve(head, waiting=True)
+    refused = set[PaymentRef]()
+    for _ in range(2):
+        world.gateway.script(Fault.UNAUTHORIZED)
+        refused.add(ref := world.pay())
+        world.refunds.issue(world.decision(ref))
+    told = world.refunds.attention(by=MARIA, limit=limit)
+    assert isinstance(told, tuple)
+    assert {waits.payment for waits in told} <= refused
+    assert len(told) == min(limit, 2)
+
+
 def test_journal_that_names_too_much_shows_nobody_elses(kind: Kind) -> None:
     """Even a journal whose index names other tenants' payments shows an actor only those of the own tenant."""
 
