@@ -84,6 +84,7 @@ def page(figures: Figures) -> str:
         "be crashed, paused or overtaken. A step is one resumption there. First safety under faults, judged by "
         "the bank's truth; then the faults stop and everything must settle.\n",
         _part(figures, "memory", lambda: _simulator(figures)),
+        *_again(figures),
         "### Exhaustive\n",
         "One payment, two workers that both issue it, at most three switches, one crash or one fault at every "
         "possible point. Again: `python -m refund_adapters.simulation --exhaustive`.\n",
@@ -233,6 +234,19 @@ def _simulator(figures: Figures) -> str:
             "### Faults injected\n",
             _faults(memory, sqlite),
         ]
+    )
+
+
+def _again(figures: Figures) -> tuple[str, ...]:
+    """What was tried of the core as it was changed after the campaign, if it was."""
+    if not figures.get("again"):
+        return ()
+    told = figures["again"]
+    return (
+        "### Of a later commit\n",
+        "The core was changed after that campaign. The same worlds over memory, with seeds of their own "
+        f"({told['seeds']}). Again: `python -m tests.campaign --again --steps N`.\n",
+        _made(figures, "again") + _simulated(told, None),
     )
 
 

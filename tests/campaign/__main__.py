@@ -1,8 +1,9 @@
-"""`python -m tests.campaign [--steps N] [--hours H] [--jobs N]`: try everything at length, and write the figures.
+"""`python -m tests.campaign [--again] [--steps N] [--hours H] [--jobs N]`: try everything at length.
 
 Killed, or out of hours, it goes on from there when it is started again. `--steps` scales every part with the
-simulator's steps; less than the whole (200,000,000) is for trying the command. Whenever it ends, what was done so
-far is merged into the figures, and the page is written from them. The exit code is 1 if anything broke.
+simulator's steps; less than the whole (200,000,000) is for trying the command. `--again` is for a commit after the
+campaign's: the simulator alone, with seeds of its own, beside the figures that stand. Whenever it ends, what was
+done so far is merged into the figures, and the page is written from them. The exit code is 1 if anything broke.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import platform
 from pathlib import Path
 
 from tests.campaign.merge import Figures, merged
-from tests.campaign.plan import FIRST_SEED, FULL_STEPS, plan
+from tests.campaign.plan import FIRST_SEED, FIRST_SEED_AGAIN, FULL_STEPS, again, plan
 from tests.campaign.run import OtherCampaign, Record, begin, done, run
 from tests.figures import JSON, PAGE, ROOT, commit, keep, lines
 
@@ -22,7 +23,7 @@ from tests.figures import JSON, PAGE, ROOT, commit, keep, lines
 def wrong(figures: Figures) -> list[str]:
     """What must not be in the figures of a good campaign."""
     found = [f"{part}: {error}" for part, made in figures.get("made", {}).items() for error in made["errors"]]
-    for part in ("memory", "sqlite"):
+    for part in ("memory", "sqlite", "again"):
         for mode in figures.get(part, {}).get("modes", ()):
             if mode["broken"]:
                 found.append(f"{part} {mode['mode']}: {mode['broken']}, seeds {mode['failing_seeds']}")
@@ -38,6 +39,7 @@ def wrong(figures: Figures) -> list[str]:
 def main() -> int:
     """Go on with the campaign; 1 if anything broke."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument("--again", action="store_true", help="the simulator alone, of a later commit")
     parser.add_argument("--steps", type=int, default=FULL_STEPS, help="of the simulator, %(default)s")
     parser.add_argument("--hours", type=float, help="begin nothing new after so many")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, %(default)s")
@@ -46,9 +48,9 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="the page made from them, %(default)s")
     given = parser.parse_args()
     heading: Record = {"commit": commit(), "python": platform.python_version()}
-    units = plan(given.steps)
+    units, first = (again(given.steps), FIRST_SEED_AGAIN) if given.again else (plan(given.steps), FIRST_SEED)
     try:
-        begin(given.folder, heading | {"steps": given.steps, "first_seed": FIRST_SEED, "units": len(units)})
+        begin(given.folder, heading | {"steps": given.steps, "first_seed": first, "units": len(units)})
     except OtherCampaign as error:
         parser.error(str(error))
     try:

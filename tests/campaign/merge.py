@@ -118,6 +118,7 @@ def _as_it_is(results: list[Figures], made: Figures) -> Figures:
 
 MERGES: Final[dict[str, Callable[[list[Any], Figures], Any]]] = {
     "memory": _simulated("memory"),
+    "again": _simulated("memory"),
     "sqlite": _simulated("sqlite"),
     "broken": _simulated("memory"),
     "mutants": _mutants,

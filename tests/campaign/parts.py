@@ -132,6 +132,7 @@ def _written(module: str, *arguments: str) -> Result:
 
 PARTS: Final[dict[str, Callable[[Unit], Result]]] = {
     "memory": _memory,
+    "again": _memory,
     "sqlite": _sqlite,
     "broken": _memory,
     "mutants": _mutant,

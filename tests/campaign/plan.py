@@ -15,6 +15,8 @@ FULL_STEPS: Final = 200_000_000
 
 FIRST_SEED: Final = 1_000_000
 """The gate's seeds lie below."""
+FIRST_SEED_AGAIN: Final = 2_000_000
+"""And those of a whole campaign below this one."""
 STEPS_UNDER_FAULTS: Final = 300
 _STEPS_A_SEED: Final = 370
 """What a seed comes to at least, on average, its settling included."""
@@ -79,6 +81,12 @@ def plan(steps: int) -> tuple[Unit, ...]:
         for place, unit in enumerate(units)
     )
     return (*(unit for _, _, unit in spread), Unit(part="benchmarks", number=0, alone=True))
+
+
+def again(steps: int) -> tuple[Unit, ...]:
+    """The units that try a later commit in so many steps: the simulator in memory, with seeds of their own."""
+    seeds = _scaled(steps / len(SOUND) / _STEPS_A_SEED, 1)
+    return tuple(_lots("again", [mode.name for mode in SOUND], FIRST_SEED_AGAIN, seeds))
 
 
 def _scaled(whole: float, scale: float) -> int:

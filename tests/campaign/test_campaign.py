@@ -20,7 +20,7 @@ from refund_adapters.simulation.modes import SOUND
 from tests.campaign.__main__ import wrong
 from tests.campaign.merge import MERGES, merged
 from tests.campaign.parts import PARTS, ROOT, _counted, perform
-from tests.campaign.plan import FIRST_SEED, FULL_STEPS, Unit, plan
+from tests.campaign.plan import FIRST_SEED, FIRST_SEED_AGAIN, FULL_STEPS, Unit, again, plan
 from tests.campaign.run import BOOK, OtherCampaign, Record, begin, done, run
 from tests.figures import NOT_YET, page
 
@@ -49,14 +49,14 @@ def test_whole_campaign_is_as_long_as_it_says() -> None:
     assert 370 * sum(seeds.values()) >= FULL_STEPS  # a seed takes 380 to 410
     assert sum(2 * int(unit.arguments[0]) for unit in units if unit.part == "kills") >= 5_000
     assert len({unit.name for unit in units}) == len(units)
-    assert {unit.part for unit in units} == set(PARTS) == set(MERGES)
+    assert {unit.part for unit in (*units, *again(1))} == set(PARTS) == set(MERGES)
 
 
 def test_small_campaign_has_something_of_everything() -> None:
     """Scaled down to nothing it still has one unit of each part; all parts go on alike, and what measures time
     comes last and alone."""
     units = plan(1_000)
-    assert {unit.part for unit in units} == set(PARTS)
+    assert {unit.part for unit in units} == set(PARTS) - {"again"}
     assert [unit.part for unit in units if unit.alone] == ["benchmarks"]
     assert units[-1].alone
     whole = plan(FULL_STEPS)
@@ -192,6 +192,23 @@ def test_figures_are_the_sum_of_the_units() -> None:
         ("cap-off", 10, 4_000, 2),
     ]
     assert wrong(figures) == []
+
+
+def test_a_later_commit_is_tried_beside_the_campaign() -> None:
+    """Its seeds are none of the campaign's, its figures stand under its own commit beside those, which stay, and
+    what broke of it is told."""
+    seeds = [each for unit in plan(FULL_STEPS) if unit.part == "memory" for each in unit.arguments[1:]]
+    assert max(map(int, seeds)) <= FIRST_SEED_AGAIN
+    assert {unit.arguments[0] for unit in again(1)} == {mode.name for mode in SOUND}
+    whole = merged({}, [lot(0, "cap-on", 0, 10)], (Unit(part="memory", number=0),), HEADING)
+    later = {**lot(0, "cap-on", FIRST_SEED_AGAIN, FIRST_SEED_AGAIN + 5, broken={"lost": 1}), "part": "again"}
+    both = merged(whole, [later], (Unit(part="again", number=0),), {**HEADING, "commit": "def"})
+    assert both["memory"] == whole["memory"]
+    assert wrong(both) == ["again cap-on: {'lost': 1}, seeds []"]
+    assert "### Of a later commit" not in page(whole)
+    shown = page(both).split("### Of a later commit")[1].split("### Exhaustive")[0]
+    assert "at commit `def`" in shown
+    assert "(2000000:2000005)" in shown
 
 
 def test_what_broke_is_never_left_out() -> None:
