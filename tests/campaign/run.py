@@ -145,7 +145,7 @@ class _Progress:
     def tell(self, unit: Unit, future: Future[Record]) -> None:
         self._did += 1
         error = future.exception()
-        if error is None and unit.part == "memory":
+        if error is None and unit.part in ("memory", "again"):
             self._steps += future.result()["steps"]
         took = time.monotonic() - self._started
         stands = self._stands + self._did
