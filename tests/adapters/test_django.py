@@ -19,6 +19,7 @@ SITE = Path(__file__).with_name("django_host.py")
 def test_view_commits_or_rolls_back_with_its_request(engine: str, tmp_path: Path) -> None:
     """A view that raises leaves neither row nor request and nothing is ever sent; one that returns leaves both,
     and the refund is sent once, after the commit and not before. Outside of both nothing is joined."""
+    # failure: B06
     database = str(tmp_path / "site.db")
     if engine != "sqlite":
         database = f"{shared().home} {shared().database().rpartition('dbname=')[2]}"

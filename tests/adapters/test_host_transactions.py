@@ -113,6 +113,7 @@ def test_request_is_committed_with_the_host(bed: Bed) -> None:
 
 def test_request_is_rolled_back_with_the_host(bed: Bed) -> None:
     """A request whose transaction was rolled back leaves nothing: nothing to dispatch, to recover or to show."""
+    # failure: B06
     command = quoted(bed)
     before = bed.journal.load(command.payment).events
     with closing(bed.begin()) as host:

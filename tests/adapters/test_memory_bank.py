@@ -244,6 +244,7 @@ def test_every_course_runs_to_its_end(
     last: tuple[str, str | None, str | None],
 ) -> None:
     """Each course shows its birth in the reply and its end in time, and only an ended refund frees the amount."""
+    # failure: H14
     ref = bank.charge(usd("200.00"), method=method, course=course)
     assert made(bank, ref).status == first[0]
     assert latest(bank, ref) == first
@@ -627,6 +628,7 @@ def test_every_create_request_is_on_record(bank: MemoryBank, clock: Clock) -> No
 
 def test_a_card_refund_waits_for_funds_and_then_goes_on(bank: MemoryBank, clock: Clock) -> None:
     """Pending (insufficient_funds) for as long as it takes, succeeded once the balance covers it."""
+    # failure: H14
     ref = bank.charge(usd("200.00"))
     bank.drain("platform", usd("50.00"))
     made(bank, ref)
@@ -642,6 +644,7 @@ def test_a_card_refund_waits_for_funds_and_then_goes_on(bank: MemoryBank, clock:
 
 def test_an_ach_refund_fails_for_want_of_funds(bank: MemoryBank) -> None:
     """It does not wait: failed (insufficient_funds), the amount free again, the balance untouched."""
+    # failure: H14
     ref = bank.charge(usd("200.00"), method="us_bank_account")
     bank.drain("platform", usd("199.99"))
     assert made(bank, ref).status == "failed"

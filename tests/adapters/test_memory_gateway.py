@@ -232,6 +232,7 @@ def test_each_fault_answers_so_and_leaves_the_bank_so(
     gateway: Driven, bank: MemoryBank, clock: Clock, fault: Fault, heard: Answer, at_once: int, later: int
 ) -> None:
     """What is heard and what is true are two things; sent again, there is one refund at most all the same."""
+    # failure: H14
     ref = bank.charge(usd("200.00"))
     gateway.script(fault)
     assert gateway.send(asks(ref)) == heard

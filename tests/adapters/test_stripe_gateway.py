@@ -212,6 +212,7 @@ def test_the_same_key_for_another_amount_is_unknown_and_calls_a_person(
 
 def test_an_amount_beyond_what_is_left_is_declined_as_changed(mock: StripeMock, gateway: StripeGateway) -> None:
     """Stripe gives no code for this refusal; the parameter it names says what happened."""
+    # failure: D12
     charge = mock.charge(20_000)
     mock.refund(charge, 5_000)
     assert isinstance(answer := gateway.send(_send(charge, "over-1")), Declined)

@@ -204,6 +204,7 @@ FAULTS: dict[str, tuple[Act, Any]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_each_fault_means_for_a_send(name: str) -> None:
     """One POST went out, nothing raised, and the answer is the one the facts' table names."""
+    # failure: B12
     act, expected = FAULTS[name]
     with hostile_server(act) as server:
         began = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.named import missing_of, named_in
+from tests.docs.named import TESTS, marks_in, missing_of, named_in
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "failures.md").read_text()
@@ -40,3 +40,15 @@ def test_row_names_tests_that_exist_or_says_why_not(failure: str) -> None:
         return
     assert named_in(row)
     assert missing_of(row) == []
+
+
+@pytest.mark.parametrize("failure", sorted(ROWS))
+def test_the_tests_of_a_row_say_what_they_keep_out(failure: str) -> None:
+    """Whoever changes a test reads in it which failures of the page rest on it."""
+    assert [name for name in named_in(ROWS[failure]) if failure not in marks_in(*name)] == []
+
+
+def test_a_mark_names_a_failure_of_the_page() -> None:
+    """No test claims to keep out what nobody collected."""
+    marks = {mark for path in TESTS.rglob("test_*.py") for mark in marks_in(str(path.relative_to(TESTS)), "")}
+    assert marks <= set(ROWS)

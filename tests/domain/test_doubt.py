@@ -159,6 +159,7 @@ def test_a_refund_found_later_is_adopted_whatever_the_delay() -> None:
 def test_every_send_of_one_refund_asks_for_exactly_the_same() -> None:
     """Id, amount, payment, reason and kind are those of the first send, whatever the payment looks like since
     (failures A07, A14)."""
+    # failure: A07
     # failure: A14
     story = in_doubt(Verdict.CLEAR)
     story.payment = attrs.evolve(story.payment, kind=ChargeKind.DESTINATION, fee=usd(1))

@@ -50,6 +50,7 @@ CROSSING: list[Callable[[Money, Money], object]] = [
 )
 def test_a_currency_has_the_decimals_of_the_gateways_table(codes: list[str], exponent: int) -> None:
     """E02: no fixed factor of 100: each currency has its own exponent, HUF, TWD, ISK and UGX two decimals."""
+    # failure: E02
     assert {code: Currency.of(code).exponent for code in codes} == dict.fromkeys(codes, exponent)
 
 
@@ -92,6 +93,7 @@ def test_what_is_no_text_is_no_currency(code: object) -> None:
 @pytest.mark.parametrize("amount", NO_INTS, ids=repr)
 def test_only_a_plain_int_is_an_amount(amount: object) -> None:
     """E02, E07: bool, float, NaN, Decimal, Fraction, str and int-like enums are refused, never converted."""
+    # failure: E07
     with pytest.raises(TypeError, match="amount_minor must be an int of minor units"):
         Money(amount, USD)  # type: ignore[arg-type]
 
@@ -127,6 +129,7 @@ def test_a_sum_beyond_the_limit_is_refused() -> None:
 @given(currency=st.sampled_from(EVERY_KIND).map(Currency.of), minor=st.integers(-LIMIT_MINOR, LIMIT_MINOR))
 def test_minor_to_major_to_minor_is_the_identity(currency: Currency, minor: int) -> None:
     """E04, E07: what is written out reads back to the same unit, in every currency of 0, 2, 3 decimals."""
+    # failure: E04
     amount = Money(minor, currency)
     assert Money.parse(amount.major, currency.code) == amount
 
@@ -142,6 +145,7 @@ def test_every_amount_near_nothing_round_trips(code: str) -> None:
 @given(amount=money())
 def test_major_shows_as_many_decimals_as_the_currency_has(amount: Money) -> None:
     """E05: the text has exactly the currency's decimals and is exactly the amount, by decimal arithmetic."""
+    # failure: E05
     whole, _, decimals = amount.major.partition(".")
     assert len(decimals) == amount.currency.exponent
     assert Decimal(amount.major) == Decimal(amount.amount_minor).scaleb(-amount.currency.exponent)
@@ -157,6 +161,7 @@ def test_major_shows_as_many_decimals_as_the_currency_has(amount: Money) -> None
 )
 def test_parse_is_exact_or_refuses(code: str, whole: str, decimals: str) -> None:
     """E02: what parse returns is the number written, by decimal arithmetic; what it cannot hold is refused."""
+    # failure: E02
     text = f"{whole}.{decimals}" if decimals else whole
     exact = Decimal(text).scaleb(Currency.of(code).exponent)
     try:
@@ -210,6 +215,7 @@ def test_a_fraction_of_a_unit_is_refused_not_rounded(text: str, code: str) -> No
 
 def test_decimal_fractions_add_up() -> None:
     """E07: a tenth and two tenths are three tenths, which they are not in floats."""
+    # failure: E07
     assert Money.parse("0.1", "USD") + Money.parse("0.2", "USD") == Money.parse("0.3", "USD")
 
 

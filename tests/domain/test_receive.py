@@ -127,6 +127,7 @@ def test_an_event_of_a_charge_finds_all_its_refunds(world: World) -> None:
 
 def test_trace_number_comes_later_with_an_event(world: World) -> None:
     """The bank's trace number is not there at first; an update brings it to the refund it belongs to."""
+    # failure: H11
     # failure: F03
     ref = world.pay()
     issued(world, ref)

@@ -100,6 +100,7 @@ def test_an_alarm_is_looked_at_daily() -> None:
 
 def test_a_pending_refund_is_polled_from_ten_minutes_up_to_a_day() -> None:
     """Ours or another's, of a known word or not: 10, 20, 40 minutes … a day, for as long as it is pending."""
+    # failure: C16
     for word in ("pending", "requires_action", "a_new_word"):
         for mark in (None, "lost"):
             story = Story().shows(attrs.evolve(refund(status=word), mark=mark))
@@ -112,6 +113,7 @@ def test_a_pending_refund_is_polled_from_ten_minutes_up_to_a_day() -> None:
 
 def test_a_success_is_watched_for_sixty_days() -> None:
     """Daily, then less often up to weekly; sixty days after it was made nothing is due any more (failure C04)."""
+    # failure: C07
     # failure: C04
     story = Story().shows(refund(status="succeeded"))
     story.quote()

@@ -388,6 +388,7 @@ def _fresh(world: World, command: IssueRefund) -> World:
 
 def test_answer_is_written_past_a_conflict(world: World) -> None:
     """An answer whose append is beaten by somebody's news is decided again and written: it is not dropped."""
+    # failure: A04
     ref = world.pay()
     command = world.decision(ref)
     other = world.service(world.gateway, world.store)

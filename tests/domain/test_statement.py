@@ -416,6 +416,7 @@ def test_every_statement_adds_up_to_its_payout_and_agrees_with_reading_aloud(
     case: tuple[Payout, list[BalanceEntry]],
 ) -> None:
     """Whatever the entries: the totals are the payout to the minor unit, group by group what a naive sum gives."""
+    # failure: G02
     paid, entries = case
     statement = explain(paid, entries)
     assert sum(total.amount.amount_minor for total in statement.totals) == paid.amount.amount_minor

@@ -328,6 +328,7 @@ FIELDS: list[tuple[attrs.AttrsInstance, dict[str, list[Hostile]]]] = [
     (Unread(why="timeout"), {"why": WORDS, "alarm": optional(text(60))}),
     (Missing(), {"why": WORDS}),
     (
+        # failure: D12
         Send(refund_id="r1", claim=1, payment=REF, amount=usd(5), reason=Reason.DUPLICATE, split=PlatformCharge()),
         {
             "refund_id": ID,

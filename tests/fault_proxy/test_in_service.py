@@ -114,6 +114,7 @@ def test_issued_through_a_fault_and_recovered(
     name: str, client: Client, double: OurDouble, clock: ManualClock
 ) -> None:
     """Two days after any fault the refund stands as it does at the gateway, and it was made once or not at all."""
+    # failure: B03
     course, ref = COURSES[name], double.charge()
     with (
         fault_proxy(double.base_address) as proxy,
