@@ -117,6 +117,13 @@ def check_async_port(name: str, given: object) -> None:
             raise TypeError(f"{name} must be {_WANTED_AWAITED[name]}: this one answers at once; or {instead}")
 
 
+def _check_each(check: Callable[[str, object], None], gateway: object, journal: object, payouts: object) -> None:
+    check("gateway", gateway)
+    check("journal", journal)
+    if payouts is not None:
+        check("payouts", payouts)
+
+
 _PLAIN_ALLOW: Final = "allow must be a plain function: one that is awaited belongs to AsyncRefundService"
 _AWAITED_ALLOW: Final = "allow must be `async def` here: one that answers at once belongs to RefundService"
 
@@ -126,33 +133,28 @@ def check_ports(gateway: object, journal: object, allow: _Function, payouts: obj
 
     One of which nobody can tell yet is told by its first call, before anything is read: it is no answer then.
     """
-    check_port("gateway", gateway)
-    check_port("journal", journal)
-    if payouts is not None:
-        check_port("payouts", payouts)
+    _check_each(check_port, gateway, journal, payouts)
     _check_allow(allow)
     if is_awaited(allow):
         raise TypeError(_PLAIN_ALLOW)
     if _is_plain(allow, "bool"):
         return allow
 
-    def asked(*given: object) -> object:
+    # It says that it gives a bool, so the services that `within` makes of this one take it as it is.
+    def asked(*given: object) -> bool:
         said = allow(*given)
         if isawaitable(said):
             if iscoroutine(said):
                 said.close()  # or Python warns that nobody awaited it
             raise WrongForm(_PLAIN_ALLOW)
-        return said
+        return cast(bool, said)
 
     return cast("_Function", asked)
 
 
 def check_async_ports(gateway: object, journal: object, allow: _Function, payouts: object) -> _Function:
     """The same for the asynchronous service and what it awaits."""
-    check_async_port("gateway", gateway)
-    check_async_port("journal", journal)
-    if payouts is not None:
-        check_async_port("payouts", payouts)
+    _check_each(check_async_port, gateway, journal, payouts)
     _check_allow(allow)
     if is_awaited(allow):
         return allow

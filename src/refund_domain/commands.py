@@ -9,15 +9,7 @@ from typing import Final
 
 import attrs
 
-from refund_domain._checks import (
-    ID_LIMIT,
-    JOINERS,
-    check_id,
-    check_text,
-    check_time,
-    check_type,
-    is_id,
-)
+from refund_domain._checks import ID_LIMIT, JOINERS, check_id, check_text, check_time, check_type, is_id
 from refund_domain.money import LIMIT_MINOR, Currency, Money
 from refund_domain.payments import PaymentRef
 

@@ -18,7 +18,7 @@ from refund_domain.events import PersonAsked
 from refund_domain.payments import PaymentRef
 from tests.postgres.child import QUIET
 from tests.postgres.proxy import Turns
-from tests.postgres.server import Server, shared
+from tests.postgres.server import shared
 
 REF = PaymentRef("platform", "ch_1")
 APPENDS = 12
@@ -26,29 +26,24 @@ APPENDS = 12
 
 
 @pytest.fixture
-def server() -> Server:
-    return shared()
-
-
-@pytest.fixture
-def conninfo(server: Server) -> str:
+def conninfo() -> str:
     """A database with a journal in it, so that opening it makes nothing."""
-    made = server.database()
+    made = shared().database()
     PostgresJournal(made).close()
     return made
 
 
 @pytest.fixture
-def turns(server: Server, tmp_path: Path) -> Iterator[Turns]:
+def turns(tmp_path: Path) -> Iterator[Turns]:
     """What counts the turns of whoever connects through this folder."""
-    with closing(Turns(server.socket, tmp_path)) as made:
+    with closing(Turns(shared().socket, tmp_path)) as made:
         yield made
 
 
 @pytest.fixture
-def counted(server: Server, conninfo: str, tmp_path: Path, turns: Turns) -> str:
+def counted(conninfo: str, tmp_path: Path, turns: Turns) -> str:
     """The same database, reached through the counter."""
-    return conninfo.replace(str(server.home), str(tmp_path))
+    return conninfo.replace(str(shared().home), str(tmp_path))
 
 
 def asked(number: int, many: int = 1) -> list[PersonAsked]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -18,28 +19,27 @@ def missing_of(text: str) -> list[str]:
     """What this text names that does not exist below tests/."""
     missing = []
     for path, function in named_in(text):
-        file = TESTS / path
-        if not file.exists():
+        if not (TESTS / path).exists():
             missing.append(path)
-        elif function and function not in _functions(file):
+        elif function and function not in _functions(path):
             missing.append(f"{path}::{function}")
     return missing
 
 
-def _functions(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text())
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-
-
 def marks_in(path: str, function: str) -> set[str]:
     """What the comments `# failure: A01` within this test say that it keeps out; without a name, in the file."""
-    source = (TESTS / path).read_text()
-    if function:
-        (node,) = [each for each in ast.walk(ast.parse(source)) if _is_named(each, function)]
-        source = ast.get_source_segment(source, node) or ""
+    source = _functions(path)[function] if function else (TESTS / path).read_text()
     said = " ".join(re.findall(r"# failures?: (.*)", source))
     return set(re.findall(r"\b[A-Z]\d\d\b", said))
 
 
-def _is_named(node: ast.AST, function: str) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function
+@functools.cache
+def _functions(path: str) -> dict[str, str]:
+    """By name what stands in each function of this file."""
+    source = (TESTS / path).read_text()
+    lines = source.splitlines()
+    return {
+        node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }

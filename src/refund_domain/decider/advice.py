@@ -5,12 +5,20 @@ Nothing here ever sends by itself.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 import attrs
 
-from refund_domain.decider.ledger import DISPUTE_FAILURE, HOLDS, Ledger, RefundRecord, Status, shown, status_of
+from refund_domain.decider.ledger import (
+    DISPUTE_FAILURE,
+    HOLDS,
+    Ledger,
+    RefundRecord,
+    Status,
+    is_shown_by,
+    shown,
+    status_of,
+)
 from refund_domain.payments import GatewayRefund, PaymentStatus
 from refund_domain.refusals import Move
 from refund_domain.rules.eligibility import counting_disputes, drift_minor, refundable
@@ -125,17 +133,15 @@ def _beside(ledger: Ledger, record: RefundRecord) -> AfterFailure | None:
             over = "gave the money back since" if done else "is under way since; wait for its end"
             says = f"Refund {name} {over}. Pay nothing beside it."
             return AfterFailure(move=Move.STAFF, says=says, kind="given_back" if done else "under_way")
-    last = max((seen, other.id) for other in ledger.refunds if (seen := _age(ledger, other)) is not None)[1]
+    # By when the gateway made them, not by our order: a journal that was lost learns of them in any.
+    shown_last = (
+        own.id for seen in reversed(ledger.observed) for own in ledger.refunds if is_shown_by(own, seen.refund)
+    )
+    last = next(shown_last)
     if last == record.id:
         return None
     says = f"Refund {last} was tried since and failed, too: what is owed stands there, and only there."
     return AfterFailure(move=Move.STAFF, says=says, kind="tried_again")
-
-
-def _age(ledger: Ledger, record: RefundRecord) -> tuple[datetime, str] | None:
-    """By when the gateway made it, not by our order: a journal that was lost learns of them in any."""
-    seen = shown(ledger, record)
-    return None if seen is None else (seen.refund.created_at, seen.refund.id)
 
 
 def _took_by_dispute(ledger: Ledger) -> bool:

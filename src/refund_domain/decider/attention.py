@@ -30,11 +30,7 @@ from refund_domain.decider.pulling import PULLED_FOR_NOTHING, legs_told
 from refund_domain.events import AttentionSettled
 from refund_domain.operations.erasure import is_erased
 from refund_domain.refusals import Move
-from refund_domain.rules.eligibility import (
-    INQUIRIES,
-    disputed_minor,
-    listed_minor,
-)
+from refund_domain.rules.eligibility import INQUIRIES, disputed_minor, listed_minor
 
 _NOTED: Final = (Choice.NOTED,)
 _MOST_NAMED: Final = 5
